@@ -1,0 +1,1 @@
+"""kitlib: follow one DNS query through Kubernetes."""

@@ -1,0 +1,35 @@
+"""Every error the kit raises on purpose: what was expected, what was found, what to do next."""
+
+from __future__ import annotations
+
+
+class KitError(Exception):
+    """Base of the kit's own errors; its message is written for the learner."""
+
+
+class ParseError(KitError):
+    """Text or bytes were not in the format they should be in."""
+
+    def __init__(self, what: str, expected: str, found: object, where: str = "") -> None:
+        self.what, self.expected, self.found, self.where = what, expected, found, where
+        shown = found if isinstance(found, str) else repr(found)
+        if len(shown) > 120:
+            shown = shown[:117] + "..."
+        place = f" ({where})" if where else ""
+        super().__init__(f"{what}{place}: expected {expected}, found: {shown or 'nothing'}")
+
+
+class RecordingError(KitError):
+    """A recording on disk is damaged, incomplete or of another version."""
+
+
+class NotRecorded(KitError):
+    """The recording holds no answer to this command."""
+
+
+class NotFound(KitError):
+    """The lab has no such place, service or interface."""
+
+
+class UnknownLab(KitError):
+    """No lab goes by this name."""

@@ -1,0 +1,1 @@
+"""Predict and check: questions whose right answers come from the lab."""

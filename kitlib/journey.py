@@ -1,0 +1,127 @@
+"""The story of one query: its sightings joined over every vantage point, forth and back.
+
+A journey is made of legs. A leg is one query and its response over one pair of sockets, NAT included: the
+addresses may be rewritten on the way, the DNS message is not. The client's leg comes first; when the server that
+it reaches has to ask another server (CoreDNS its upstream), that question is a leg of its own, from another
+socket and mostly with another DNS id, and its parent is the leg that caused it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kitlib.sighting import Message, Question, Sighting, Socket
+
+
+@dataclass(frozen=True)
+class Rewrite:
+    """An address (or port) that differs from the hop before: the work of NAT."""
+
+    end: str              # "source" or "destination", as the header of this packet has it
+    old: Socket
+    new: Socket
+
+    def __str__(self) -> str:
+        return f"{self.end} {self.old} → {self.new}"
+
+
+@dataclass(frozen=True)
+class Hop:
+    """One sighting within a leg, and what changed since the sighting before it in the same direction."""
+
+    sighting: Sighting
+    rewrites: tuple[Rewrite, ...] = ()
+    since_previous_ns: int | None = None      # since the previous hop of the journey; None for the first
+    attempt: int = 1                          # 2 and up: the client sent the same query again
+
+    @property
+    def direction(self) -> str:
+        """"query" or "response"."""
+        return self.sighting.direction
+
+
+@dataclass(frozen=True)
+class Leg:
+    """One query and its response over one pair of sockets; hops in order of time."""
+
+    hops: tuple[Hop, ...]
+    parent: int | None = None                 # index in Journey.legs of the leg that caused this one
+
+    @property
+    def queries(self) -> tuple[Hop, ...]:
+        """The hops on the way there."""
+        return tuple(hop for hop in self.hops if hop.direction == "query")
+
+    @property
+    def responses(self) -> tuple[Hop, ...]:
+        """The hops on the way back."""
+        return tuple(hop for hop in self.hops if hop.direction == "response")
+
+    @property
+    def question(self) -> Question | None:
+        """What this leg asks."""
+        return self.hops[0].sighting.message.question
+
+    @property
+    def client(self) -> Socket:
+        """The socket that asked, as first seen."""
+        return self.hops[0].sighting.client
+
+    @property
+    def server(self) -> Socket:
+        """The socket that was asked, as first seen (a ClusterIP, before DNAT)."""
+        return self.hops[0].sighting.server
+
+    @property
+    def endpoint(self) -> Socket:
+        """The socket that the query was last seen addressed to (after DNAT)."""
+        last = self.queries[-1] if self.queries else self.hops[0]
+        return last.sighting.server
+
+    @property
+    def response(self) -> Message | None:
+        """The answer as last seen on its way back, or None."""
+        return self.responses[-1].sighting.message if self.responses else None
+
+    @property
+    def attempts(self) -> int:
+        """How many times the client sent the query."""
+        return max(hop.attempt for hop in self.hops)
+
+
+@dataclass(frozen=True)
+class Journey:
+    """One query with all its legs; legs[0] is the client's. `ambiguous` says what could not be decided."""
+
+    legs: tuple[Leg, ...]
+    ambiguous: tuple[str, ...] = ()
+
+    @property
+    def client_leg(self) -> Leg:
+        """The leg of the client that asked first."""
+        return self.legs[0]
+
+    @property
+    def upstream_legs(self) -> tuple[Leg, ...]:
+        """The legs that servers on the way started, in the order they started."""
+        return self.legs[1:]
+
+    @property
+    def question(self) -> Question | None:
+        """What the client asked."""
+        return self.client_leg.question
+
+    @property
+    def hops(self) -> tuple[Hop, ...]:
+        """Every hop of every leg, in order of time."""
+        return tuple(sorted((hop for leg in self.legs for hop in leg.hops), key=lambda hop: hop.sighting.time_ns))
+
+    @property
+    def answered(self) -> bool:
+        """Did a response to the client's query show anywhere?"""
+        return self.client_leg.response is not None
+
+    @property
+    def last_seen(self) -> Sighting:
+        """The last sighting of the journey: for an unanswered query, how far it came."""
+        return self.hops[-1].sighting

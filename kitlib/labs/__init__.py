@@ -1,0 +1,1 @@
+"""The ways argv reaches a place: one file a lab."""

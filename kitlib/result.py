@@ -1,0 +1,45 @@
+"""What a command said: the command as you would type it on the host, then its output."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+
+SHOWN_LINES = 60
+
+
+@dataclass(frozen=True)
+class Result:
+    """The outcome of one command run at one place. Shows itself as a terminal would."""
+
+    typed: str                    # what one types on the host to get this
+    argv: tuple[str, ...]         # what ran at the place
+    rc: int
+    stdout: str
+    stderr: str = ""
+    note: str = ""                # which take of how many, if it can come out differently
+
+    def __str__(self) -> str:
+        lines = self.stdout.rstrip("\n").split("\n") if self.stdout else []
+        if len(lines) > SHOWN_LINES:
+            rest = len(lines) - SHOWN_LINES
+            lines = [*lines[:SHOWN_LINES], f"… {rest} more lines: the whole text is in .stdout"]
+        said = [self.stderr.rstrip("\n")] if self.stderr.strip() else []
+        failed = [f"(exit code {self.rc})"] if self.rc else []
+        note = [f"({self.note})"] if self.note else []
+        return "\n".join([f"$ {self.typed}", *lines, *said, *failed, *note])
+
+    __repr__ = __str__
+
+
+def typed_on_host(place: str, argv: tuple[str, ...]) -> str:
+    """The command line that runs `argv` at `place`, as typed on the host."""
+    kind, _, name = place.partition(":")
+    command = shlex.join(argv)
+    if kind in ("node", "container"):
+        return f"docker exec {name} {command}"
+    if kind == "pod":
+        namespace, _, pod = name.partition("/")
+        chosen = "" if namespace == "default" else f"-n {namespace} "
+        return f"kubectl {chosen}exec {pod} -- {command}"
+    return command

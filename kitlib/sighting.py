@@ -1,0 +1,133 @@
+"""A sighting: one DNS message, seen at one vantage point, at one moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+@dataclass(frozen=True)
+class VantagePoint:
+    """Where tcpdump listened: an interface of a place.
+
+    `machine` is the node (or "host") whose kernel carries the interface: a pod's is its node.
+    `kind` is the kind of place, for colours: pod, node, host, coredns, upstream or container.
+    """
+
+    place: str            # as recorded: "host", "node:NAME", "pod:NAMESPACE/NAME", "container:NAME"
+    interface: str        # "eth0", "veth4b6923b0", or "any"
+    machine: str
+    kind: str
+    title: str            # short and human: "my-nginx eth0", "worker3 veth4b6923b0"
+
+
+class Socket(NamedTuple):
+    """One end of a flow: an address and a port."""
+
+    address: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.address}:{self.port}"
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a DNS message asks: a name (with its final dot) and a record type."""
+
+    name: str
+    type: str
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.type}"
+
+
+@dataclass(frozen=True)
+class Record:
+    """One resource record: owner name, type, time to live in seconds, data as text."""
+
+    name: str
+    type: str
+    ttl: int
+    data: str
+
+
+@dataclass(frozen=True)
+class Edns:
+    """The OPT pseudo-record (RFC 6891): UDP size offered, version, options as (name, value)."""
+
+    udp_size: int
+    version: int
+    options: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Message:
+    """A DNS message (RFC 1035). `flags` are dig's words: qr, aa, tc, rd, ra, ad, cd."""
+
+    id: int
+    flags: tuple[str, ...]
+    opcode: str
+    rcode: str
+    questions: tuple[Question, ...]
+    answers: tuple[Record, ...] = ()
+    authorities: tuple[Record, ...] = ()
+    additionals: tuple[Record, ...] = ()
+    edns: Edns | None = None
+    size: int = 0
+
+    @property
+    def is_response(self) -> bool:
+        """True for an answer, False for a query."""
+        return "qr" in self.flags
+
+    @property
+    def question(self) -> Question | None:
+        """The first (in practice the only) question."""
+        return self.questions[0] if self.questions else None
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """One DNS message at one vantage point. Times are nanoseconds since the epoch.
+
+    `link` holds what tcpdump wrote for this packet (for TCP: the segment that completed the message).
+    """
+
+    point: VantagePoint | None
+    time_ns: int
+    protocol: str                     # "UDP" or "TCP"
+    source: Socket
+    destination: Socket
+    ttl: int
+    ip_id: int
+    message: Message
+    interface_index: int | None = None    # known for Linux cooked v2 captures ("any")
+    link: Frame | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def direction(self) -> str:
+        """"query" or "response", from the QR bit."""
+        return "response" if self.message.is_response else "query"
+
+    @property
+    def client(self) -> Socket:
+        """The end that asks, as addressed here."""
+        return self.destination if self.message.is_response else self.source
+
+    @property
+    def server(self) -> Socket:
+        """The end that answers, as addressed here."""
+        return self.source if self.message.is_response else self.destination
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One captured frame: `data` as on the wire, `link_type` as in pcap (1 Ethernet, 113 and 276 cooked)."""
+
+    number: int                       # from 1, as Wireshark counts
+    time_ns: int
+    link_type: int
+    data: bytes
+    interface: str = ""               # pcapng: the interface's name
+    length: int = 0                   # on the wire; larger than len(data) if the capture cut it short

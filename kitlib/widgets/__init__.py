@@ -1,0 +1,1 @@
+"""What answers to a click or a key; each has a static twin."""
