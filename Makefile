@@ -1,0 +1,34 @@
+.DEFAULT_GOAL := help
+.PHONY: help lab test test-browser notebooks doctor benchmark clean
+
+PYTHON := .venv/bin/python
+SETUP  := sh lab-setup/with-python.sh lab-setup/environment.py
+
+help:  ## Say what there is
+	@sed -n 's/^\([a-z-]*\):.*## /make \1|/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
+
+lab:  ## Open JupyterLab on the first notebook (makes the environment first)
+	@$(SETUP) lab
+
+test:  ## Run the whole test suite
+	@$(SETUP) ready
+	@$(PYTHON) -m pytest -n 2 --dist loadfile -q
+
+test-browser:  ## Open and run every notebook in a real browser (Chromium)
+	@$(SETUP) ready --browser-tests
+	@sh lab-setup/with-chromium.sh $(PYTHON) -m pytest -q tests/browser
+
+notebooks:  ## Run all notebooks on the recorded lab and store them
+	@$(SETUP) ready
+	@$(PYTHON) lab-setup/notebooks.py
+
+doctor:  ## Say whether this machine is ready, and which labs it could run
+	@$(SETUP) ready
+	@$(PYTHON) -m kitlib doctor --labs
+
+benchmark:  ## Measure: import time, time to the first picture
+	@$(SETUP) ready
+	@$(PYTHON) benchmarks/speed.py
+
+clean:  ## Remove the environment and what tests leave behind
+	rm -rf .venv screenshots .pytest_cache .ruff_cache .hypothesis
