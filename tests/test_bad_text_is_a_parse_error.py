@@ -1,0 +1,205 @@
+"""Text that is empty, cut short or in another format is a ParseError that says what was expected and what was found."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kitlib.errors import ParseError
+from kitlib.parsers import dig, docker, ethtool, ip, kubectl, process_flags, resolv_conf
+
+FIXTURES = Path(__file__).parent / "fixtures"
+IP = {
+    line["command"]: line["stdout"]
+    for line in map(json.loads, (FIXTURES / "ip/commands.jsonl").read_text().splitlines())
+    if line["place"] == "node:kind-test1-worker3"
+}
+
+
+def text(name: str) -> str:
+    return (FIXTURES / name).read_text()
+
+
+def controller_flags(listing: str) -> dict[str, str]:
+    return process_flags.process_flags(listing, "kube-controller-manager")
+
+
+JSON_PARSERS = {
+    docker.attachments: text("docker/inspect-kind-test1-worker3.json"),
+    docker.networks: text("docker/network-inspect-kind.json"),
+    kubectl.pods: text("kubectl/pod-my-nginx.json"),
+    kubectl.services: text("kubectl/services.json"),
+    kubectl.endpoints: text("kubectl/endpointslices.json"),
+    kubectl.nodes: text("kubectl/nodes.json"),
+    ip.interfaces: IP["ip -j addr"],
+    ip.routes: IP["ip -j route"],
+}
+TEXT_PARSERS = {
+    docker.containers: text("docker/container-ls.txt"),
+    controller_flags: text("ps/control-plane.txt"),
+    resolv_conf.parse: text("resolv_conf/pod.txt"),
+    ip.interfaces: IP["ip addr"],
+    ip.routes: IP["ip route"],
+    ethtool.statistics: text("ethtool/veth4b6923b0.txt"),
+    dig.parse: text("dig/external.txt"),
+}
+ALL = [*JSON_PARSERS.items(), *TEXT_PARSERS.items()]
+EMPTY_IS_VALID = (resolv_conf.parse, ip.routes)      # no settings, no routes: both are facts
+
+
+def name(value: object) -> str:
+    return f"{value.__module__}.{value.__name__}" if callable(value) else ""
+
+
+@pytest.mark.parametrize("parser", [parser for parser, _ in ALL if parser not in EMPTY_IS_VALID], ids=name)
+@pytest.mark.parametrize("empty", ["", "\n", "   \n\n"])
+def test_empty_text(parser, empty):
+    with pytest.raises(ParseError, match="expected"):
+        parser(empty)
+
+
+@pytest.mark.parametrize(("parser", "own"), ALL, ids=name)
+def test_another_format(parser, own):
+    others = [other for reader, other in ALL if other != own and reader is not parser]
+    for other in [*others, "bash: command not found", "<html></html>", "null", "7", "[7]", "[[]]", '{"kind": "List"}']:
+        with pytest.raises(ParseError, match=r"expected .*, found: ."):
+            parser(other)
+
+
+@pytest.mark.parametrize(("parser", "own"), JSON_PARSERS.items(), ids=name)
+def test_json_cut_short_anywhere(parser, own):
+    whole = own.rstrip()
+    for end in range(1, len(whole), max(1, len(whole) // 150)):
+        with pytest.raises(ParseError):
+            parser(whole[:end])
+
+
+@pytest.mark.parametrize(("parser", "own"), TEXT_PARSERS.items(), ids=name)
+def test_plain_text_cut_short_within_a_line_raises_nothing_else(parser, own):
+    errors = 0
+    for end in range(1, len(own)):
+        try:
+            parser(own[:end])
+        except ParseError:
+            errors += 1
+    assert errors > 5
+
+
+@pytest.mark.parametrize("parser", [docker.containers, ip.interfaces, ip.routes], ids=name)
+def test_plain_text_cut_short_between_lines_is_an_error_or_the_first_of_the_facts(parser):
+    own, whole = TEXT_PARSERS[parser], parser(TEXT_PARSERS[parser])
+    for end in (index + 1 for index, character in enumerate(own) if character == "\n"):
+        try:
+            facts = parser(own[:end])
+        except ParseError:
+            continue
+        # An interface's addresses come on lines of their own: the last one may lack some.
+        assert [str(fact)[:40] for fact in facts] == [str(fact)[:40] for fact in whole[:len(facts)]]
+
+
+def test_dig_cut_short_anywhere():
+    own = text("dig/alias.txt").rstrip()
+    for end in range(len(own) - len("135") + 1):
+        with pytest.raises(ParseError):
+            dig.parse(own[:end])
+
+
+def paths(value: object, path: tuple = ()) -> list[tuple]:
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(deeper for key, each in inner for deeper in paths(each, (*path, key)))]
+
+
+@settings(derandomize=True, deadline=None, max_examples=300)
+@given(st.data())
+def test_a_json_value_of_the_wrong_kind_never_escapes_as_another_error(data):
+    parser, own = data.draw(st.sampled_from(list(JSON_PARSERS.items())))
+    value = json.loads(own)
+    *path, last = data.draw(st.sampled_from(paths(value)[1:]))
+    holder = value
+    for key in path:
+        holder = holder[key]
+    holder[last] = data.draw(st.sampled_from([None, True, -1, "", "x", [], [None], {}, {"kind": 1}]))
+    try:
+        parser(json.dumps(value))
+    except ParseError as error:
+        assert "expected" in str(error)
+
+
+@pytest.mark.parametrize(("parser", "own", "old", "new", "said"), [
+    (docker.containers, "docker/container-ls.txt", "upstream-dns", "", "line 7"),
+    (docker.containers, "docker/container-ls.txt", "\nce81", "\nCE81", "line 2"),
+    (docker.containers, "docker/container-ls.txt", "CONTAINER ID", "CONTAINER  ", "CONTAINER ID IMAGE"),
+    (docker.networks, "docker/network-inspect-kind.json", "172.20.0.53/16", "172.20.0.530/16", "upstream-dns"),
+    (docker.networks, "docker/network-inspect-kind.json", '"172.20.0.0/16"', '"172.20/x"', "IPAM.Config.Subnet"),
+    (docker.attachments, "docker/inspect-kind-test1-worker.json", '"IPPrefixLen": 16', '"IPPrefixLen": "16"', "int"),
+    (kubectl.pods, "kubectl/pod-my-nginx.json", '"kind": "Pod"', '"kind": "Service"', "Service"),
+    (kubectl.pods, "kubectl/pod-my-nginx.json", '"dnsPolicy"', '"dns"', "spec.dnsPolicy"),
+    (kubectl.services, "kubectl/services.json", '"port": 443', '"port": "443"', "'?443"),
+    (kubectl.nodes, "kubectl/nodes.json", "InternalIP", "ExternalIP", "InternalIP"),
+    (controller_flags, "ps/control-plane.txt", "kube-controller-manager ", "kube-manager ", "kube-scheduler|systemd"),
+    (controller_flags, "ps/control-plane.txt", "  PPID", "", "UID PID PPID"),
+    (resolv_conf.parse, "resolv_conf/pod.txt", "10.96.0.10", "10.96.0", "nameserver, line 2"),
+    (resolv_conf.parse, "resolv_conf/pod.txt", "ndots:5", "ndots:five", "ndots:five"),
+    (resolv_conf.parse, "resolv_conf/pod.txt", "ndots:5", "ndots:-1", "ndots:-1"),
+    (resolv_conf.parse, "resolv_conf/pod.txt", "search", " search", "line 1"),
+    (resolv_conf.parse, "resolv_conf/pod.txt", "search", "serach", "serach"),
+    (ethtool.statistics, "ethtool/veth4b6923b0.txt", "packets: 0", "packets: many", "line 3"),
+    (ethtool.peer_ifindex, "ethtool/veth4b6923b0.txt", "peer_ifindex", "index", "as a veth has it"),
+    (dig.parse, "dig/alias.txt", "ANSWER: 2", "ANSWER: 3", "1, 3, 0, 1"),
+    (dig.parse, "dig/external.txt", "\t30\tIN", "\tIN", "NAME TTL IN TYPE DATA"),
+    (dig.parse, "dig/external.txt", ";; MSG SIZE  rcvd: 87", "", "MSG SIZE"),
+    (dig.parse, "dig/external.txt", ";; Query time: 12 msec", "", "Query time"),
+])
+def test_the_error_names_what_is_wrong(parser, own, old, new, said):
+    whole = text(own)
+    assert old in whole
+    with pytest.raises(ParseError, match=said):
+        parser(whole.replace(old, new))
+
+
+@pytest.mark.parametrize(("parser", "command", "old", "new"), [
+    (ip.interfaces, "ip addr", "172.20.0.4/16", "172.20.0.4"),
+    (ip.interfaces, "ip addr", "172.20.0.4/16", "172.20.0.400/16"),
+    (ip.interfaces, "ip addr", "link/ether 02:42:ac:14:00:04", "link/ether"),
+    (ip.interfaces, "ip addr", "mtu 1500", ""),
+    (ip.interfaces, "ip -j addr", '"ifindex":3,', ""),
+    (ip.interfaces, "ip -j addr", '"prefixlen":16', '"prefixlen":99'),
+    (ip.routes, "ip route", "dev eth0", ""),
+    (ip.routes, "ip route", "via 172.20.0.1", "via gateway"),
+    (ip.routes, "ip route", "10.244.1.0/24", "10.244.1.0/240"),
+    (ip.routes, "ip route", "dev eth0", "dev"),
+    (ip.routes, "ip -j route", '"dev":"eth0",', ""),
+])
+def test_ip_output_that_was_tampered_with(parser, command, old, new):
+    assert old in IP[command]
+    with pytest.raises(ParseError, match="expected"):
+        parser(IP[command].replace(old, new))
+
+
+def test_two_responses_are_not_one():
+    with pytest.raises(ParseError, match="one response"):
+        dig.parse(text("dig/external.txt") + text("dig/alias.txt"))
+
+
+def test_short_output_of_dig_is_no_full_output():
+    with pytest.raises(ParseError, match=r"93\.184\.216\.34"):
+        dig.parse("93.184.216.34\n")
+
+
+def test_a_missing_flag_names_those_that_are_there():
+    with pytest.raises(ParseError, match=r"--cluster-cidr6.*--allocate-node-cidrs"):
+        process_flags.flag(text("ps/control-plane.txt"), "kube-controller-manager", "cluster-cidr6")
+
+
+def test_a_worker_runs_no_controller_manager():
+    with pytest.raises(ParseError, match="one process kube-controller-manager"):
+        controller_flags(text("ps/worker.txt"))
+
+
+def test_several_processes_of_one_name_are_not_one():
+    with pytest.raises(ParseError, match=r"one process containerd-shim-runc-v2.*different ones"):
+        process_flags.process_flags(text("ps/control-plane.txt"), "containerd-shim-runc-v2")

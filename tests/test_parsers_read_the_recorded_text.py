@@ -1,0 +1,245 @@
+"""Every text parser gives the facts that stand in text recorded from a real cluster."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from kitlib.parsers import dig, docker, ethtool, kubectl, process_flags, resolv_conf
+from kitlib.parsers.docker import Attachment
+from kitlib.parsers.kubectl import Endpoint, Port
+from kitlib.sighting import Question, Record, Socket
+
+FIXTURES = Path(__file__).parent / "fixtures"
+
+
+def text(name: str) -> str:
+    return (FIXTURES / name).read_text()
+
+
+def table(name: str) -> list[list[str]]:
+    """The rows of a kubectl table without its heading; no value in these tables is empty."""
+    return [line.split() for line in text(name).splitlines()[1:]]
+
+
+def test_docker_container_ls_says_what_docker_says_as_json():
+    rows = [json.loads(line) for line in text("docker/container-ls.json").splitlines()]
+    expected = [(row["ID"], row["Image"], row["Command"], row["Status"], row["Ports"], row["Names"]) for row in rows]
+    found = docker.containers(text("docker/container-ls.txt"))
+    assert [(c.id, c.image, c.command, c.status, c.ports, c.name) for c in found] == expected
+    assert [c.ports for c in found if c.ports] == ["127.0.0.1:35221->6443/tcp"]
+
+
+def test_a_docker_host_without_containers_prints_only_the_heading():
+    assert docker.containers(text("docker/container-ls.txt").splitlines()[0] + "\n") == ()
+
+
+def test_docker_network_is_read_with_its_bridge():
+    network, = docker.networks(text("docker/network-inspect-kind.json"))
+    assert (network.name, network.driver, network.subnet, network.gateway) \
+        == ("kind", "bridge", "172.20.0.0/16", "172.20.0.1")
+    assert network.bridge == "br-13ebef48a9f1"
+    assert {member.container: member.address for member in network.attachments}["upstream-dns"] == "172.20.0.53"
+
+
+def test_a_bridge_named_by_option_and_an_ipv6_range_first():
+    recorded = json.loads(text("docker/network-inspect-kind.json"))
+    recorded[0]["Options"] = {"com.docker.network.bridge.name": "lab0"}
+    recorded[0]["IPAM"]["Config"].insert(0, {"Subnet": "fc00:f853:ccd:e793::/64"})
+    network, = docker.networks(json.dumps(recorded))
+    assert (network.bridge, network.subnet) == ("lab0", "172.20.0.0/16")
+    recorded[0]["Driver"] = "macvlan"
+    assert docker.networks(json.dumps(recorded))[0].bridge == ""
+
+
+@pytest.mark.parametrize("node", ["control-plane", "worker", "worker2", "worker3"])
+def test_docker_inspect_of_a_node_and_of_the_network_agree(node):
+    network, = docker.networks(text("docker/network-inspect-kind.json"))
+    inspected = docker.attachments(text(f"docker/inspect-kind-test1-{node}.json"))
+    assert inspected == tuple(each for each in network.attachments if each.container == f"kind-test1-{node}")
+    if node == "worker3":
+        assert inspected == (
+            Attachment("kind-test1-worker3", "kind", "172.20.0.4", 16, "172.20.0.1", "02:42:ac:14:00:04"),)
+
+
+def test_pods_say_what_the_table_says():
+    found = kubectl.pods(text("kubectl/pods.json"))
+    expected = [(row[0], row[5], row[6]) for row in table("kubectl/pods.txt")]
+    assert [(pod.name, pod.address, pod.node) for pod in found] == expected
+    by_name = {pod.name: pod for pod in found}
+    assert {name: (pod.host_network, pod.dns_policy) for name, pod in by_name.items() if "-8" not in name} == {
+        "dns-default": (False, "Default"),
+        "dns-none": (False, "None"),
+        "host-client": (True, "ClusterFirstWithHostNet"),
+        "host-client-clusterfirst": (True, "ClusterFirst"),
+        "neighbour": (False, "ClusterFirst"),
+    }
+
+
+def test_a_single_object_is_read_like_a_list_of_one():
+    pod, = kubectl.pods(text("kubectl/pod-my-nginx.json"))
+    assert pod in kubectl.pods(text("kubectl/pods.json"))
+    assert (pod.namespace, pod.labels["run"]) == ("default", "my-nginx")
+
+
+def test_a_pod_that_is_not_scheduled_has_no_node_and_no_address():
+    pending = json.loads(text("kubectl/pod-my-nginx.json"))
+    del pending["spec"]["nodeName"]
+    pending["status"] = {"phase": "Pending"}
+    pod, = kubectl.pods(json.dumps(pending))
+    assert (pod.node, pod.address) == ("", "")
+
+
+def test_services_say_what_the_table_says():
+    found = kubectl.services(text("kubectl/services.json"))
+    shown = [[s.namespace, s.name, s.type, s.cluster_ip, ",".join(f"{p.port}/{p.protocol}" for p in s.ports),
+              ",".join(f"{k}={v}" for k, v in s.selector.items()) or "<none>"] for s in found]
+    assert shown == [[*row[:4], row[5], row[7]] for row in table("kubectl/services.txt")]
+    kube_dns = next(service for service in found if service.name == "kube-dns")
+    assert kube_dns.ports[0] == Port("dns", 53, "UDP", 53)
+
+
+def test_endpoints_say_what_the_table_says():
+    found = kubectl.endpoints(text("kubectl/endpointslices.json"))
+    shown = [(e.namespace, e.address_type, {str(p.port) for p in e.ports}, {x.address for x in e.endpoints})
+             for e in found]
+    assert shown == [(row[0], row[2], set(row[3].split(",")), set(row[4].split(",")))
+                     for row in table("kubectl/endpointslices.txt")]
+    my_nginx = next(each for each in found if each.service == "my-nginx")
+    assert my_nginx.endpoints == (
+        Endpoint("10.244.2.3", True, "default/my-nginx-84bbfd8fd5-qbh65", "kind-test1-worker3"),)
+
+
+def test_an_endpoint_is_ready_unless_it_says_otherwise():
+    recorded = json.loads(text("kubectl/endpointslices.json"))
+    recorded["items"][1]["endpoints"][0]["conditions"]["ready"] = False
+    recorded["items"][0]["endpoints"][0]["conditions"] = {}
+    recorded["items"][2]["endpoints"] = None          # what Kubernetes writes for a Service without pods
+    first, second, third = kubectl.endpoints(json.dumps(recorded))
+    assert (first.endpoints[0].ready, second.endpoints[0].ready, third.endpoints) == (True, False, ())
+
+
+def test_nodes_say_what_the_table_says():
+    found = kubectl.nodes(text("kubectl/nodes.json"))
+    assert [[node.name, ",".join(node.roles) or "<none>", node.address] for node in found] \
+        == [[row[0], row[2], row[5]] for row in table("kubectl/nodes.txt")]
+    assert {node.name: node.pod_cidr for node in found}["kind-test1-control-plane"] == "10.244.0.0/24"
+
+
+def test_the_controller_manager_knows_the_pod_and_the_service_range():
+    listing = text("ps/control-plane.txt")
+    assert process_flags.flag(listing, "kube-controller-manager", "cluster-cidr") == "10.244.0.0/16"
+    assert process_flags.flag(listing, "kube-controller-manager", "service-cluster-ip-range") == "10.96.0.0/16"
+
+
+def test_flags_may_stand_with_one_dash_apart_from_their_value_or_alone():
+    listing = text("ps/control-plane.txt").splitlines()[0] + \
+        "\nroot  7  1  0 08:59 ?  00:00:01 /usr/bin/tool run -namespace k8s.io --verbose --to=a=b --last\n"
+    assert process_flags.process_flags(listing, "tool") \
+        == {"namespace": "k8s.io", "verbose": "true", "to": "a=b", "last": "true"}
+
+
+def test_resolv_conf_of_a_pod():
+    conf = resolv_conf.parse(text("resolv_conf/pod.txt"))
+    assert conf.nameservers == conf.nameservers_asked == ("10.96.0.10",)
+    assert conf.search == ("default.svc.cluster.local", "svc.cluster.local", "cluster.local")
+    assert (conf.ndots, conf.timeout, conf.attempts) == (5, 5, 2)
+
+
+def test_resolv_conf_keeps_options_word_for_word():
+    assert resolv_conf.parse(text("resolv_conf/dns-none.txt")).options == ("ndots:2", "single-request-reopen")
+    assert resolv_conf.parse(text("resolv_conf/node.txt")).ndots == 0
+
+
+def test_resolv_conf_limits_and_precedence_are_those_of_glibc():
+    conf = resolv_conf.parse(
+        "; comment\n# comment\nsearch a.example b.example\ndomain c.example ignored\n"
+        "nameserver 10.0.0.1\nnameserver fe80::1%eth0\nnameserver 10.0.0.3\nnameserver 10.0.0.4\n"
+        "options ndots:1 rotate\noptions ndots:99 timeout:99 attempts:99\n")
+    assert conf.search == ("c.example",)
+    assert len(conf.nameservers) == 4
+    assert conf.nameservers_asked == ("10.0.0.1", "fe80::1%eth0", "10.0.0.3")
+    assert (conf.ndots, conf.timeout, conf.attempts) == (15, 30, 5)
+    assert conf.options == ("ndots:1", "rotate", "ndots:99", "timeout:99", "attempts:99")
+    assert resolv_conf.parse("domain c.example\nsearch a.example b.example\n").search == ("a.example", "b.example")
+
+
+def test_an_empty_resolv_conf_means_this_machine_and_one_dot():
+    conf = resolv_conf.parse("")
+    assert (conf.nameservers, conf.nameservers_asked, conf.ndots) == ((), ("127.0.0.1",), 1)
+    assert len(resolv_conf.parse("search " + " ".join(f"d{n}.example" for n in range(9))).search) == 9
+
+
+def test_ethtool_knows_the_other_end_of_a_veth():
+    recorded = text("ethtool/veth4b6923b0.txt")
+    assert ethtool.peer_ifindex(recorded) == 2
+    assert ethtool.statistics(recorded)["rx_queue_0_xdp_packets"] == 0
+    assert len(ethtool.statistics(recorded)) == len(recorded.splitlines()) - 1
+
+
+def test_dig_external():
+    found = dig.parse(text("dig/external.txt"))
+    message = found.message
+    assert (found.status, message.id, message.flags, message.opcode) == ("NOERROR", 56858, ("qr", "rd", "ra"), "QUERY")
+    assert message.question == Question("www.example.com.", "A")
+    assert message.answers == (Record("www.example.com.", "A", 30, "93.184.216.34"),)
+    assert (message.authorities, message.additionals, message.size) == ((), (), 87)
+    assert (message.edns.udp_size, message.edns.version) == (1232, 0)
+    assert message.edns.options == (("COOKIE", "3a292725b0e07b80"),)
+    assert (found.cookie, found.cookie_check) == ("3a292725b0e07b80", "echoed")
+    assert (found.server, found.protocol, found.query_time_ms) == (Socket("10.96.0.10", 53), "UDP", 12)
+    assert (found.failures, found.truncated) == ((), False)
+
+
+@pytest.mark.parametrize(("name", "status", "answers", "last"), [
+    ("at-server", "NOERROR", 1, "93.184.216.34"),
+    ("alias", "NOERROR", 2, "93.184.216.34"),
+    ("ptr", "NOERROR", 1, "kube-dns.kube-system.svc.cluster.local."),
+    ("service", "NOERROR", 1, "10.96.86.215"),
+    ("search", "NOERROR", 1, "10.96.86.215"),
+    ("tcp", "NOERROR", 1, "93.184.216.34"),
+])
+def test_dig_answers(name, status, answers, last):
+    found = dig.parse(text(f"dig/{name}.txt"))
+    assert (found.status, len(found.message.answers), found.message.answers[-1].data) == (status, answers, last)
+    assert found.protocol == ("TCP" if name == "tcp" else "UDP")
+
+
+def test_dig_nxdomain_carries_the_soa():
+    message = dig.parse(text("dig/nxdomain.txt")).message
+    assert (message.rcode, message.answers) == ("NXDOMAIN", ())
+    assert message.authorities[0].type == "SOA"
+    assert message.authorities[0].data == "ns.example.com. hostmaster.example.com. 2026112301 7200 900 1209600 300"
+
+
+def test_dig_tells_a_truncated_answer():
+    found = dig.parse(text("dig/truncated.txt"))
+    assert found.truncated
+    assert found.protocol == "TCP"
+    assert len(found.message.answers) == 20
+    assert all(record.data.startswith('"') and record.data.endswith('"') for record in found.message.answers)
+
+
+def test_dig_servfail_without_cookie_and_other_units():
+    found = dig.parse(text("dig/servfail-without-cookie.txt").replace("8 msec", "8123 usec"))
+    assert (found.status, found.cookie, found.message.edns.options, found.query_time_ms) == ("SERVFAIL", "", (), 8.123)
+
+
+@pytest.mark.parametrize(("name", "first"), [
+    ("timed-out", "communications error to 10.96.0.10#53: timed out"),
+    ("refused", "communications error to 10.96.0.10#53: connection refused"),
+    ("tcp-timed-out", "Connection to 10.96.0.10#53(10.96.0.10) for big.example.com failed: timed out"),
+])
+def test_dig_without_a_response_is_a_fact(name, first):
+    found = dig.parse(text(f"dig/{name}.txt"))
+    assert (found.message, found.status, found.server) == (None, None, None)
+    assert found.failures == (first, "no servers could be reached")
+    assert found.truncated == (name == "tcp-timed-out")
+
+
+def test_dig_that_was_answered_after_a_timeout_says_both():
+    failure = ";; communications error to 10.96.0.10#53: timed out\n"
+    found = dig.parse(failure + text("dig/external.txt"))
+    assert (found.status, found.failures) == ("NOERROR", ("communications error to 10.96.0.10#53: timed out",))
