@@ -109,7 +109,7 @@ def test_endpoints_say_what_the_table_says():
                      for row in table("kubectl/endpointslices.txt")]
     my_nginx = next(each for each in found if each.service == "my-nginx")
     assert my_nginx.endpoints == (
-        Endpoint("10.244.2.3", True, "default/my-nginx-84bbfd8fd5-qbh65", "kind-test1-worker3"),)
+        Endpoint("10.244.2.3", True, "my-nginx-84bbfd8fd5-qbh65", "kind-test1-worker3"),)
 
 
 def test_an_endpoint_is_ready_unless_it_says_otherwise():

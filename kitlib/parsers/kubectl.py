@@ -50,7 +50,7 @@ class Service:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One address behind a Service; `pod` is "NAMESPACE/NAME", or "" if no pod stands behind it."""
+    """One address behind a Service; `pod` is its name (in the slice's namespace), "" if no pod stands behind it."""
 
     address: str
     ready: bool
@@ -157,9 +157,9 @@ def _slice(item: Any) -> Endpoints:
 def _endpoint(entry: Any, address: str) -> Endpoint:
     what = "EndpointSlice"
     target = take(entry, dict, "targetRef", what=what, default={})
-    parts = [take(target, str, key, what=what) for key in ("namespace", "name")] if target.get("kind") == "Pod" else []
+    pod = take(target, str, "name", what=what) if target.get("kind") == "Pod" else ""
     ready = take(entry, bool, "conditions", "ready", what=what, default=True)
-    return Endpoint(address, ready, "/".join(parts), take(entry, str, "nodeName", what=what, default=""))
+    return Endpoint(address, ready, pod, take(entry, str, "nodeName", what=what, default=""))
 
 
 def _ports(entries: list[Any], what: str) -> tuple[Port, ...]:
