@@ -1,1 +1,31 @@
-"""kitlib: follow one DNS query through Kubernetes."""
+"""kitlib: follow one DNS query through Kubernetes.
+
+    from kitlib import open_lab, ladder
+    lab = open_lab()
+    pod = lab.pod("my-nginx")
+    with lab.capture() as seen:
+        pod.dig("www.example.com")
+    ladder(seen.journey())
+
+Each name below is loaded when it is first used, so that `import kitlib` costs nothing.
+"""
+
+from importlib import import_module
+from typing import Any
+
+_HOME = {
+    "open_lab": "kitlib.lab",
+    "doctor": "kitlib.doctor",
+}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"kitlib has no {name!r}; it has: {', '.join(__all__)}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

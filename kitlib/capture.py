@@ -1,0 +1,89 @@
+"""Listening while something runs: what every vantage point saw of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from kitlib.errors import NotFound, NotRecorded
+from kitlib.parsers.dns import sightings
+from kitlib.result import Result
+from kitlib.sighting import Frame, Sighting, VantagePoint
+
+if TYPE_CHECKING:
+    from kitlib.journey import Journey
+    from kitlib.lab import Backend
+    from kitlib.place import Place
+
+
+class Capture:
+    """`with lab.capture(pod, node) as seen:` listens until the block ends; then `seen` can be asked."""
+
+    def __init__(self, backend: Backend, points: tuple[VantagePoint, ...],
+                 vantage_point: Callable[[str, str], VantagePoint]) -> None:
+        self.points = points
+        self._vantage_point = vantage_point
+        self._listening = backend.capture()
+        self._words: dict[VantagePoint, Result] = {}
+        self._frames: dict[VantagePoint, tuple[Frame, ...]] = {}
+        self._journeys: tuple[Journey, ...] | None = None
+
+    def __enter__(self) -> Capture:
+        self._caught = self._listening.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._listening.__exit__(*error)
+        if error[0] is None:
+            self._keep()
+
+    def _keep(self) -> None:
+        for place, interface, words, frames in self._caught:
+            point = self._vantage_point(place, interface)
+            if point in self.points or not self.points and interface != "any":
+                self._words[point] = words
+                self._frames[point] = self._frames.get(point, ()) + frames
+        missing = [point.title for point in self.points if point not in self._words]
+        if missing:
+            there = ", ".join(self._vantage_point(place, interface).title for place, interface, *_ in self._caught)
+            raise NotRecorded(f"No capture was recorded at {', '.join(missing)}. Recorded were: {there}.")
+        self.points = tuple(self._words)
+
+    def __repr__(self) -> str:
+        counts = [f"{len(self.at(point)):>4} at {point.title}" for point in self.points]
+        notes = dict.fromkeys(words.note for words in self._words.values())
+        return "\n".join([f"DNS messages seen ({'; '.join(notes)}):", *counts])
+
+    def tcpdump(self, point: Place | VantagePoint) -> Result:
+        """What tcpdump said at one vantage point, in its own words."""
+        return self._words[self._chosen(point)]
+
+    def frames(self, point: Place | VantagePoint) -> tuple[Frame, ...]:
+        """The raw frames at one vantage point."""
+        return self._frames[self._chosen(point)]
+
+    def at(self, point: Place | VantagePoint) -> tuple[Sighting, ...]:
+        """The DNS messages seen at one vantage point, in order of time."""
+        chosen = self._chosen(point)
+        return sightings(self._frames[chosen], chosen)
+
+    @property
+    def sightings(self) -> tuple[Sighting, ...]:
+        """The DNS messages seen at all vantage points, in order of time."""
+        every = (sighting for point in self.points for sighting in self.at(point))
+        return tuple(sorted(every, key=lambda sighting: sighting.time_ns))
+
+    def journeys(self) -> tuple[Journey, ...]:
+        """The sightings joined into journeys, in the order in which the queries started."""
+        return join(self.sightings)
+
+    def journey(self) -> Journey:
+        """The journey of the first query that was asked at the first vantage point's place."""
+        return self.journeys()[0]
+
+    def _chosen(self, point: Place | VantagePoint) -> VantagePoint:
+        chosen = point if isinstance(point, VantagePoint) else point.default_point
+        if chosen not in self._words:
+            raise NotFound(f"This capture did not listen at {chosen.title}. It listened at: "
+                           f"{', '.join(known.title for known in self.points) or 'nothing yet'}.")
+        return chosen

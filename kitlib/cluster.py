@@ -1,0 +1,109 @@
+"""Which places a cluster has, from what docker, kubectl and the nodes themselves say. Nothing is known beforehand."""
+
+from __future__ import annotations
+
+import os.path
+from typing import TYPE_CHECKING
+
+from kitlib.errors import NotFound
+from kitlib.parsers import docker, kubectl
+from kitlib.parsers.process_flags import flag
+from kitlib.place import Host, Node, Place, Pod
+from kitlib.topology import MachineBox, NodeBox, PodBox, Topology
+
+if TYPE_CHECKING:
+    from kitlib.lab import Lab
+
+NETWORK = "kind"                          # the Docker network that kind puts its nodes on
+DNS_SERVICE = ("kube-system", "kube-dns")   # the name that every cluster gives its DNS Service
+
+
+def ask(lab: Lab, *argv: str) -> str:
+    """What a command on the host printed."""
+    return lab.run("host", argv).stdout
+
+
+def network(lab: Lab) -> docker.Network:
+    """Docker's network that the nodes are on."""
+    return docker.networks(ask(lab, "docker", "network", "inspect", NETWORK))[0]
+
+
+def services(lab: Lab) -> tuple[kubectl.Service, ...]:
+    """The cluster's Services."""
+    return kubectl.services(ask(lab, "kubectl", "get", "services", "-A", "-o", "json"))
+
+
+def endpoints(lab: Lab) -> tuple[kubectl.Endpoints, ...]:
+    """The addresses behind the cluster's Services."""
+    return kubectl.endpoints(ask(lab, "kubectl", "get", "endpointslices", "-A", "-o", "json"))
+
+
+def host(lab: Lab) -> Host:
+    """The machine that Docker runs on, with the bridge of the nodes' network."""
+    found = network(lab)
+    return Host("host", "host", "host", "host", found.gateway, lab, found.bridge)
+
+
+def nodes(lab: Lab) -> tuple[Node, ...]:
+    """The cluster's nodes, by address."""
+    found = kubectl.nodes(ask(lab, "kubectl", "get", "nodes", "-o", "json"))
+    prefix = os.path.commonprefix([node.name for node in found]).rpartition("-")[0] if len(found) > 1 else ""
+    return tuple(Node(f"node:{node.name}", node.name.removeprefix(f"{prefix}-"), "node", node.name, node.address, lab,
+                      "control plane" if "control-plane" in node.roles else "worker", node.pod_cidr)
+                 for node in sorted(found, key=lambda node: _by_address(node.address)))
+
+
+def pods(lab: Lab) -> tuple[Pod, ...]:
+    """The cluster's pods. Those behind the DNS Service are of kind coredns."""
+    found = kubectl.pods(ask(lab, "kubectl", "get", "pods", "-A", "-o", "json"))
+    answering = {endpoint.address for group in endpoints(lab) if (group.namespace, group.service) == DNS_SERVICE
+                 for endpoint in group.endpoints}
+    plain = [_plain_name(pod) for pod in found]
+    return tuple(Pod(f"pod:{pod.namespace}/{pod.name}",
+                     title if plain.count(title) == 1 else f"{title} {pod.address}",
+                     "coredns" if pod.address in answering else "pod", pod.node, pod.address, lab,
+                     pod.namespace, pod.host_network, pod.dns_policy)
+                 for pod, title in sorted(zip(found, plain, strict=True), key=lambda pair: _by_address(pair[0].address)))
+
+
+def containers(lab: Lab) -> tuple[Place, ...]:
+    """The containers on the nodes' network that are no nodes."""
+    names = {node.name for node in lab.nodes}
+    return tuple(Place(f"container:{at.container}", at.container, "container", at.container, at.address, lab)
+                 for at in network(lab).attachments if at.container not in names)
+
+
+def ranges(lab: Lab) -> tuple[str, str]:
+    """The pod range and the Service range, from the controller-manager's flags."""
+    control = next((node for node in lab.nodes if node.role == "control plane"), None)
+    if control is None:
+        raise NotFound("No node of this cluster has the role control-plane, so its address ranges cannot be read.")
+    processes = control.run("ps", "-ef").stdout
+    return (flag(processes, "kube-controller-manager", "cluster-cidr"),
+            flag(processes, "kube-controller-manager", "service-cluster-ip-range"))
+
+
+def topology(lab: Lab) -> Topology:
+    """What a picture of the lab shows."""
+    wires, (pod_range, service_range) = network(lab), ranges(lab)
+    dns = next((service for service in services(lab) if (service.namespace, service.name) == DNS_SERVICE), None)
+    boxes = tuple(NodeBox(node.id, node.title, node.address, node.role, "eth0", _pod_boxes(node))
+                  for node in lab.nodes)
+    machines = tuple(MachineBox(at.id, at.title, at.address, at.kind) for at in lab.containers)
+    return Topology(wires.bridge, wires.subnet, wires.gateway, boxes, machines, pod_range, service_range,
+                    dns.cluster_ip if dns else "")
+
+
+def _pod_boxes(node: Node) -> tuple[PodBox, ...]:
+    devices = {route.destination: route.device for route in node.routes()}
+    return tuple(PodBox(pod.id, pod.title, pod.address, devices[pod.address], pod.kind)
+                 for pod in node.pods() if pod.address in devices)
+
+
+def _plain_name(pod: kubectl.Pod) -> str:
+    template = pod.labels.get("pod-template-hash")
+    return pod.name.partition(f"-{template}-")[0] if template else pod.name
+
+
+def _by_address(address: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in address.split(".")) if address.count(".") == 3 else ()

@@ -1,0 +1,127 @@
+"""A lab: the places where one can look, and what was seen there. `open_lab()` is where every notebook starts."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+
+from kitlib import cluster
+from kitlib.capture import Capture
+from kitlib.errors import NotFound, UnknownLab
+from kitlib.labs.recorded import RecordedLab
+from kitlib.place import Host, Node, Place, Pod
+from kitlib.recording import load
+from kitlib.result import Result
+from kitlib.sighting import VantagePoint
+
+RECORDINGS = Path(__file__).resolve().parent.parent / "lab-setup" / "recordings"
+DEFAULT_RECORDING = "kind-test1"
+LABS = ("recorded",)
+
+
+def open_lab(name: str | None = None, recording: str | Path = DEFAULT_RECORDING) -> Lab:
+    """Open a lab: the argument, or what KITLIB_LAB names, or the recorded one.
+
+    `recording` is the folder to replay: a name under lab-setup/recordings, or a path of your own.
+    """
+    name = name or os.environ.get("KITLIB_LAB") or "recorded"
+    if name not in LABS:
+        raise UnknownLab(f"There is no lab {name!r}. This kit has: {', '.join(LABS)}. "
+                         "Choose one with open_lab(NAME) or the environment variable KITLIB_LAB.")
+    return Lab(RecordedLab(load(RECORDINGS / recording)))
+
+
+class Backend(Protocol):
+    """The only thing in which labs differ: how argv reaches a place, and how a capture is taken."""
+
+    name: str
+
+    def run(self, place: str, argv: tuple[str, ...]) -> Result:
+        """Run argv at a place."""
+
+    def capture(self):
+        """A context that collects what the vantage points catch: see RecordedLab.capture."""
+
+
+class Lab:
+    """The places of a cluster, found from what docker and kubectl say about it."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
+        self.name = backend.name
+
+    def __repr__(self) -> str:
+        return f"You are in {self.backend}."
+
+    def run(self, place: str, argv: tuple[str, ...]) -> Result:
+        """Run argv at a place given by its id; Place.run is the comfortable way."""
+        return self.backend.run(place, argv)
+
+    def capture(self, *points: Place | VantagePoint) -> Capture:
+        """Listen at these vantage points (all that the lab has, if none is named) while the `with` block runs."""
+        chosen = tuple(point.default_point if isinstance(point, Place) else point for point in points)
+        return Capture(self.backend, chosen, self.vantage_point)
+
+    @cached_property
+    def host(self) -> Host:
+        """The machine that Docker runs on."""
+        return cluster.host(self)
+
+    @cached_property
+    def nodes(self) -> tuple[Node, ...]:
+        """The cluster's nodes, by address."""
+        return cluster.nodes(self)
+
+    @cached_property
+    def containers(self) -> tuple[Place, ...]:
+        """The containers on the nodes' network that are no nodes."""
+        return cluster.containers(self)
+
+    @cached_property
+    def _pods(self) -> tuple[Pod, ...]:
+        return cluster.pods(self)
+
+    def pods(self, name: str = "") -> tuple[Pod, ...]:
+        """The pods whose name starts with `name`; all pods without it."""
+        return tuple(pod for pod in self._pods if pod.name.startswith(name))
+
+    def pod(self, name: str) -> Pod:
+        """The pod of this name, or the only one whose name starts with it."""
+        return _one("pod", name, self._pods, self.pods(name))
+
+    def node(self, name: str) -> Node:
+        """The node of this name; the cluster's prefix may be left out: lab.node("worker3")."""
+        return _one("node", name, self.nodes, tuple(node for node in self.nodes if name == node.title))
+
+    def container(self, name: str) -> Place:
+        """The container of this name beside the nodes."""
+        return _one("container", name, self.containers, ())
+
+    @property
+    def coredns(self) -> tuple[Pod, ...]:
+        """The pods behind the cluster's DNS Service, by address."""
+        return tuple(pod for pod in self._pods if pod.kind == "coredns")
+
+    def vantage_point(self, place: str, interface: str) -> VantagePoint:
+        """The vantage point at an interface of the place with this id."""
+        places: tuple[Place, ...] = (self.host, *self.nodes, *self._pods, *self.containers)
+        return _one("place", place, places, tuple(at for at in places if at.id == place)).at(interface)
+
+    @cached_property
+    def topology(self) -> cluster.Topology:
+        """The picture of this lab: host, bridge, nodes, veth pairs, pods and their addresses."""
+        return cluster.topology(self)
+
+
+def _one(what: str, name: str, places: tuple, matching: tuple):
+    """The place called `name`, or the single one that matches; a NotFound that lists the others if there is none."""
+    exact = [place for place in places if place.name == name]
+    found = exact or list(matching)
+    if len(found) == 1:
+        return found[0]
+    listed = ", ".join(place.name for place in (found or places))
+    problem = f"{len(found)} {what}s are called {name!r}: {listed}. Give more of the name." if found else \
+        f"There is no {what} {name!r}. There are: {listed}."
+    raise NotFound(problem)

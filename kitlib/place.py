@@ -1,0 +1,126 @@
+"""Places: the host, a node, a pod, a container. Each runs a command and has interfaces where one can listen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from kitlib.errors import NotFound
+from kitlib.parsers import ip, resolv_conf
+from kitlib.result import Result
+from kitlib.sighting import VantagePoint
+
+if TYPE_CHECKING:
+    from kitlib.lab import Lab
+
+
+@dataclass(frozen=True)
+class Place:
+    """Somewhere a command can run. `id` is how recordings call it: "node:kind-test1-worker3"."""
+
+    id: str
+    title: str                # short, for pictures: "worker3"
+    kind: str                 # pod, coredns, node, host or container
+    machine: str              # the node (or "host") whose kernel it lives in
+    address: str
+    lab: Lab = field(repr=False, compare=False)
+
+    @property
+    def name(self) -> str:
+        """The name that docker and kubectl know it by."""
+        return self.id.rpartition("/")[2].rpartition(":")[2]
+
+    def run(self, *argv: str) -> Result:
+        """Run a command here, word by word: place.run("ip", "route")."""
+        return self.lab.run(self.id, argv)
+
+    def dig(self, name: str, *options: str) -> Result:
+        """Ask for a name with dig, as typed: place.dig("www.example.com", "AAAA")."""
+        return self.run("dig", name, *options)
+
+    def resolv_conf(self) -> resolv_conf.ResolvConf:
+        """The resolver's settings here: /etc/resolv.conf, parsed."""
+        return resolv_conf.parse(self.run("cat", "/etc/resolv.conf").stdout)
+
+    def interfaces(self) -> tuple[ip.Interface, ...]:
+        """The network interfaces here: `ip addr`, parsed."""
+        return ip.interfaces(self.run("ip", "addr").stdout)
+
+    def interface(self, name: str) -> ip.Interface:
+        """One interface by its name."""
+        found = {interface.name: interface for interface in self.interfaces()}
+        if name not in found:
+            raise NotFound(f"{self.title} has no interface {name!r}; it has {', '.join(found)}.")
+        return found[name]
+
+    def routes(self) -> tuple[ip.Route, ...]:
+        """The routing table here: `ip route`, parsed."""
+        return ip.routes(self.run("ip", "route").stdout)
+
+    def at(self, interface: str) -> VantagePoint:
+        """The vantage point at one of this place's interfaces, for lab.capture()."""
+        return VantagePoint(self.id, interface, self.machine, self.kind, f"{self.title} {interface}")
+
+    @property
+    def eth0(self) -> VantagePoint:
+        """The vantage point at this place's eth0."""
+        return self.at("eth0")
+
+    @property
+    def default_point(self) -> VantagePoint:
+        """Where tcpdump listens when only the place is named."""
+        return self.eth0
+
+
+@dataclass(frozen=True)
+class Host(Place):
+    """The machine that Docker runs on; its bridge connects the nodes."""
+
+    bridge_name: str = ""
+
+    @property
+    def bridge(self) -> VantagePoint:
+        """The vantage point at Docker's bridge."""
+        return self.at(self.bridge_name)
+
+    default_point = bridge
+
+
+@dataclass(frozen=True)
+class Node(Place):
+    """A node of the cluster: a container of the host, a machine to Kubernetes."""
+
+    role: str = ""
+    pod_range: str = ""
+
+    def pods(self) -> tuple[Pod, ...]:
+        """The pods that run on this node."""
+        return tuple(pod for pod in self.lab.pods() if pod.machine == self.name)
+
+
+@dataclass(frozen=True)
+class Pod(Place):
+    """A pod. With hostNetwork it has no network of its own: its address is the node's."""
+
+    namespace: str = ""
+    host_network: bool = False
+    dns_policy: str = ""
+
+    @property
+    def node(self) -> Node:
+        """The node that it runs on."""
+        return self.lab.node(self.machine)
+
+    @property
+    def veth(self) -> VantagePoint:
+        """The node's end of the pod's cable: where the node's route to the pod's address leads."""
+        for route in self.node.routes():
+            if route.destination == self.address:
+                return self.node.at(route.device)
+        reason = "it has hostNetwork: the node's own network" if self.host_network else "the node has no route to it"
+        raise NotFound(f"Pod {self.name} has no veth on {self.machine}: {reason}.")
+
+    @property
+    def netns(self) -> str:
+        """The name of its network namespace on the node (`ip netns list`)."""
+        return self.node.interface(self.veth.interface).peer_namespace

@@ -1,0 +1,132 @@
+"""A damaged recording: one RecordingError that names the file and the line, and nothing is executed or opened outside."""
+
+import json
+import shutil
+
+import pytest
+
+from kitlib.errors import RecordingError
+from kitlib.lab import RECORDINGS, open_lab
+from kitlib.recording import load
+
+SCENE = "scenes/pod-dig-external"
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """A small copy of the kit's own recording: the facts and one scene."""
+    source = RECORDINGS / "kind-test1"
+    shutil.copytree(source / SCENE, tmp_path / SCENE)
+    shutil.copy(source / "facts.jsonl", tmp_path)
+    index = json.loads((source / "recording.json").read_text())
+    index["scenes"] = [scene for scene in index["scenes"] if scene["name"] == "pod-dig-external"]
+    (tmp_path / "recording.json").write_text(json.dumps(index))
+    return tmp_path
+
+
+def play(folder):
+    lab = open_lab(recording=folder)
+    with lab.capture() as seen:
+        lab.pod("my-nginx").dig("www.example.com")
+    return seen
+
+
+def change_index(folder, **changes):
+    index = json.loads((folder / "recording.json").read_text())
+    (folder / "recording.json").write_text(json.dumps({**index, **changes}))
+
+
+def test_the_copy_itself_plays(copy):
+    assert play(copy).sightings
+
+
+def test_truncated_facts_name_the_line(copy):
+    facts = copy / "facts.jsonl"
+    lines = facts.read_text().splitlines()
+    facts.write_text("\n".join([*lines[:9], lines[9][:40]]))
+    with pytest.raises(RecordingError, match=r"facts\.jsonl, line 10: not JSON"):
+        load(copy)
+
+
+@pytest.mark.parametrize(("key", "value", "complaint"), [
+    ("rc", "0", "expected 'rc' as int, found str"),
+    ("stdout", None, "expected 'stdout' as str, found nothing"),
+    ("argv", "rm -rf /", "expected 'argv' as list, found str"),
+    ("argv", [["nested"]], "expected 'argv' as a list of words"),
+])
+def test_a_field_of_the_wrong_kind_is_named(copy, key, value, complaint):
+    facts = copy / "facts.jsonl"
+    first, *rest = facts.read_text().splitlines()
+    facts.write_text("\n".join([json.dumps({**json.loads(first), key: value}), *rest]))
+    with pytest.raises(RecordingError, match=rf"facts\.jsonl, line 1: {complaint}"):
+        load(copy)
+
+
+@pytest.mark.parametrize("version", [0, 2, "1", None])
+def test_another_version_says_which_one_this_kit_reads(copy, version):
+    change_index(copy, format=version)
+    with pytest.raises(RecordingError, match=r"recording\.json: this kit reads recordings of format 1"):
+        load(copy)
+
+
+def test_a_truncated_list_names_the_line(copy):
+    index = copy / "recording.json"
+    index.write_text(index.read_text()[:200])
+    with pytest.raises(RecordingError, match=r"recording\.json, line \d+: not JSON"):
+        load(copy)
+
+
+@pytest.mark.parametrize("missing", ["recording.json", "facts.jsonl", f"{SCENE}/take01.jsonl", f"{SCENE}/take01.pcapng"])
+def test_a_missing_file_is_named(copy, missing):
+    (copy / missing).unlink()
+    with pytest.raises(RecordingError, match=rf"{missing}: the recording lacks this file"):
+        play(copy)
+
+
+def test_a_truncated_take_names_the_line_wherever_it_is_cut(copy):
+    take = copy / SCENE / "take01.jsonl"
+    whole = take.read_text()
+    for size in range(0, len(whole) - 2, 997):
+        take.write_text(whole[:size])
+        with pytest.raises(RecordingError, match=r"take01\.jsonl"):
+            play(copy)
+
+
+def test_a_truncated_capture_is_named_wherever_it_is_cut(copy):
+    pcap = copy / SCENE / "take01.pcapng"
+    whole = pcap.read_bytes()
+    for size in range(0, len(whole) - 1, 61):
+        pcap.write_bytes(whole[:size])
+        with pytest.raises(RecordingError, match=r"take01\.pcapng: the capture is damaged"):
+            play(copy)
+
+
+@pytest.mark.parametrize("path", ["../outside.jsonl", "/etc/passwd", "scenes/../../outside.jsonl"])
+def test_a_path_that_leaves_the_folder_is_not_opened(copy, path):
+    index = json.loads((copy / "recording.json").read_text())
+    index["scenes"][0]["takes"] = [path]
+    change_index(copy, scenes=index["scenes"])
+    with pytest.raises(RecordingError, match=r"recording\.json, line 1: .*leaves the recording's folder"):
+        load(copy)
+
+
+def test_a_capture_outside_the_folder_is_not_opened(copy):
+    take = copy / SCENE / "take01.jsonl"
+    _, *rest = take.read_text().splitlines()
+    take.write_text("\n".join([json.dumps({"pcap": "../../../x.pcapng"}), *rest]))
+    with pytest.raises(RecordingError, match=r"take01\.jsonl, line 1: .*leaves the recording's folder"):
+        play(copy)
+
+
+def test_a_link_that_leads_outside_is_not_followed(copy, tmp_path_factory):
+    outside = tmp_path_factory.mktemp("outside") / "take01.jsonl"
+    take = copy / SCENE / "take01.jsonl"
+    take.rename(outside)
+    take.symlink_to(outside)
+    with pytest.raises(RecordingError, match="leaves the recording's folder"):
+        load(copy)
+
+
+def test_a_recording_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(RecordingError, match=r"nowhere/recording\.json: the recording lacks this file"):
+        open_lab(recording=tmp_path / "nowhere")

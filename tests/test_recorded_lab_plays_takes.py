@@ -1,0 +1,109 @@
+"""The recorded lab: one answer for facts, the next take for what differs each time, and clear words for what is missing."""
+
+import pytest
+
+from kitlib.errors import KitError, NotFound, NotRecorded, UnknownLab
+from kitlib.lab import open_lab
+
+
+@pytest.fixture
+def lab():
+    return open_lab()
+
+
+def test_the_recorded_lab_is_the_default_and_says_when_and_how_it_was_made(lab, monkeypatch):
+    assert lab.name == "recorded"
+    assert "2026-11-23" in repr(lab) and "Kubernetes v1.34.3" in repr(lab)
+    monkeypatch.setenv("KITLIB_LAB", "recorded")
+    assert open_lab().name == "recorded"
+
+
+def test_an_unknown_lab_says_which_exist(monkeypatch):
+    monkeypatch.setenv("KITLIB_LAB", "minikube")
+    with pytest.raises(UnknownLab, match=r"minikube.*recorded"):
+        open_lab()
+    with pytest.raises(UnknownLab, match=r"'mars'.*recorded"):
+        open_lab("mars")
+
+
+def test_every_result_shows_the_command_as_typed_on_the_host(lab):
+    pod = lab.pod("my-nginx")
+    assert str(pod.run("cat", "/etc/resolv.conf")).startswith(f"$ kubectl exec {pod.name} -- cat /etc/resolv.conf\nsearch ")
+    assert str(lab.node("worker3").run("ip", "route")).startswith("$ docker exec kind-test1-worker3 ip route\ndefault via")
+    assert str(lab.host.run("docker", "container", "ls")).startswith("$ docker container ls\nCONTAINER ID")
+
+
+def test_a_failed_command_shows_what_it_said_and_its_exit_code(lab):
+    shown = str(lab.node("worker").run("ls", "-l", "/run/netns"))
+    assert "No such file or directory" in shown and "(exit code 2)" in shown
+
+
+def test_running_again_plays_the_next_take_and_starts_over_after_the_last(lab):
+    pod = lab.pod("my-nginx")
+    ids = [pod.dig("www.example.com") for _ in range(13)]
+    assert [result.note for result in ids[:2]] == ["recorded: take 1 of 12", "recorded: take 2 of 12"]
+    assert len({result.stdout for result in ids[:12]}) == 12
+    assert ids[12].stdout == ids[0].stdout and ids[12].note == "recorded: take 1 of 12"
+
+
+def test_a_new_lab_starts_at_the_first_take(lab):
+    first = lab.pod("my-nginx").dig("www.example.com")
+    assert open_lab().pod("my-nginx").dig("www.example.com") == first
+
+
+def test_captures_and_what_was_asked_after_belong_to_the_same_take_as_the_dig(lab):
+    pod = lab.pod("my-nginx")
+    for number in (1, 2, 3):
+        with lab.capture(pod, pod.veth, pod.node) as seen:
+            dig = pod.dig("www.example.com")
+        port = seen.at(pod)[0].source.port
+        assert f"id: {seen.at(pod)[0].message.id}\n" in dig.stdout
+        assert f"sport={port} " in pod.node.run("conntrack", "-L", "-p", "udp", "--dport", "53").stdout
+        assert f".{port} > " in seen.tcpdump(pod).stdout
+        assert f"take {number} of 12" in dig.note and f"take {number} of 12" in repr(seen)
+
+
+def test_without_named_points_every_vantage_point_is_listened_at(lab):
+    with lab.capture() as seen:
+        lab.pod("my-nginx").dig("www.example.com")
+    titles = {point.title for point in seen.points}
+    assert {"my-nginx eth0", "worker3 eth0", "control-plane eth0", "coredns 10.244.0.3 eth0"} <= titles
+    assert not any(point.interface == "any" for point in seen.points)
+
+
+def test_a_command_that_was_not_recorded_names_the_nearest_and_the_way_to_go_live(lab):
+    with pytest.raises(NotRecorded, match=r"(?s)dig www.exmple.com\n.*dig www.example.com\n.*go live"):
+        lab.pod("my-nginx").dig("www.exmple.com")
+
+
+def test_a_place_that_is_not_there_says_which_are(lab):
+    with pytest.raises(NotFound, match=r"no pod 'nginx'.*my-nginx"):
+        lab.pod("nginx")
+    with pytest.raises(NotFound, match=r"2 pods are called 'coredns'"):
+        lab.pod("coredns")
+    with pytest.raises(NotFound, match=r"no interface 'eth7'; it has lo, eth0"):
+        lab.pod("my-nginx").interface("eth7")
+
+
+def test_a_capture_without_a_query_says_so(lab):
+    with pytest.raises(KitError, match="Nothing was caught"), lab.capture():
+        pass
+
+
+def test_a_vantage_point_that_was_not_recorded_says_which_were(lab):
+    pod = lab.pod("my-nginx")
+    with pytest.raises(NotRecorded, match=r"worker2 eth0.*my-nginx eth0"), lab.capture(lab.node("worker2")):
+        pod.dig("www.example.com")
+    with lab.capture(pod) as seen:
+        pod.dig("www.example.com")
+    with pytest.raises(NotFound, match=r"worker3 eth0.*my-nginx eth0"):
+        seen.at(pod.node)
+
+
+def test_places_are_found_from_the_cluster_itself(lab):
+    pod = lab.pod("my-nginx")
+    assert (pod.address, pod.node.title, pod.veth.interface) == ("10.244.2.3", "worker3", "veth4b6923b0")
+    assert pod.netns.startswith("cni-")
+    assert [at.address for at in lab.coredns] == ["10.244.0.2", "10.244.0.3"]
+    with pytest.raises(NotFound, match="hostNetwork"):
+        _ = lab.pod("host-client-clusterfirst").veth
