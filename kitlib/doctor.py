@@ -1,0 +1,122 @@
+"""Is this machine ready for the notebooks, and which labs could it run? Each failure comes with its fix.
+
+The report reads the same on every machine that is ready, so that a stored notebook can be compared with a new run;
+what differs from machine to machine (docker, user namespaces) is asked for with `labs=True`.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from kitlib.errors import KitError
+from kitlib.report import Check, Report
+from kitlib.shell import run
+
+SUPPORTED = ((3, 11), (3, 13))
+WIDGETS = "@jupyter-widgets/jupyterlab-manager"
+INSTALL = "In a terminal in the kit's folder: make lab (it installs the pinned versions), then Kernel > Restart."
+
+
+def doctor(labs: bool = False) -> Report:
+    """Look at Python, packages, JupyterLab's widgets and the lab in use; with `labs`, at what other labs need."""
+    checks = [python_check(), packages_check(), widgets_check(), lab_check()]
+    return Report(tuple(checks + (list(other_labs()) if labs else [])))
+
+
+def python_check() -> Check:
+    """Is this a Python that the pinned packages exist for?"""
+    low, high = (".".join(map(str, version)) for version in SUPPORTED)
+    right = SUPPORTED[0] <= sys.version_info[:2] <= SUPPORTED[1]
+    return Check(f"Python {low} to {high}", "" if right else f"this is Python {sys.version.split()[0]}",
+                 f"Install Python {high}; then in a terminal in the kit's folder: make lab")
+
+
+def pins() -> dict[str, str]:
+    """The versions that the notebooks need, by package; the list is pyproject.toml's."""
+    needs = importlib.metadata.requires("kitlib") or []
+    return dict(need.split("==") for need in needs if ";" not in need)
+
+
+def packages_check() -> Check:
+    """Is what is installed what is pinned?"""
+    try:
+        wrong = [problem for name, version in pins().items() if (problem := version_problem(name, version))]
+    except importlib.metadata.PackageNotFoundError:
+        wrong = ["kitlib itself is not installed here"]
+    return Check("packages as pinned", ", ".join(wrong), INSTALL)
+
+
+def version_problem(name: str, pinned: str) -> str:
+    """What is wrong with one installed package; empty if nothing is."""
+    try:
+        found = importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return f"{name} is missing"
+    return "" if found == pinned else f"{name} is {found}, not {pinned}"
+
+
+def widgets_check() -> Check:
+    """Has JupyterLab the extension that draws ipywidgets, and is it switched on?"""
+    what = "JupyterLab shows widgets"
+    try:
+        from jupyter_core.paths import jupyter_config_path, jupyter_path
+    except ImportError:
+        return Check(what, "Jupyter is not installed here", INSTALL)
+    if not any((Path(folder) / WIDGETS / "package.json").is_file() for folder in jupyter_path("labextensions")):
+        return Check(what, f"the extension {WIDGETS} is missing", INSTALL)
+    settings = (Path(folder, "labconfig", "page_config.json") for folder in jupyter_config_path())
+    if any(switched_off(file) for file in settings if file.is_file()):
+        return Check(what, f"the extension {WIDGETS} is switched off",
+                     f"In a terminal: jupyter labextension enable {WIDGETS}; then reload the page.")
+    return Check(what)
+
+
+def switched_off(page_config: Path) -> bool:
+    """Does this settings file of JupyterLab disable the widgets?"""
+    try:
+        disabled = json.loads(page_config.read_text())["disabledExtensions"]
+    except (ValueError, KeyError, TypeError):
+        return False  # nothing there that JupyterLab would obey
+    return bool(disabled.get(WIDGETS)) if isinstance(disabled, dict) else WIDGETS in disabled
+
+
+def lab_check() -> Check:
+    """Does the lab open that a notebook would get now?"""
+    what = "the lab in use"
+    try:
+        from kitlib.lab import open_lab  # late: with a package missing, the doctor must still be able to speak
+
+        return Check(f"{what}: {open_lab().name}")
+    except ImportError as error:
+        return Check(what, str(error), INSTALL)
+    except KitError as error:
+        return Check(what, str(error), "Unset KITLIB_LAB to use the recorded lab; it comes with the kit.")
+
+
+def other_labs() -> Iterator[Check]:
+    """What the kind lab and the netns lab need, tried out on this machine."""
+    yield tried("kind lab: Docker", ["docker", "info"], "Install Docker, start it, and join its group (or use sudo).")
+    yield tried("kind lab: kind", ["kind", "version"], "Install kind: https://kind.sigs.k8s.io")
+    yield tried("kind lab: kubectl", ["kubectl", "version", "--client"], "Install kubectl: https://kubernetes.io/docs/tasks/tools")
+    if sys.platform != "linux":
+        yield Check("netns lab", "this is not Linux", "Use a Linux machine or virtual machine.", optional=True)
+        return
+    yield tried("netns lab: ip", ["ip", "-V"], "Debian, Ubuntu: apt install iproute2")
+    yield tried("netns lab: iptables", ["iptables", "--version"], "Debian, Ubuntu: apt install iptables")
+    yield tried("netns lab: user and network namespaces", ["unshare", "--user", "--map-root-user", "--net", "true"],
+                "Run it as root, or allow user namespaces: sysctl -w kernel.unprivileged_userns_clone=1, and where "
+                "AppArmor forbids them: sysctl -w kernel.apparmor_restrict_unprivileged_userns=0")
+
+
+def tried(what: str, argv: list[str], fix: str) -> Check:
+    """A check that runs a program which changes nothing, and wants exit code 0."""
+    try:
+        outcome = run(argv, timeout=10)
+    except KitError as error:
+        return Check(what, str(error), fix, optional=True)
+    said = (outcome.stderr.strip() or f"exit code {outcome.rc}").splitlines()[-1]
+    return Check(what, said if outcome.rc else "", fix, optional=True)

@@ -1,0 +1,152 @@
+"""The rules of the house: arrows point downwards, one module starts programs, everything stays small and documented."""
+
+from __future__ import annotations
+
+import ast
+import graphlib
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parent.parent
+KITLIB = sorted((REPO / "kitlib").rglob("*.py"))
+PYTHON = [*KITLIB, *(file for folder in ("lab-setup", "benchmarks", "tests") for file in (REPO / folder).rglob("*.py"))]
+FLOORS = (
+    {"sighting", "result", "errors", "shell"},
+    {"parsers", "recording", "recording_files"},
+    {"journey", "join", "legs", "search_list", "topology"},
+    {"lab", "place", "capture", "labs", "cluster"},
+    {"drawings"},
+    {"widgets", "exercises", "doctor", "report"},
+    {"__init__", "__main__"},
+)
+LATE = {(3, "drawings"), (3, "widgets")}    # a method on what the learner holds may fetch its picture when called
+HEAVY = {"sh", "scapy", "matplotlib", "ipywidgets"}
+NEVER = {"subprocess", "pickle", "marshal", "shelve", "scapy.all"}
+GENERATED = ("lab-setup/recordings/", "tests/fixtures/", "LICENSE")
+
+
+def name_of(file: Path) -> str:
+    return str(file.relative_to(REPO))
+
+
+def room(module: str) -> str:
+    """kitlib.parsers.pcap -> parsers; kitlib -> __init__."""
+    return [*module.split("."), "__init__"][1]
+
+
+def floor(module: str) -> int:
+    found = [number for number, rooms in enumerate(FLOORS) if room(module) in rooms]
+    assert found, f"{module} has no floor yet: add it to DESIGN.md and to FLOORS"
+    return found[0]
+
+
+def module_of(file: Path) -> str:
+    parts = file.relative_to(REPO).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 2 else parts)
+
+
+def imports(node: ast.AST, late: bool = False) -> Iterator[tuple[str, bool]]:
+    """Every import as (module, is it inside a function?), but for those that only a type checker reads."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+            continue
+        if isinstance(child, ast.Import):
+            yield from ((alias.name, late) for alias in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            assert not child.level, "write imports in full"
+            inner = [f"{child.module}.{alias.name}" for alias in child.names]
+            yield from ((name if is_module(name) else child.module, late) for name in inner)
+        yield from imports(child, late or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def is_module(name: str) -> bool:
+    path = REPO.joinpath(*name.split("."))
+    return path.with_suffix(".py").is_file() or path.is_dir() or name in NEVER
+
+
+def imports_of(file: Path) -> list[tuple[str, bool]]:
+    return list(imports(ast.parse(file.read_text(encoding="utf-8"))))
+
+
+def ours(file: Path) -> list[tuple[str, bool]]:
+    return [(name, late) for name, late in imports_of(file) if name.split(".")[0] == "kitlib"]
+
+
+@pytest.mark.parametrize("file", KITLIB, ids=name_of)
+def test_imports_point_downwards(file: Path) -> None:
+    here = floor(module_of(file))
+    upwards = [name for name, late in ours(file) if floor(name) > here and not (late and (here, room(name)) in LATE)]
+    assert not upwards, f"{name_of(file)} (floor {here}) imports from above: {upwards}"
+
+
+def test_imports_make_no_circle() -> None:
+    graph = {module_of(file): {name for name, _ in ours(file) if floor(name) <= floor(module_of(file))}
+             for file in KITLIB}
+    list(graphlib.TopologicalSorter(graph).static_order())    # raises CycleError, which names the circle
+
+
+def test_one_module_imports_sh() -> None:
+    assert [name_of(file) for file in KITLIB if ("sh", True) in imports_of(file)] == ["kitlib/shell.py"]
+    assert not [name_of(file) for file in KITLIB if ("sh", False) in imports_of(file)]
+
+
+@pytest.mark.parametrize("file", KITLIB, ids=name_of)
+def test_nothing_starts_programs_or_unpickles_behind_our_back(file: Path) -> None:
+    assert not {name for name, _ in imports_of(file)} & NEVER
+    calls = [ast.unparse(node.func) for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)]
+    assert not [call for call in calls if call in ("eval", "exec") or re.match(r"os\.(system|popen|exec|spawn)", call)]
+
+
+def test_importing_kitlib_is_light() -> None:
+    code = f"import sys, kitlib; print(*sorted({HEAVY | {'IPython', 'numpy'}!r} & set(sys.modules)))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
+    assert loaded.stdout.strip() == ""
+
+
+@pytest.mark.parametrize("file", PYTHON, ids=name_of)
+def test_no_function_is_over_50_lines(file: Path) -> None:
+    functions = [node for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+                 if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    assert not [node.name for node in functions if node.end_lineno - node.lineno + 1 > 50]
+
+
+@pytest.mark.parametrize("file", KITLIB, ids=name_of)
+def test_no_file_of_kitlib_is_over_150_lines(file: Path) -> None:
+    assert len(file.read_text(encoding="utf-8").splitlines()) <= 150
+
+
+def ruff(*arguments: str, code: str = "") -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "ruff", "check", "--no-cache", "--output-format", "concise", *arguments]
+    return subprocess.run(command, cwd=REPO, input=code, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_ruff_is_content_and_everything_public_has_a_docstring() -> None:
+    found = ruff(".")
+    assert found.returncode == 0, found.stdout + found.stderr
+
+
+@pytest.mark.parametrize("code, rule", [("def public():\n    pass\n", "D103"), ("import os\n", "F401")])
+def test_ruff_watches_what_it_should(code: str, rule: str) -> None:
+    found = ruff("--stdin-filename", "kitlib/example.py", "-", code=code)
+    assert found.returncode == 1 and rule in found.stdout
+
+
+def texts() -> Iterator[tuple[str, str]]:
+    """Every text that is kept in the repository, recorded outputs aside: they say what a machine said."""
+    patterns = ("*", ".ci/*", "kitlib/**/*", "notebooks/*.ipynb", "tests/**/*", "lab-setup/**/*", "benchmarks/*")
+    kept = [file for pattern in patterns for file in REPO.glob(pattern) if file.is_file()]
+    for file in kept:
+        if not name_of(file).startswith(GENERATED) and file.suffix not in (".pyc", ".pcap", ".pcapng", ".png"):
+            yield name_of(file), file.read_text(encoding="utf-8")
+
+
+def test_the_repository_stands_alone() -> None:
+    """No text names a folder of the machine it was written on, nor reads beside the repository."""
+    machine = re.compile(r"(?<![\w.<])/(?:work|root|home)/|\.\./" + "shared")
+    found = [(name, match.group()) for name, text in texts() for match in machine.finditer(text)]
+    assert not found

@@ -1,0 +1,70 @@
+"""Every notebook has the same skeleton: title, do / learn / need, short cells, a check at the end, links that lead on."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import nbformat
+from conftest import NOTEBOOKS, REPO
+
+LINK = re.compile(r"\[([^\]]+)\]\(([^)#\s]+)[^)]*\)")
+CODE_LINES = 10
+
+
+def cells(path: Path, kind: str) -> list[str]:
+    return [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == kind]
+
+
+def test_the_notebooks_are_numbered_without_a_gap() -> None:
+    assert NOTEBOOKS, "there is no notebook in notebooks/"
+    assert [path.name[:3] for path in NOTEBOOKS] == [f"{number:02}-" for number in range(len(NOTEBOOKS))]
+
+
+def test_it_opens_with_do_learn_and_need(stored: Path) -> None:
+    first = nbformat.read(stored, as_version=4).cells[0]
+    assert first.cell_type == "markdown" and first.source.startswith("# ")
+    for word in ("do", "learn", "need"):
+        assert re.search(rf"\*\*(You (will )?)?{word}\b", first.source, re.IGNORECASE), f"the first cell has no **{word}**"
+
+
+def test_no_cell_is_long(stored: Path) -> None:
+    long = [source for source in cells(stored, "code") if len(source.strip().splitlines()) > CODE_LINES]
+    assert not long, f"over {CODE_LINES} lines:\n" + "\n\n".join(long)
+
+
+def test_every_code_cell_does_something(stored: Path) -> None:
+    assert cells(stored, "code") and all(source.strip() for source in cells(stored, "code"))
+
+
+def test_it_ends_with_a_check(stored: Path) -> None:
+    assert re.search(r"\bcheck\b", cells(stored, "code")[-1]), "the last code cell should be a check of what was learnt"
+
+
+def test_it_leads_to_its_neighbours(stored: Path) -> None:
+    """The last cell ends with Contents | Previous | Next; the first notebook has no Previous, the last no Next."""
+    links = {text.split(":")[0].strip(): target for text, target in LINK.findall(cells(stored, "markdown")[-1])}
+    here = NOTEBOOKS.index(stored)
+    names = [path.name for path in NOTEBOOKS]
+    assert (stored.parent / links["Contents"]).resolve() in ((REPO / "README.md"), NOTEBOOKS[0])
+    assert links.get("Previous") == (names[here - 1] if here else None)
+    assert links.get("Next") == (names[here + 1] if here + 1 < len(names) else None)
+
+
+def test_every_link_and_picture_in_it_is_there(stored: Path) -> None:
+    targets = [target for source in cells(stored, "markdown") for _, target in LINK.findall(source)]
+    local = [target for target in targets if not re.match(r"[a-z]+:", target)]
+    assert not [target for target in local if target.startswith("/") or not (stored.parent / target).exists()]
+
+
+
+def test_every_link_of_the_readme_is_there() -> None:
+    targets = [target for _, target in LINK.findall((REPO / "README.md").read_text(encoding="utf-8"))]
+    assert not [target for target in targets if not re.match(r"[a-z]+:", target) and not (REPO / target).exists()]
+
+
+def test_the_readme_lists_every_notebook_and_both_commands() -> None:
+    readme = (REPO / "README.md").read_text(encoding="utf-8")
+    assert not [path.name for path in NOTEBOOKS if f"(notebooks/{path.name})" not in readme]
+    assert "make lab" in readme and "make test" in readme
+    assert "make test" in (REPO / ".ci" / "run").read_text().splitlines()

@@ -1,0 +1,61 @@
+"""pyproject.toml holds the only list of versions: pip, conda, the doctor and what is installed agree with it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+from kitlib import doctor
+
+REPO = Path(__file__).resolve().parent.parent
+PROJECT = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]
+GROUPS = {"": PROJECT["dependencies"]} | PROJECT["optional-dependencies"]
+PINS = {Requirement(line).name: line.partition("==")[2] for lines in GROUPS.values() for line in lines}
+ENVIRONMENT = yaml.safe_load((REPO / "environment.yml").read_text())["dependencies"]
+LEAST = {"jupyterlab": "4.5.10", "ipywidgets": "8", "matplotlib": "3", "sh": "2", "scapy": "2.6", "nbval": "0.11",
+         "pytest": "8"}
+MAJOR = {"ipywidgets": 8, "sh": 2}
+
+
+@pytest.mark.parametrize("line", [line for lines in GROUPS.values() for line in lines])
+def test_every_version_is_pinned_once(line: str) -> None:
+    assert re.fullmatch(r"[A-Za-z0-9_-]+==[0-9][0-9.]*", line), f"{line}: not of the form name==version"
+    listed = [Requirement(other).name for lines in GROUPS.values() for other in lines]
+    assert listed.count(Requirement(line).name) == 1
+
+
+@pytest.mark.parametrize("name", LEAST)
+def test_the_pins_are_new_enough(name: str) -> None:
+    assert Version(PINS[name]) >= Version(LEAST[name])
+    assert Version(PINS[name]).major == MAJOR.get(name, Version(PINS[name]).major)
+
+
+def test_conda_reads_the_same_list() -> None:
+    """environment.yml brings Python and pip, and names no version that pyproject.toml could contradict."""
+    plain = [entry for entry in ENVIRONMENT if isinstance(entry, str)]
+    (pip,) = (entry["pip"] for entry in ENVIRONMENT if isinstance(entry, dict))
+    assert [Requirement(entry).name for entry in plain] == ["python", "pip"]
+    assert pip == ["-e .[test]"]
+
+
+def test_conda_takes_the_pythons_that_pip_takes() -> None:
+    (python,) = (Requirement(entry) for entry in ENVIRONMENT if isinstance(entry, str) and entry.startswith("python"))
+    assert str(python.specifier) == str(Requirement(f"python {PROJECT['requires-python']}").specifier)
+    assert [minor for minor in range(20) if python.specifier.contains(f"3.{minor}.5")] == [11, 12, 13]
+    assert doctor.SUPPORTED == ((3, 11), (3, 13))
+
+
+@pytest.mark.parametrize("name", [Requirement(line).name for group in ("", "test") for line in GROUPS[group]])
+def test_what_is_installed_is_what_is_pinned(name: str) -> None:
+    assert importlib.metadata.version(name) == PINS[name], "make lab brings the environment up to date"
+
+
+def test_the_doctor_reads_the_same_list() -> None:
+    assert doctor.pins() == {Requirement(line).name: PINS[Requirement(line).name] for line in GROUPS[""]}
