@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os.path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from kitlib.errors import NotFound
 from kitlib.parsers import docker, kubectl
@@ -16,6 +16,13 @@ if TYPE_CHECKING:
 
 NETWORK = "kind"                          # the Docker network that kind puts its nodes on
 DNS_SERVICE = ("kube-system", "kube-dns")   # the name that every cluster gives its DNS Service
+
+
+class Ranges(NamedTuple):
+    """The address ranges that the cluster hands out."""
+
+    pods: str
+    services: str
 
 
 def ask(lab: Lab, *argv: str) -> str:
@@ -40,7 +47,7 @@ def endpoints(lab: Lab) -> tuple[kubectl.Endpoints, ...]:
 
 def host(lab: Lab) -> Host:
     """The machine that Docker runs on, with the bridge of the nodes' network."""
-    found = network(lab)
+    found = lab.network
     return Host("host", "host", "host", "host", found.gateway, lab, found.bridge)
 
 
@@ -56,7 +63,7 @@ def nodes(lab: Lab) -> tuple[Node, ...]:
 def pods(lab: Lab) -> tuple[Pod, ...]:
     """The cluster's pods. Those behind the DNS Service are of kind coredns."""
     found = kubectl.pods(ask(lab, "kubectl", "get", "pods", "-A", "-o", "json"))
-    answering = {endpoint.address for group in endpoints(lab) if (group.namespace, group.service) == DNS_SERVICE
+    answering = {endpoint.address for group in lab.endpoints if (group.namespace, group.service) == DNS_SERVICE
                  for endpoint in group.endpoints}
     plain = [_plain_name(pod) for pod in found]
     return tuple(Pod(f"pod:{pod.namespace}/{pod.name}",
@@ -70,27 +77,27 @@ def containers(lab: Lab) -> tuple[Place, ...]:
     """The containers on the nodes' network that are no nodes."""
     names = {node.name for node in lab.nodes}
     return tuple(Place(f"container:{at.container}", at.container, "container", at.container, at.address, lab)
-                 for at in network(lab).attachments if at.container not in names)
+                 for at in lab.network.attachments if at.container not in names)
 
 
-def ranges(lab: Lab) -> tuple[str, str]:
+def ranges(lab: Lab) -> Ranges:
     """The pod range and the Service range, from the controller-manager's flags."""
     control = next((node for node in lab.nodes if node.role == "control plane"), None)
     if control is None:
         raise NotFound("No node of this cluster has the role control-plane, so its address ranges cannot be read.")
     processes = control.run("ps", "-ef").stdout
-    return (flag(processes, "kube-controller-manager", "cluster-cidr"),
-            flag(processes, "kube-controller-manager", "service-cluster-ip-range"))
+    return Ranges(flag(processes, "kube-controller-manager", "cluster-cidr"),
+                  flag(processes, "kube-controller-manager", "service-cluster-ip-range"))
 
 
 def topology(lab: Lab) -> Topology:
     """What a picture of the lab shows."""
-    wires, (pod_range, service_range) = network(lab), ranges(lab)
-    dns = next((service for service in services(lab) if (service.namespace, service.name) == DNS_SERVICE), None)
+    wires = lab.network
+    dns = next((service for service in lab.services if (service.namespace, service.name) == DNS_SERVICE), None)
     boxes = tuple(NodeBox(node.id, node.title, node.address, node.role, "eth0", _pod_boxes(node))
                   for node in lab.nodes)
     machines = tuple(MachineBox(at.id, at.title, at.address, at.kind) for at in lab.containers)
-    return Topology(wires.bridge, wires.subnet, wires.gateway, boxes, machines, pod_range, service_range,
+    return Topology(wires.bridge, wires.subnet, wires.gateway, boxes, machines, *lab.ranges,
                     dns.cluster_ip if dns else "")
 
 

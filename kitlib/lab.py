@@ -11,6 +11,7 @@ from kitlib import cluster
 from kitlib.capture import Capture
 from kitlib.errors import NotFound, UnknownLab
 from kitlib.labs.recorded import RecordedLab
+from kitlib.parsers import docker, kubectl
 from kitlib.place import Host, Node, Place, Pod
 from kitlib.recording import load
 from kitlib.result import Result
@@ -78,6 +79,26 @@ class Lab:
     def containers(self) -> tuple[Place, ...]:
         """The containers on the nodes' network that are no nodes."""
         return cluster.containers(self)
+
+    @cached_property
+    def network(self) -> docker.Network:
+        """Docker's network that the nodes are on: subnet, gateway, bridge, and who is attached."""
+        return cluster.network(self)
+
+    @cached_property
+    def ranges(self) -> cluster.Ranges:
+        """The pod range and the Service range, from the controller-manager's flags."""
+        return cluster.ranges(self)
+
+    @cached_property
+    def services(self) -> tuple[kubectl.Service, ...]:
+        """The cluster's Services: `kubectl get services -A`, parsed."""
+        return cluster.services(self)
+
+    @cached_property
+    def endpoints(self) -> tuple[kubectl.Endpoints, ...]:
+        """The addresses behind the Services: `kubectl get endpointslices -A`, parsed."""
+        return cluster.endpoints(self)
 
     @cached_property
     def _pods(self) -> tuple[Pod, ...]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 SHOWN_LINES = 60
 
@@ -30,6 +31,11 @@ class Result:
         return "\n".join([f"$ {self.typed}", *lines, *said, *failed, *note])
 
     __repr__ = __str__
+
+    def grep(self, pattern: str) -> Result:
+        """Only the lines that match a regular expression, as `… | grep -E PATTERN` would show them."""
+        lines = [line for line in self.stdout.split("\n") if re.search(pattern, line)]
+        return replace(self, typed=f"{self.typed} | grep -E {shlex.quote(pattern)}", stdout="\n".join(lines))
 
 
 def typed_on_host(place: str, argv: tuple[str, ...]) -> str:
