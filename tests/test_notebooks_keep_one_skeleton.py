@@ -1,4 +1,4 @@
-"""Every notebook has the same skeleton: title, do / learn / need, short cells, a check at the end, links that lead on."""
+"""Every notebook has one skeleton: title, do / learn / need, short cells, a check at the end, links that lead on."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import nbformat
+
 from conftest import NOTEBOOKS, REPO
 
 LINK = re.compile(r"\[([^\]]+)\]\(([^)#\s]+)[^)]*\)")
@@ -25,7 +26,8 @@ def test_it_opens_with_do_learn_and_need(stored: Path) -> None:
     first = nbformat.read(stored, as_version=4).cells[0]
     assert first.cell_type == "markdown" and first.source.startswith("# ")
     for word in ("do", "learn", "need"):
-        assert re.search(rf"\*\*(You (will )?)?{word}\b", first.source, re.IGNORECASE), f"the first cell has no **{word}**"
+        bold = re.search(rf"\*\*(you (will )?)?{word}\b", first.source, re.IGNORECASE)
+        assert bold, f"the first cell has no **{word}**"
 
 
 def test_no_cell_is_long(stored: Path) -> None:
