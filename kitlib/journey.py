@@ -32,7 +32,7 @@ class Hop:
     sighting: Sighting
     rewrites: tuple[Rewrite, ...] = ()
     since_previous_ns: int | None = None      # since the previous hop of the journey; None for the first
-    attempt: int = 1                          # 2 and up: the client sent the same query again
+    attempt: int = 1                          # 2 and up: the client sent the same query again, the server its response
 
     @property
     def direction(self) -> str:
@@ -42,7 +42,10 @@ class Hop:
 
 @dataclass(frozen=True)
 class Leg:
-    """One query and its response over one pair of sockets; hops in order of time."""
+    """One query and its response over one pair of sockets; hops in order of time.
+
+    A leg of which only the response was seen (the query was rewritten before any vantage point) has no queries.
+    """
 
     hops: tuple[Hop, ...]
     parent: int | None = None                 # index in Journey.legs of the leg that caused this one
@@ -85,8 +88,15 @@ class Leg:
 
     @property
     def attempts(self) -> int:
-        """How many times the client sent the query."""
-        return max(hop.attempt for hop in self.hops)
+        """How many times the client was seen to send the query."""
+        return max((hop.attempt for hop in self.queries), default=0)
+
+    @property
+    def came_back(self) -> bool:
+        """Was a response seen where the leg was first seen (a query's first interface)?"""
+        first = self.hops[0].sighting
+        return any((hop.sighting.point, hop.sighting.interface_index) == (first.point, first.interface_index)
+                   for hop in self.responses)
 
 
 @dataclass(frozen=True)
@@ -118,10 +128,20 @@ class Journey:
 
     @property
     def answered(self) -> bool:
-        """Did a response to the client's query show anywhere?"""
+        """Did a response to the client's query show anywhere? (`came_back`: did it reach where the query started?)"""
         return self.client_leg.response is not None
+
+    @property
+    def came_back(self) -> bool:
+        """Did the response reach the interface where the client's query was first seen?"""
+        return self.client_leg.came_back
 
     @property
     def last_seen(self) -> Sighting:
         """The last sighting of the journey: for an unanswered query, how far it came."""
         return self.hops[-1].sighting
+
+    @property
+    def answer_last_seen(self) -> Sighting | None:
+        """The last sighting of the response to the client: if it never came back, how far it came."""
+        return self.client_leg.responses[-1].sighting if self.answered else None
