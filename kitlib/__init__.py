@@ -16,6 +16,18 @@ from typing import Any
 _HOME = {
     "open_lab": "kitlib.lab",
     "doctor": "kitlib.doctor",
+    "candidates": "kitlib.search_list",
+    "asked": "kitlib.drawings.asked",
+    "draw_topology": "kitlib.drawings.topology",
+    "ladder": "kitlib.drawings.ladder",
+    "say": "kitlib.drawings.prose",
+    "search_list": "kitlib.drawings.search_list",
+    "table": "kitlib.drawings.table",
+    "packet_view": "kitlib.widgets.packet_view",
+    "search_list_playground": "kitlib.widgets.playground",
+    "topology_view": "kitlib.widgets.topology_view",
+    "predict": "kitlib.exercises.predict",
+    "check": "kitlib.exercises.question",
 }
 
 __all__ = sorted(_HOME)

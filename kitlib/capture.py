@@ -6,12 +6,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from kitlib.errors import NotFound, NotRecorded
+from kitlib.join import join
+from kitlib.journey import Journey
 from kitlib.parsers.dns import sightings
 from kitlib.result import Result
 from kitlib.sighting import Frame, Sighting, VantagePoint
 
 if TYPE_CHECKING:
-    from kitlib.journey import Journey
     from kitlib.lab import Backend
     from kitlib.place import Place
 
@@ -26,7 +27,6 @@ class Capture:
         self._listening = backend.capture()
         self._words: dict[VantagePoint, Result] = {}
         self._frames: dict[VantagePoint, tuple[Frame, ...]] = {}
-        self._journeys: tuple[Journey, ...] | None = None
 
     def __enter__(self) -> Capture:
         self._caught = self._listening.__enter__()
@@ -78,8 +78,11 @@ class Capture:
         return join(self.sightings)
 
     def journey(self) -> Journey:
-        """The journey of the first query that was asked at the first vantage point's place."""
-        return self.journeys()[0]
+        """The journey that matters here: of those that began nearest to the first vantage point, the earliest."""
+        journeys = self.journeys()
+        if not journeys:
+            raise NotFound("No DNS message was seen at these vantage points, so there is no journey to show.")
+        return min(journeys, key=lambda journey: self.points.index(journey.hops[0].sighting.point))
 
     def _chosen(self, point: Place | VantagePoint) -> VantagePoint:
         chosen = point if isinstance(point, VantagePoint) else point.default_point
