@@ -128,7 +128,7 @@ def test_the_solution_is_offered_after_two_different_wrong_answers() -> None:
         assert "<details>" not in said.value
     field.value = "b"
     check_button.click()
-    assert "<details><summary>Solution</summary><p>8. Four names, two types.</p>" in said.value
+    assert "<details><summary>Solution</summary><p><strong>8</strong></p><p>Four names, two types.</p>" in said.value
 
 
 def test_enter_in_the_field_checks() -> None:

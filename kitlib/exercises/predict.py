@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from html import escape
-
-from kitlib.exercises.question import Outcome, Question
+from kitlib.exercises.question import Outcome, Question, marked
 from kitlib.widgets.twin import Twin, with_twin
 
 TRIES = 2        # different wrong answers before the solution is offered
@@ -40,12 +38,13 @@ def _parts(question: Question) -> list:
         said.value = verdict._repr_html_() + (_folded(question) if len(wrong) >= TRIES else "")
 
     check.on_click(judge)
-    hint.on_click(lambda _: setattr(said, "value", f"<p><strong>Hint:</strong> {escape(question.hint)}</p>"))
+    hint.on_click(lambda _: setattr(said, "value", f"<p><strong>Hint:</strong> {marked(question.hint)}</p>"))
     if not question.choices:
         field.observe(judge, "value")     # Enter in the field checks too
-    asked = ipywidgets.HTML(f"<p><strong>Predict:</strong> {escape(question.prompt)}</p>")
+    asked = ipywidgets.HTML(f"<p><strong>Predict:</strong> {marked(question.prompt)}</p>")
     return [asked, field, ipywidgets.HBox([check, hint]), said]
 
 
 def _folded(question: Question) -> str:
-    return f"<details><summary>Solution</summary><p>{escape(question.reveal())}</p></details>"
+    right, _, why = question.reveal().partition("\n")
+    return f"<details><summary>Solution</summary><p><strong>{marked(right)}</strong></p><p>{marked(why)}</p></details>"

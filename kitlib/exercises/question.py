@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -36,7 +37,7 @@ class Verdict:
     def _repr_html_(self) -> str:
         return (f'<div class="kit-verdict" role="status" style="border-left:4px solid {EDGES[self.outcome]};'
                 f'padding:4px 12px;margin:4px 0;line-height:1.5;white-space:pre-line"><strong>{self.outcome.value}.'
-                f"</strong> {escape(self.message)}</div>")
+                f"</strong> {marked(self.message)}</div>")
 
 
 @dataclass(frozen=True, repr=False)
@@ -67,7 +68,7 @@ class Question:
     def _repr_html_(self) -> str:
         items = "".join(f"<li>{escape(option)}</li>" for option in self.listed)
         choices = f'<ul style="list-style:none;margin:0;padding-left:12px">{items}</ul>' if items else ""
-        return (f'<div class="kit-question"><p><strong>Question:</strong> {escape(self.prompt)}</p>{choices}'
+        return (f'<div class="kit-question"><p><strong>Question:</strong> {marked(self.prompt)}</p>{choices}'
                 f"<p>{escape(self._how)}</p></div>")
 
     @property
@@ -93,11 +94,11 @@ class Question:
             return Verdict(Outcome.ERROR, str(error))
 
     def reveal(self) -> str:
-        """The right answer and why."""
+        """The right answer, and below it why."""
         try:
             right = value_of(self.right)
             shown = " and ".join(sorted(right)) if isinstance(right, frozenset) else right
-            return f"{shown}. {value_of(self.solution)}"
+            return f"{shown}\n{value_of(self.solution)}".strip()
         except KitError as error:
             return str(error)
 
@@ -117,6 +118,11 @@ class Question:
 def check(question: Question, answer: object) -> Verdict:
     """Judge an answer given in a cell: check(question, "b") or check(question, 8)."""
     return question.check(answer)
+
+
+def marked(words: str) -> str:
+    """Words as HTML: what stands between backquotes as code."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", escape(words))
 
 
 def value_of(fact):

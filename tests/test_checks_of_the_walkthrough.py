@@ -1,0 +1,190 @@
+"""Every question of notebooks 01 to 05, asked of the recorded lab: untouched, right, two mistakes, and an error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from inspect import getmembers, isfunction
+
+import pytest
+
+from kitlib.capture import Capture
+from kitlib.errors import NotFound
+from kitlib.exercises import walkthrough_answer, walkthrough_hops, walkthrough_settings
+from kitlib.exercises.predict import predict
+from kitlib.exercises.question import Outcome, Question, check
+from kitlib.exercises.walkthrough_answer import (
+    flag_of_recursion,
+    rcode_of_the_answer,
+    ttl_of_the_answer,
+    where_dig_asks,
+)
+from kitlib.exercises.walkthrough_hops import (
+    destination_at_the_node,
+    ifindex_of_the_other_end,
+    ttl_at,
+    what_changes,
+    where_it_was_rewritten,
+)
+from kitlib.exercises.walkthrough_settings import (
+    address_of_no_interface,
+    first_name_asked,
+    nodes_of_coredns,
+    queries_of_getent,
+    queries_with_trailing_dot,
+    range_of_the_dns_service,
+)
+from kitlib.lab import Lab, open_lab
+from kitlib.place import Pod
+
+NAME = "www.example.com"
+
+
+@dataclass
+class Stage:
+    """The recorded lab, and the takes that the questions are about."""
+
+    lab: Lab
+    pod: Pod
+    dig: Capture
+    getent: Capture
+    dotted: Capture
+
+
+def _stage() -> Stage:
+    lab = open_lab("recorded")
+    pod = lab.pod("my-nginx")
+    with lab.capture(pod, pod.veth, pod.node, *lab.coredns) as dig:
+        pod.dig(NAME)
+    with lab.capture(pod) as getent:
+        pod.run("getent", "ahosts", NAME)
+    with lab.capture(pod) as dotted:
+        pod.run("getent", "ahosts", f"{NAME}.")
+    return Stage(lab, pod, dig, getent, dotted)
+
+
+@pytest.fixture(scope="module")
+def stage() -> Stage:
+    return _stage()
+
+
+# question, right answer, {mistake: a part of its own hint}, what cannot be compared
+CASES: dict[str, tuple[Callable[[Stage], Question], object, dict[object, str], object]] = {
+    "range": (lambda s: range_of_the_dns_service(s.lab), "the Service range, 10.96.0.0/16",
+              {"the pod range, 10.244.0.0/16": "10.244.0.2, a CoreDNS pod",
+               "the subnet of the nodes, 172.20.0.0/16": "172.20.0.2, control-plane"}, "10.96"),
+    "nodes": (lambda s: nodes_of_coredns(s.lab), "kind-test1-control-plane",
+              {"worker3": "worker3 hands out 10.244.2.0/24",
+               "worker, control-plane": "worker hands out 10.244.1.0/24"}, "node7"),
+    "no interface": (lambda s: address_of_no_interface(s.lab, s.pod), "10.96.0.10",
+                     {"10.244.2.3": "my-nginx has it on eth0", "172.20.0.1": "br-13ebef48a9f1",
+                      "172.20.0.4": "worker3 has it on eth0"}, "eth0"),
+    "getent": (lambda s: queries_of_getent(s.pod.resolv_conf(), NAME), 8,
+               {1: "what dig sends", 4: "A and AAAA", 2: "ndots:5", 6: "as it is"}, "eight"),
+    "getent, counted": (lambda s: queries_of_getent(s.pod.resolv_conf(), NAME, s.getent.at(s.pod)), 8,
+                        {1: "what dig sends", 4: "A and AAAA"}, "eight"),
+    "trailing dot": (lambda s: queries_with_trailing_dot(s.pod.resolv_conf(), NAME, s.dotted.at(s.pod)), 2,
+                     {1: "A and AAAA", 8: "8 is without the dot"}, "two"),
+    "first name": (lambda s: first_name_asked(s.pod.resolv_conf(), "my-nginx"), "my-nginx.default.svc.cluster.local",
+                   {"my-nginx": "number 4 on the list", "my-nginx.default": "whole domain",
+                    "my-nginx.svc.cluster.local.": "number 2 on the list"}, "my nginx"),
+    "asks": (lambda s: where_dig_asks(s.lab, s.pod), "10.96.0.10, the ClusterIP of the DNS Service",
+             {"127.0.0.1, the pod itself": "No nameserver runs in the pod",
+              "172.20.0.1, the nameserver of worker3": "worker3 itself asks"}, "kube-dns"),
+    "asks, as seen": (lambda s: where_dig_asks(s.lab, s.pod, s.dig), "10.96.0.10, the ClusterIP of the DNS Service",
+                      {"10.244.0.2 or 10.244.0.3, a CoreDNS pod": "does not know its pods",
+                       "172.20.0.1, the nameserver of worker3": "worker3 itself asks"}, "f"),
+    "TTL of the record": (lambda s: ttl_of_the_answer(s.dig), 30,
+                          {64: "of the query at my-nginx eth0", 62: "62 is the TTL in the IP header"}, "30 s"),
+    "rcode": (lambda s: rcode_of_the_answer(s.dig), "noerror",
+              {"NXDOMAIN": "no such name; answer records in this response: 1", "SERVFAIL": "failed"}, "0"),
+    "recursion": (lambda s: flag_of_recursion(s.dig), "ra",
+                  {"rd": "it is set in the query", "qr": "not set in the query and set in the response",
+                   "none of them": "qr rd ra"}, "ad"),
+    "both ends": (lambda s: what_changes(s.dig, s.pod.eth0, s.pod.veth), "nothing",
+                  {"the TTL": "TTL 64, then 64",
+                   "the destination": "destination 10.96.0.10:53, then 10.96.0.10:53"}, "the port"),
+    "through the node": (lambda s: what_changes(s.dig, s.pod.veth, s.pod.node.eth0), "the destination and the TTL",
+                         {"the TTL": "TTL 64, then 63. That is true, and more changes.",
+                          "the source": "source 10.244.2.3:56420, then 10.244.2.3:56420."}, "g"),
+    "ifindex": (lambda s: ifindex_of_the_other_end(s.pod), 3,
+                {2: "eth0's own index in the pod", 125: "125 is eth0 on worker3"}, "if3"),
+    "destination": (lambda s: destination_at_the_node(s.lab, s.pod, s.dig), "10.244.0.2 or 10.244.0.3, a CoreDNS pod",
+                    {"10.96.0.10, the ClusterIP of the DNS Service": "what the pod wrote",
+                     "172.20.0.1, the nameserver of worker3": "still on its way"}, "10.244.0.3"),
+    "TTL at the node": (lambda s: ttl_at(s.dig, s.pod.node.eth0), 63,
+                        {64: "64 is what my-nginx eth0 shows", 62: "62 is what coredns 10.244.0.3 eth0 shows"}, "-"),
+    "rewritten": (lambda s: where_it_was_rewritten(s.dig), "c",
+                  {"a": "10.96.0.10:53 before, 10.96.0.10:53 after",
+                   "b": "10.244.0.3:53 before, 10.244.0.3:53 after"}, "on the way"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_question_knows_the_usual_mistakes(stage: Stage, case: str) -> None:
+    ask, right, mistakes, no_answer = CASES[case]
+    question = ask(stage)
+    assert check(question, ...).outcome is Outcome.NOT_ATTEMPTED
+    assert check(question, right).outcome is Outcome.RIGHT and check(question, right).message
+    hints = set()
+    for mistake, part in mistakes.items():
+        verdict = check(question, mistake)
+        assert verdict.outcome is Outcome.WRONG and part in verdict.message
+        hints.add(verdict.message)
+    assert len(hints) == len(mistakes) >= 2 and question.hint and question.hint not in hints
+    assert check(question, no_answer).outcome is Outcome.ERROR
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_choice_is_judged_and_one_is_right(stage: Stage, case: str) -> None:
+    question = CASES[case][0](stage)
+    outcomes = [check(question, letter).outcome for letter in question.options]
+    assert not outcomes or (outcomes.count(Outcome.RIGHT) == 1 and set(outcomes) == {Outcome.RIGHT, Outcome.WRONG})
+    assert predict(question).text == repr(question)
+
+
+def test_the_right_answer_has_no_favourite_place(stage: Stage) -> None:
+    places = [next(letter for letter in question.options if check(question, letter).outcome is Outcome.RIGHT)
+              for question in (ask(stage) for ask, *_ in CASES.values()) if question.options]
+    assert len(set(places)) >= 4 and max(map(places.count, places)) <= len(places) / 2
+
+
+def test_no_question_is_left_out(stage: Stage) -> None:
+    asked = {name for module in (walkthrough_settings, walkthrough_answer, walkthrough_hops)
+             for name, function in getmembers(module, isfunction)
+             if function.__annotations__.get("return") == "Question" and function.__module__ == module.__name__}
+    used = {name for ask, *_ in CASES.values() for name in ask.__code__.co_names}
+    assert len(asked) == 15 and asked <= used
+
+
+def test_answers_follow_the_take(stage: Stage) -> None:
+    """Over the takes kube-proxy chooses one CoreDNS pod or the other; the questions go with what was seen."""
+    lab, pod = stage.lab, stage.pod
+    asked = set()
+    for _ in range(4):
+        with lab.capture(pod, pod.veth, pod.node, *lab.coredns) as seen:
+            pod.dig(NAME)
+        question = destination_at_the_node(lab, pod, seen)
+        assert check(question, "a").outcome is Outcome.RIGHT
+        shown = [sighting.destination.address for sighting in seen.at(pod.node) if sighting.direction == "query"]
+        assert shown[0] in check(question, "a").message
+        asked |= set(shown)
+    assert asked == {each.address for each in lab.coredns}
+
+
+def test_a_vantage_point_that_the_query_did_not_pass_is_an_error(stage: Stage) -> None:
+    elsewhere = next(pod for pod in stage.lab.coredns if not stage.dig.at(pod))
+    verdict = check(ttl_at(stage.dig, elsewhere.eth0), 62)
+    assert verdict.outcome is Outcome.ERROR and "not seen at" in verdict.message
+
+
+def test_a_capture_that_is_still_empty_is_an_error(stage: Stage) -> None:
+    empty = stage.lab.capture(stage.pod)
+    assert check(ttl_of_the_answer(empty), 30).outcome is Outcome.ERROR
+    with pytest.raises(NotFound):
+        where_it_was_rewritten(empty)
+
+
+def test_a_capture_of_another_lookup_is_an_error(stage: Stage) -> None:
+    verdict = check(queries_of_getent(stage.pod.resolv_conf(), NAME, stage.dig.at(stage.pod)), 8)
+    assert verdict.outcome is Outcome.ERROR and "The capture holds 1 queries, the search list says 8" in verdict.message
