@@ -1,0 +1,62 @@
+"""The packet view: choose a packet, read every field of its headers, see what changed on the way."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from kitlib.drawings.packet import packet
+from kitlib.drawings.table import Table
+from kitlib.errors import KitError
+from kitlib.parsers.headers import Field, headers
+from kitlib.sighting import Sighting
+from kitlib.widgets.choose import choose
+from kitlib.widgets.twin import Twin, with_twin
+
+
+def packet_view(sightings: Sequence[Sighting]) -> Twin:
+    """The packets as captured, one at a time, field by field; KitError if there is none."""
+    if not sightings:
+        raise KitError("there is no packet to show")
+    lines = [f"{number}. {seen.direction} at {seen.point.title if seen.point else 'an unknown place'}: "
+             f"{seen.source} → {seen.destination}" for number, seen in enumerate(sightings, 1)]
+    first = _fields(sightings, 0)
+    listed = Table("Packets", ("packet", "TTL", "DNS id", "bytes of DNS"), tuple(
+        (words, str(seen.ttl), str(seen.message.id), str(seen.message.size))
+        for words, seen in zip(lines, sightings, strict=True)))
+    return with_twin(lambda: choose("Packet", lines, lambda index: _fields(sightings, index).html),
+                     listed.html + first.html, f"{listed.text}\n\n{first.text}")
+
+
+def _fields(sightings: Sequence[Sighting], index: int) -> Table:
+    """The fields of a packet; those that differ from the same message at the vantage point before are marked."""
+    seen, previous = sightings[index], _previous(sightings, index)
+    fields, title = _of(seen), f"Packet {index + 1}: the {seen.direction}"
+    if seen.point:
+        title += f" at {seen.point.title}"
+    if previous is None:
+        return packet(fields, title)
+    before = _single(_of(previous))
+    changed = {key: before[key] for key, value in _single(fields).items() if before.get(key, value) != value}
+    where = f" at {previous.point.title}" if previous.point else ""
+    return packet(fields, f"{title}, compared with the same {seen.direction}{where}", changed)
+
+
+def _previous(sightings: Sequence[Sighting], index: int) -> Sighting | None:
+    def message(each: Sighting) -> tuple:
+        return each.direction, each.protocol, each.message.id, each.message.question
+
+    same = (each for each in reversed(sightings[:index]) if message(each) == message(sightings[index]))
+    return next(same, None)
+
+
+def _of(seen: Sighting) -> tuple[Field, ...]:
+    if seen.link is None:
+        raise KitError("this sighting was not kept with its packet, so its headers cannot be shown")
+    return headers(seen.link)
+
+
+def _single(fields: Sequence[Field]) -> dict[tuple[str, str], str]:
+    """The fields by layer and name, without those that stand there more than once, as in several answers."""
+    times = Counter((field.layer, field.name) for field in fields)
+    return {(field.layer, field.name): field.value for field in fields if times[field.layer, field.name] == 1}

@@ -1,0 +1,84 @@
+"""A widget's output says the same without a kernel: its twin is complete, stable, and never gives an answer away."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from kitlib.capture import Capture
+from kitlib.errors import KitError
+from kitlib.exercises.predict import predict
+from kitlib.exercises.question import Question
+from kitlib.lab import open_lab
+from kitlib.widgets.packet_view import packet_view
+from kitlib.widgets.playground import search_list_playground
+from kitlib.widgets.topology_view import topology_view
+from kitlib.widgets.twin import VIEW, Twin
+
+LAB = open_lab("recorded")
+POD = LAB.pod("my-nginx")
+WIDGETS = {
+    "playground": lambda seen: search_list_playground(POD.resolv_conf()),
+    "packet view": lambda seen: packet_view(seen.sightings),
+    "topology view": lambda seen: topology_view(LAB.topology, seen.journey()),
+    "question": lambda seen: predict(Question("Which address?", "10.96.0.10", ("10.96.0.10", "10.244.0.2"))),
+}
+CONTENT = {
+    "playground": ["8 queries", "www.example.com.default.svc.cluster.local.", "ndots:5"],
+    "packet view": ["worker3 eth0", "10.96.0.10", "10.244.0.3", "header checksum"],
+    "topology view": ["worker3", "172.20.0.4", "10.96.0.10:53 → 10.244.0.3:53", "TTL 64 → 63"],
+    "question": ["Which address?", "a) 10.244.0.2", "b) 10.96.0.10"],
+}
+
+
+@pytest.fixture(scope="module")
+def seen() -> Capture:
+    with LAB.capture(POD, POD.veth, POD.node, *LAB.coredns) as seen:
+        POD.dig("www.example.com")
+    return seen
+
+
+@pytest.fixture(params=WIDGETS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+def test_one_output_holds_the_widget_and_its_twin(kind: str, seen: Capture) -> None:
+    twin = WIDGETS[kind](seen)
+    bundle = twin._repr_mimebundle_()
+    assert set(bundle) == {"text/plain", "text/html", VIEW}
+    assert bundle[VIEW]["model_id"] == twin.widget.model_id
+    assert "kit-widget" in twin.widget._dom_classes
+
+
+def test_html_and_text_hold_what_matters(kind: str, seen: Capture) -> None:
+    twin = WIDGETS[kind](seen)
+    assert not [words for words in CONTENT[kind] if words not in twin.text or words not in twin.html]
+
+
+def test_only_the_model_id_differs_from_run_to_run(kind: str, seen: Capture) -> None:
+    one, two = (WIDGETS[kind](seen)._repr_mimebundle_() for _ in range(2))
+    assert one.pop(VIEW) != two.pop(VIEW) and one == two
+    assert "IPY_MODEL" not in str(one) and " at 0x" not in str(one)
+
+
+def test_without_ipywidgets_there_is_the_twin(kind: str, seen: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_widget = WIDGETS[kind](seen)
+    monkeypatch.setitem(sys.modules, "ipywidgets", None)
+    assert WIDGETS[kind](seen) == Twin(with_widget.html, with_widget.text)
+    assert set(WIDGETS[kind](seen)._repr_mimebundle_()) == {"text/plain", "text/html"}
+
+
+def test_nothing_to_show_is_said(seen: Capture) -> None:
+    with pytest.raises(KitError, match="no packet"):
+        packet_view([])
+
+
+def test_ipywidgets_waits_for_the_first_widget() -> None:
+    modules = ("kitlib", "kitlib.exercises.question", "kitlib.exercises.predict", "kitlib.widgets.playground",
+               "kitlib.widgets.packet_view", "kitlib.widgets.topology_view")
+    code = f"import sys, {', '.join(modules)}; print('ipywidgets' in sys.modules, 'scapy' in sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
+    assert ran.stdout.split() == ["False", "False"]
