@@ -14,20 +14,20 @@ from importlib import import_module
 from typing import Any
 
 _HOME = {
-    "open_lab": "kitlib.lab",
-    "doctor": "kitlib.doctor",
-    "candidates": "kitlib.search_list",
-    "asked": "kitlib.drawings.asked",
-    "draw_topology": "kitlib.drawings.topology",
-    "ladder": "kitlib.drawings.ladder",
-    "say": "kitlib.drawings.prose",
-    "search_list": "kitlib.drawings.search_list",
-    "table": "kitlib.drawings.table",
-    "packet_view": "kitlib.widgets.packet_view",
-    "search_list_playground": "kitlib.widgets.playground",
-    "topology_view": "kitlib.widgets.topology_view",
-    "predict": "kitlib.exercises.predict",
-    "check": "kitlib.exercises.question",
+    "open_lab": "kitlib.lab.open_lab",
+    "doctor": "kitlib.checkup.doctor",
+    "candidates": "kitlib.search_list.candidates",
+    "asked": "kitlib.drawings.asked.asked",
+    "draw_topology": "kitlib.drawings.topology.topology",
+    "ladder": "kitlib.drawings.ladder.ladder",
+    "say": "kitlib.drawings.prose.say",
+    "draw_search_list": "kitlib.drawings.search_list.search_list",
+    "table": "kitlib.drawings.table.table",
+    "packet_view": "kitlib.widgets.packet_view.packet_view",
+    "search_list_playground": "kitlib.widgets.playground.search_list_playground",
+    "topology_view": "kitlib.widgets.topology_view.topology_view",
+    "predict": "kitlib.exercises.predict.predict",
+    "check": "kitlib.exercises.question.check",
 }
 
 __all__ = sorted(_HOME)
@@ -36,7 +36,8 @@ __all__ = sorted(_HOME)
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"kitlib has no {name!r}; it has: {', '.join(__all__)}")
-    return getattr(import_module(_HOME[name]), name)
+    module, _, home_name = _HOME[name].rpartition(".")
+    return getattr(import_module(module), home_name)
 
 
 def __dir__() -> list[str]:

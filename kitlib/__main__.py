@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from kitlib.doctor import doctor
+from kitlib.checkup import doctor
 
 
 def main() -> int:

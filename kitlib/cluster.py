@@ -55,7 +55,8 @@ def nodes(lab: Lab) -> tuple[Node, ...]:
     """The cluster's nodes, by address."""
     found = kubectl.nodes(ask(lab, "kubectl", "get", "nodes", "-o", "json"))
     prefix = os.path.commonprefix([node.name for node in found]).rpartition("-")[0] if len(found) > 1 else ""
-    return tuple(Node(f"node:{node.name}", node.name.removeprefix(f"{prefix}-"), "node", node.name, node.address, lab,
+    titles = {node.name: node.name.removeprefix(f"{prefix}-") for node in found}
+    return tuple(Node(f"node:{node.name}", titles[node.name], "node", titles[node.name], node.address, lab,
                       "control plane" if "control-plane" in node.roles else "worker", node.pod_cidr)
                  for node in sorted(found, key=lambda node: _by_address(node.address)))
 
@@ -66,9 +67,10 @@ def pods(lab: Lab) -> tuple[Pod, ...]:
     answering = {endpoint.address for group in lab.endpoints if (group.namespace, group.service) == DNS_SERVICE
                  for endpoint in group.endpoints}
     plain = [_plain_name(pod) for pod in found]
+    machines = {node.name: node.title for node in lab.nodes}
     return tuple(Pod(f"pod:{pod.namespace}/{pod.name}",
                      title if plain.count(title) == 1 else f"{title} {pod.address}",
-                     "coredns" if pod.address in answering else "pod", pod.node, pod.address, lab,
+                     "coredns" if pod.address in answering else "pod", machines[pod.node], pod.address, lab,
                      pod.namespace, pod.host_network, pod.dns_policy)
                  for pod, title in sorted(zip(found, plain, strict=True), key=lambda pair: _by_address(pair[0].address)))
 

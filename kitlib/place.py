@@ -21,7 +21,7 @@ class Place:
     id: str
     title: str                # short, for pictures: "worker3"
     kind: str                 # pod, coredns, node, host or container
-    machine: str              # the node (or "host") whose kernel it lives in
+    machine: str              # the title of the node (or "host") whose kernel it lives in
     address: str
     lab: Lab = field(repr=False, compare=False)
 
@@ -95,7 +95,7 @@ class Node(Place):
 
     def pods(self) -> tuple[Pod, ...]:
         """The pods that run on this node."""
-        return tuple(pod for pod in self.lab.pods() if pod.machine == self.name)
+        return tuple(pod for pod in self.lab.pods() if pod.machine == self.title)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from kitlib import doctor as clinic
+from kitlib import checkup as clinic
 from kitlib.errors import KitError
 from kitlib.report import Check, Report
 from kitlib.shell import Outcome

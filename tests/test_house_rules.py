@@ -21,7 +21,7 @@ FLOORS = (
     {"journey", "join", "legs", "search_list", "topology"},
     {"lab", "place", "capture", "labs", "cluster"},
     {"drawings"},
-    {"widgets", "exercises", "doctor", "report"},
+    {"widgets", "exercises", "checkup", "report"},
     {"__init__", "__main__"},
 )
 LATE = {(3, "drawings"), (3, "widgets")}    # a method on what the learner holds may fetch its picture when called

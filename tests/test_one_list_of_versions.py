@@ -12,7 +12,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from kitlib import doctor
+from kitlib import checkup
 
 REPO = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]
@@ -49,7 +49,7 @@ def test_conda_takes_the_pythons_that_pip_takes() -> None:
     (python,) = (Requirement(entry) for entry in ENVIRONMENT if isinstance(entry, str) and entry.startswith("python"))
     assert str(python.specifier) == str(Requirement(f"python {PROJECT['requires-python']}").specifier)
     assert [minor for minor in range(20) if python.specifier.contains(f"3.{minor}.5")] == [11, 12, 13]
-    assert doctor.SUPPORTED == ((3, 11), (3, 13))
+    assert checkup.SUPPORTED == ((3, 11), (3, 13))
 
 
 @pytest.mark.parametrize("name", [Requirement(line).name for group in ("", "test") for line in GROUPS[group]])
@@ -58,4 +58,4 @@ def test_what_is_installed_is_what_is_pinned(name: str) -> None:
 
 
 def test_the_doctor_reads_the_same_list() -> None:
-    assert doctor.pins() == {Requirement(line).name: PINS[Requirement(line).name] for line in GROUPS[""]}
+    assert checkup.pins() == {Requirement(line).name: PINS[Requirement(line).name] for line in GROUPS[""]}
