@@ -1,0 +1,58 @@
+"""A picture with its words: SVG for the notebook, text for the terminal, files for slides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kitlib.errors import KitError
+
+PNG_ZOOM = 2      # a slide or a high-density screen shows two pixels for one
+
+
+@dataclass(frozen=True, repr=False)
+class Drawing:
+    """One picture: `svg` for the eye, `alt` for the screen reader, `text` for the terminal, `mermaid` to copy."""
+
+    title: str
+    alt: str
+    svg: str = field(hash=False)
+    text: str
+    mermaid: str = ""
+
+    def __repr__(self) -> str:
+        return self.text
+
+    @property
+    def html(self) -> str:
+        """The picture in a figure that scrolls sideways where the page is narrower than the picture."""
+        return f'<figure class="kit-drawing" style="margin:8px 0;overflow-x:auto">{self.svg}</figure>'
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        return {"text/html": self.html, "text/plain": self.text}
+
+    def save(self, path: str | Path) -> Path:
+        """Write the picture as .svg, .png, .txt or .mmd (Mermaid); KitError for any other suffix."""
+        path = Path(path)
+        writers: dict[str, Callable[[], bytes]] = {
+            ".svg": lambda: self.svg.encode(),
+            ".png": lambda: png(self.svg),
+            ".txt": lambda: f"{self.text}\n".encode(),
+        }
+        if self.mermaid:
+            writers[".mmd"] = lambda: f"{self.mermaid}\n".encode()
+        if path.suffix.lower() not in writers:
+            raise KitError(f"cannot save {path.name}: this picture can be saved as {', '.join(writers)}")
+        path.write_bytes(writers[path.suffix.lower()]())
+        return path
+
+
+def png(svg: str) -> bytes:
+    """The SVG as PNG, drawn with matplotlib's DejaVu fonts, so that every machine shows the same text."""
+    import resvg_py
+    from matplotlib import get_data_path
+
+    fonts = Path(get_data_path()) / "fonts" / "ttf"
+    return resvg_py.svg_to_bytes(svg_string=svg, zoom=PNG_ZOOM, skip_system_fonts=True, font_dirs=[str(fonts)],
+                                 font_family="DejaVu Sans", sans_serif_family="DejaVu Sans")

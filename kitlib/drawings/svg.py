@@ -1,0 +1,104 @@
+"""The few marks that pictures are made of, each returned as a string of SVG; lengths in px.
+
+No ids, no style sheets, no markers: two pictures on one page cannot disturb each other.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from html import escape
+
+from kitlib.drawings.palette import INK, PAPER, PAPER_EDGE
+
+FONT = "'DejaVu Sans','Helvetica Neue',Arial,sans-serif"    # the widest first: widths are measured on it
+SIZE, LINE = 12, 17
+BOLDER = 1.17
+_GROUPS = (("'ijl", 0.29), ("IJ ,.·|/\\", 0.34), (":;f-", 0.38), ("()[]t!", 0.41), ("r", 0.43), ("sz", 0.53),
+           ("c", 0.55), ("vxyk", 0.6), ("eoa", 0.62), ("µ", 0.65), ("ABCDEGHKNOQRUVXZ&", 0.8), ("wM#+<=>~^→←×◀", 0.86),
+           ("mW%@—…●", 1.01))
+_EMS = {character: ems for characters, ems in _GROUPS for character in characters}
+
+
+def width(words: str, size: float = SIZE, bold: bool = False) -> float:
+    """At least the width of `words` in px: DejaVu's widths rounded up, so that a narrower font fits too."""
+    ems = sum(_EMS.get(character, 0.65 if character < "\x7f" else 1.45) for character in words)
+    return ems * size * (BOLDER if bold else 1)
+
+
+def wrap(words: str, limit: float, size: float = SIZE, bold: bool = False) -> list[str]:
+    """The words in lines of at most `limit` px; a word that is too long alone is cut, nothing is left out."""
+    lines: list[str] = []
+    limit += 0.01     # what was measured to fit exactly must not fail by a rounding error
+    for word in words.split():
+        if lines and width(f"{lines[-1]} {word}", size, bold) <= limit:
+            lines[-1] += f" {word}"
+        else:
+            lines += _cut(word, limit, size, bold)
+    return lines or [""]
+
+
+def _cut(word: str, limit: float, size: float, bold: bool) -> list[str]:
+    """The word in as few pieces as fit, after a hyphen, dot or colon if that costs no further piece, else even."""
+    pieces = []
+    while (wide := width(word, size, bold)) > limit and len(word) > 1:
+        count = math.ceil(wide / limit)
+        fits = max((n for n in range(1, len(word)) if width(word[:n], size, bold) <= limit), default=1)
+        neat = max(word.rfind(mark, 0, fits) + 1 for mark in "-.:/")
+        if not neat or width(word[neat:], size, bold) > (count - 1) * limit:
+            neat = min(fits, math.ceil(len(word) / count))
+        pieces.append(word[:neat])
+        word = word[neat:]
+    return [*pieces, word]
+
+
+def _words(words: str) -> str:
+    """Escaped for XML, which allows no control characters at all."""
+    return escape("".join(c if c.isprintable() else "\ufffd" for c in words), quote=False)
+
+
+def _tag(name: str, **values: object) -> str:
+    shown = ((key.replace("_", "-"), f"{round(value, 1):g}" if isinstance(value, float) else str(value))
+             for key, value in values.items() if value)
+    return f"<{name} " + " ".join(f'{key}="{escape(value)}"' for key, value in shown)
+
+
+def text(x: float, y: float, words: str, size: int = SIZE, bold: bool = False, fill: str = INK,
+         anchor: str = "start") -> str:
+    """One line of text with its baseline at `y`; `anchor` is start, middle or end."""
+    return _tag("text", x=x, y=y, font_size=size, font_weight="bold" if bold else "", fill=fill,
+                text_anchor=anchor) + f">{_words(words)}</text>"
+
+
+def box(x: float, y: float, w: float, h: float, fill: str = PAPER, edge: str = "", radius: float = 5,
+        thick: float = 1.3, dashed: bool = False) -> str:
+    """A rounded rectangle."""
+    return _tag("rect", x=x, y=y, width=w, height=h, rx=radius, fill=fill, stroke=edge,
+                stroke_width=thick if edge else "", stroke_dasharray="5 4" if dashed else "") + "/>"
+
+
+def line(x1: float, y1: float, x2: float, y2: float, ink: str = INK, thick: float = 1, dashed: bool = False) -> str:
+    """A straight line."""
+    return _tag("line", x1=x1, y1=y1, x2=x2, y2=y2, stroke=ink, stroke_width=thick,
+                stroke_dasharray="5 4" if dashed else "") + "/>"
+
+
+def dot(x: float, y: float, ink: str = INK, radius: float = 4.5) -> str:
+    """A filled circle."""
+    return _tag("circle", cx=x, cy=y, r=radius, fill=ink) + "/>"
+
+
+def arrow(x1: float, x2: float, y: float, ink: str = INK, dashed: bool = False) -> str:
+    """A level arrow from x1 to x2."""
+    back = x2 - math.copysign(8, x2 - x1)
+    tip = f"{x2:.1f},{y:.1f} {back:.1f},{y - 4.5:.1f} {back:.1f},{y + 4.5:.1f}"
+    return line(x1, y, back, y, ink, 1.6, dashed) + _tag("polygon", points=tip, fill=ink) + "/>"
+
+
+def card(title: str, alt: str, w: float, h: float, parts: Iterable[str]) -> str:
+    """The whole picture on its card, named and described for a screen reader."""
+    w, h = round(w), round(h)
+    head = _tag("svg", xmlns="http://www.w3.org/2000/svg", role="img", viewBox=f"0 0 {w} {h}", width=w, height=h,
+                font_family=FONT, style="max-width:none")
+    return (f"{head}><title>{_words(title)}</title><desc>{_words(alt)}</desc>"
+            f"{box(0.5, 0.5, w - 1, h - 1, PAPER, PAPER_EDGE, 8, 1)}{''.join(parts)}</svg>")

@@ -1,0 +1,90 @@
+"""Small tables of facts: HTML in the notebook, aligned columns in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from html import escape
+from itertools import chain
+
+from kitlib.drawings.palette import ACCENT
+from kitlib.errors import KitError
+
+_CELL = "text-align:left;vertical-align:top;padding:4px 14px 4px 8px;font-size:13px;white-space:pre-line"
+# Part transparent, so that the page's own text stays readable on it in a light and in a dark theme.
+_MARKED = f"{_CELL};background:rgba(213,94,0,.16);border-left:4px solid {ACCENT}"
+
+
+@dataclass(frozen=True, repr=False)
+class Table:
+    """Rows of text under column names; `marked` are the rows (from 0) in which something was rewritten."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    marked: frozenset[int] = frozenset()
+
+    @property
+    def text(self) -> str:
+        """The table in aligned columns."""
+        head, *lines = aligned([self.columns, *self.rows])
+        rule = "─" * max(map(len, (head, *lines)))
+        return "\n".join([*([self.title] if self.title else []), head, rule, *(lines or ["(none)"])])
+
+    def __repr__(self) -> str:
+        return self.text
+
+    @property
+    def html(self) -> str:
+        """The table as HTML in the page's own colours."""
+        caption = f'<caption style="text-align:left;font-weight:bold;padding:4px 8px">{escape(self.title)}</caption>'
+        head = "".join(f'<th scope="col" style="{_CELL}">{escape(name)}</th>' for name in self.columns)
+        body = "".join(f"<tr>{self._cells(i, row)}</tr>" for i, row in enumerate(self.rows))
+        none = f'<tr><td colspan="{len(self.columns)}" style="{_CELL}">(none)</td></tr>'
+        return ('<div class="kit-table" style="overflow-x:auto"><table style="margin:8px 0;border-collapse:collapse">'
+                f"{caption if self.title else ''}<thead><tr>{head}</tr></thead><tbody>{body or none}</tbody>"
+                "</table></div>")
+
+    def _cells(self, index: int, row: tuple[str, ...]) -> str:
+        style = _MARKED if index in self.marked else _CELL
+        return "".join(f'<td style="{style if i == 0 else _CELL}">{escape(cell)}</td>' for i, cell in enumerate(row))
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        return {"text/html": self.html, "text/plain": self.text}
+
+
+def aligned(lines: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[str]:
+    """Lines of cells as text with straight columns; the columns in `right` are set to the right."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return ["  ".join(cell.rjust(wide) if i in right else cell.ljust(wide)
+                      for i, (cell, wide) in enumerate(zip(cells, widths, strict=True))).rstrip() for cells in lines]
+
+
+def table(rows: Sequence[object], columns: Sequence[str] | None = None, title: str = "") -> Table:
+    """A table of dataclasses or dicts, one a row; `columns` chooses and orders the fields (all, if not given)."""
+    facts = [_facts(row) for row in rows]
+    known = list(dict.fromkeys(chain.from_iterable(facts)))
+    chosen = known if columns is None else list(columns)
+    unknown = [name for name in chosen if facts and name not in known]
+    if unknown:
+        raise KitError(f"no column {', '.join(unknown)}: these rows have {', '.join(known)}")
+    cells = tuple(tuple(_shown(fact.get(name)) for name in chosen) for fact in facts)
+    return Table(title, tuple(name.replace("_", " ") for name in chosen), cells)
+
+
+def _facts(row: object) -> Mapping[str, object]:
+    if isinstance(row, Mapping):
+        return row
+    if is_dataclass(row) and not isinstance(row, type):
+        return {part.name: getattr(row, part.name) for part in fields(row) if part.repr}
+    raise KitError(f"a table's row is a dataclass or a dict, not {type(row).__name__}")
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple | set | frozenset) and type(value).__str__ is object.__str__:
+        return ", ".join(_shown(part) for part in value)
+    return str(value)

@@ -1,0 +1,70 @@
+"""The page that the map is drawn on: frames, and boxes ("chips") that hold an address, a name and perhaps a marker."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from kitlib.drawings.palette import FOCUS, INK, PAPER, Shade
+from kitlib.drawings.svg import LINE, SIZE, box, text, width, wrap
+from kitlib.drawings.topology_text import Lit
+
+RIGHT, PAD = 734, 10                 # where text ends; the space between a box and its words
+
+
+@dataclass
+class Page:
+    """The picture so far; `y` is where the next thing goes. Marks lie over the frames."""
+
+    lit: Lit
+    pods: float           # x of the pods
+    y: float = 18
+    frames: list[str] = field(default_factory=list)
+    marks: list[str] = field(default_factory=list)
+
+
+def paragraph(page: Page, x: float, words: str, size: int = SIZE, bold: bool = False, fill: str = INK) -> None:
+    """Text from `x` to the right edge."""
+    for part in wrap(words, RIGHT - x, size, bold):
+        page.y += size + 5
+        page.marks.append(text(x, page.y - 4, part, size, bold, fill))
+
+
+def badge(page: Page, x: float, y: float, marker: str) -> None:
+    """The marker of something lit: white words on black, so that it stands out without a colour."""
+    page.marks += [box(x, y, width(marker, SIZE, True) + 12, LINE, FOCUS, radius=8),
+                   text(x + 6, y + 13, marker, SIZE, True, PAPER)]
+
+
+def frame(page: Page, at: int, y: float, x: float, right: float, colours: Shade, place: str) -> None:
+    """The frame from `y` to here, behind the frames from `at` on."""
+    marker = page.lit.get((place, ""))
+    page.frames.insert(at, box(x, y, right - x, page.y - y, colours.fill, FOCUS if marker else colours.edge, 8,
+                               3 if marker else 1.3))
+    if marker:
+        badge(page, right - width(marker, SIZE, True) - 20, y + 6, marker)
+
+
+def inner(x: float, marker: str | None) -> float:
+    """Where the words of a chip begin: after its marker, if it has one."""
+    return x + PAD + (width(marker, SIZE, True) + 12 if marker else 0)
+
+
+def chip(page: Page, x: float, lead: str, title: str, colours: Shade, where: tuple[str, str], right: float = 0,
+          dashed: bool = False) -> tuple[float, float]:
+    """A box with an address and a bold title beside it, under it if they are too long; gives its right and bottom."""
+    marker = page.lit.get(where)
+    start = inner(x, marker)
+    right = right or start + width(lead) + PAD
+    beside = start + width(lead) + 16
+    column = beside if right - PAD - beside > 110 else start
+    leads = wrap(lead, right - PAD - start)
+    titles = wrap(title, right - PAD - column, SIZE, True) if title else []
+    first = 0 if column == beside else len(leads)
+    bottom = page.y + LINE * max(len(leads), first + len(titles)) + 9
+    page.marks.append(box(x, page.y, right - x, bottom - page.y, colours.fill, FOCUS if marker else colours.edge,
+                          thick=3 if marker else 1.3, dashed=dashed))
+    if marker:
+        badge(page, x + 6, page.y + 4.5, marker)
+    page.marks += [text(start, page.y + 17 + LINE * i, part) for i, part in enumerate(leads)]
+    page.marks += [text(column, page.y + 17 + LINE * i, part, bold=True) for i, part in enumerate(titles, first)]
+    return right, bottom

@@ -1,0 +1,144 @@
+"""A drawing is SVG in HTML, text, and files; always the same bytes, always with its words; tables likewise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+import matplotlib
+import pytest
+from matplotlib.ft2font import FT2Font
+from test_drawings_ladder_tells_the_journey import journey
+from test_drawings_topology_shows_the_lab import REAL
+
+from kitlib.drawings.drawing import Drawing, png
+from kitlib.drawings.ladder import ladder
+from kitlib.drawings.packet import packet
+from kitlib.drawings.palette import ACCENT
+from kitlib.drawings.search_list import search_list
+from kitlib.drawings.svg import card, text, width, wrap
+from kitlib.drawings.table import table
+from kitlib.drawings.topology import topology
+from kitlib.errors import KitError
+from kitlib.parsers.headers import Field
+from kitlib.search_list import Candidate
+
+SVG = "{http://www.w3.org/2000/svg}"
+PICTURES = {"ladder": lambda: ladder(journey()), "topology": lambda: topology(REAL)}
+
+
+@pytest.mark.parametrize("make", PICTURES.values(), ids=PICTURES)
+def test_a_picture_comes_out_the_same_each_time(make, tmp_path: Path) -> None:
+    one, two = make(), make()
+    assert one == two and one.html == two.html
+    assert one.save(tmp_path / "a.png").read_bytes() == two.save(tmp_path / "b.png").read_bytes()
+
+
+@pytest.mark.parametrize("make", PICTURES.values(), ids=PICTURES)
+def test_a_picture_is_named_and_described(make) -> None:
+    drawn: Drawing = make()
+    bundle = drawn._repr_mimebundle_()
+    assert set(bundle) == {"text/html", "text/plain"} and bundle["text/plain"] == repr(drawn) == drawn.text
+    figure = ElementTree.fromstring(bundle["text/html"])
+    picture = figure.find(f"{SVG}svg")
+    assert figure.get("class") == "kit-drawing" and "overflow-x:auto" in figure.get("style")
+    assert picture.get("role") == "img"
+    assert picture.find(f"{SVG}title").text == drawn.title and picture.find(f"{SVG}desc").text == drawn.alt
+    assert len(drawn.alt) > 80 and drawn.title in drawn.text
+    assert not [element for element in picture.iter() if element.get("id")], "two copies on one page would collide"
+
+
+def test_each_suffix_writes_its_format(tmp_path: Path) -> None:
+    drawn = ladder(journey())
+    assert drawn.save(tmp_path / "x.svg").read_text(encoding="utf-8") == drawn.svg
+    assert drawn.save(tmp_path / "x.txt").read_text(encoding="utf-8") == drawn.text + "\n"
+    assert drawn.save(str(tmp_path / "x.mmd")).read_text(encoding="utf-8").startswith("sequenceDiagram\n")
+    assert drawn.save(tmp_path / "x.PNG").read_bytes().startswith(b"\x89PNG\r\n")
+    with pytest.raises(KitError, match=r"x\.pdf.*\.svg, \.png, \.txt, \.mmd"):
+        drawn.save(tmp_path / "x.pdf")
+    with pytest.raises(KitError, match=r"\.svg, \.png, \.txt$"):
+        topology(REAL).save(tmp_path / "x.mmd")
+
+
+def test_the_png_shows_text_with_fonts_of_its_own() -> None:
+    blank = card("t", "a", 200, 40, [])
+    assert png(card("t", "a", 200, 40, [text(10, 20, "10.96.0.10")])) != png(blank)
+
+
+@pytest.mark.parametrize("bold", [False, True])
+def test_text_is_never_wider_than_measured(bold: bool) -> None:
+    font = FT2Font(f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans{'-Bold' if bold else ''}.ttf")
+    font.set_size(100, 72)
+    for character in [*map(chr, range(32, 127)), *map(chr, range(161, 592)), *"→←·µ—…●◀×"]:
+        advance = font.load_char(ord(character)).linearHoriAdvance / 65536       # px at a size of 100 px
+        assert advance <= width(character, 100, bold) + 0.5, character
+
+
+def test_wrapping_keeps_every_character_and_the_limit() -> None:
+    words = "kind-test1-control-plane veth4b6923b0 " + "x" * 70
+    for limit in (40, 90, 200):
+        lines = wrap(words, limit)
+        assert "".join(lines).replace(" ", "") == words.replace(" ", "")
+        assert all(width(line) <= limit + 0.1 for line in lines)
+    assert wrap("br-13ebef48a9f1", 92) == ["br-", "13ebef48a9f1"]
+
+
+def test_names_from_the_network_cannot_break_the_picture() -> None:
+    drawn = ladder(journey(name="<script>&\x00'\"."))
+    ElementTree.fromstring(drawn.svg)
+    assert "<script>" not in drawn.html and "&lt;script&gt;&amp;" in drawn.svg
+
+
+@dataclass(frozen=True)
+class Route:
+    to: str
+    via: str | None
+    flags: tuple[str, ...]
+    is_default: bool
+
+
+ROUTES = [Route("10.244.0.0/24", "172.20.0.2", ("onlink", "x<y"), False), Route("default", None, (), True)]
+
+
+def test_a_table_shows_every_field_aligned() -> None:
+    shown = table(ROUTES, title="Routes")
+    assert shown.text.splitlines() == [
+        "Routes",
+        "to             via         flags        is default",
+        "──────────────────────────────────────────────────",
+        "10.244.0.0/24  172.20.0.2  onlink, x<y  no",
+        "default        –                        yes"]
+    page = ElementTree.fromstring(shown.html)
+    assert [cell.text for cell in page.iter("th")] == ["to", "via", "flags", "is default"]
+    assert all(cell.get("scope") == "col" for cell in page.iter("th")) and page.find(".//caption").text == "Routes"
+    assert [cell.text for cell in page.iter("td")][2] == "onlink, x<y"
+    assert shown._repr_mimebundle_() == {"text/html": shown.html, "text/plain": repr(shown)}
+
+
+def test_a_table_takes_dicts_and_chosen_columns_and_nothing_else() -> None:
+    assert table([{"a": 1, "b": 2}, {"a": 3}], columns=["b", "a"]).rows == (("2", "1"), ("–", "3"))
+    assert "(none)" in table([], columns=["a"]).text and "(none)" in table([], columns=["a"]).html
+    with pytest.raises(KitError, match="no column c: these rows have a, b"):
+        table([{"a": 1, "b": 2}], columns=["c"])
+    with pytest.raises(KitError, match="a dataclass or a dict, not int"):
+        table([1])
+
+
+FIELDS = [Field("IP", "ttl", "63", "hop limit", 22, 1), Field("IP", "dst", "10.244.0.3", "to whom", 30, 4),
+          Field("UDP", "dport", "53", "DNS", 36, 2)]
+
+
+def test_a_packet_marks_what_changed_in_words_and_accent() -> None:
+    shown = packet(FIELDS, "The query", {("IP", "dst"): "10.96.0.10"})
+    assert "10.244.0.3 (was 10.96.0.10)" in shown.text and shown.html.count(ACCENT) == 1
+    assert [row[0] for row in shown.rows] == ["IP", "", "UDP"], "a layer is named once"
+    plain = packet(FIELDS, "The query")
+    assert ACCENT not in plain.html and "was" not in plain.text
+    assert all(field.meaning in plain.text and field.value in plain.html for field in FIELDS)
+
+
+def test_the_search_list_is_numbered_in_order() -> None:
+    shown = search_list([Candidate("a.svc.", "svc", "search list: svc"), Candidate("a.", "", "as it is")], "Asked")
+    assert [row[:2] for row in shown.rows] == [("1", "a.svc."), ("2", "a.")]
+    assert "(none)" in search_list([], "Asked").text
