@@ -1,0 +1,132 @@
+"""The blocks of a pcapng file (draft-ietf-opsawg-pcapng)."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from kitlib.errors import ParseError
+from kitlib.sighting import Frame
+
+SECTION, INTERFACE, OBSOLETE_PACKET, SIMPLE_PACKET, PACKET = 0x0A0D0D0A, 1, 2, 3, 6
+IF_NAME, IF_TSRESOL, IF_TSOFFSET = 2, 9, 14
+BYTE_ORDER_MAGIC, UNKNOWN_LENGTH = 0x1A2B3C4D, 0xFFFFFFFFFFFFFFFF
+
+
+class _Interface(NamedTuple):
+    link_type: int
+    name: str
+    ticks_per_second: int
+    offset_seconds: int
+
+
+def take(data: bytes, at: int, size: int, what: str, where: str) -> bytes:
+    """`size` bytes at `at`. ParseError where the file ends before: a capture is never read past its end."""
+    found = data[at:at + size]
+    if len(found) < size:
+        raise ParseError("capture", f"{size} bytes of {what} at byte {at}",
+                         f"{len(found)} bytes, then the end: the file was cut", where)
+    return found
+
+
+def blocks_to_frames(data: bytes, where: str) -> Iterator[Frame]:
+    """The frames of a whole pcapng file. ParseError where it is damaged or cut."""
+    at, number, order, section_end = 0, 1, "<", None
+    interfaces: list[_Interface] = []
+    while at < len(data):
+        if data[at:at + 4] == SECTION.to_bytes(4, "big"):
+            _check_section_end(at, section_end, number, where)
+            order = _byte_order(take(data, at + 8, 4, "a section header", where), where)
+            interfaces = []
+        kind, body, end = _block(data, at, order, number, where)
+        if kind == SECTION:
+            version, length = _fields(order + "4xH2xQ", body, "a section header", where)
+            if version != 1:
+                raise ParseError("capture", "pcapng version 1", f"version {version}", where)
+            section_end = None if length == UNKNOWN_LENGTH else end + length
+        elif kind == INTERFACE:
+            interfaces.append(_interface(body, order, where))
+        elif kind == PACKET:
+            yield _packet(body, order, interfaces, number, where)
+            number += 1
+        elif kind in (SIMPLE_PACKET, OBSOLETE_PACKET):
+            raise ParseError("capture", "enhanced packet blocks (they carry time and interface)",
+                             f"a packet block of type {kind} at byte {at}", where)
+        at = end
+    _check_section_end(at, section_end, number, where)
+
+
+def _check_section_end(at: int, section_end: int | None, number: int, where: str) -> None:
+    if section_end is not None and at != section_end:
+        raise ParseError("capture", f"a section that ends at byte {section_end}, as its header says",
+                         f"its end at byte {at}, after {number - 1} whole frames", where)
+
+
+def _byte_order(magic: bytes, where: str) -> str:
+    for order in "<>":
+        if struct.pack(order + "I", BYTE_ORDER_MAGIC) == magic:
+            return order
+    raise ParseError("capture", "the byte-order magic 1a2b3c4d", magic.hex(" "), where)
+
+
+def _block(data: bytes, at: int, order: str, number: int, where: str) -> tuple[int, bytes, int]:
+    """Type, body and end of the block at `at`; its length stands before and after the body."""
+    what = f"a block (after {number - 1} whole frames)"
+    kind, length = struct.unpack(order + "II", take(data, at, 8, what, where))
+    if length < 12 or length % 4:
+        raise ParseError("capture", f"at byte {at} the length of {what}", str(length), where)
+    block = take(data, at, length, what, where)
+    again, = struct.unpack(order + "I", block[-4:])
+    if again != length:
+        raise ParseError("capture", f"the length {length} again where the block at byte {at} ends", str(again), where)
+    return kind, block[8:-4], at + length
+
+
+def _fields(layout: str, body: bytes, what: str, where: str) -> tuple:
+    return struct.unpack(layout, take(body, 0, struct.calcsize(layout), what, where))
+
+
+def _options(body: bytes, order: str, where: str) -> Iterator[tuple[int, bytes]]:
+    at = 0
+    while at < len(body):
+        code, size = struct.unpack(order + "HH", take(body, at, 4, "an option", where))
+        if code == 0:
+            return
+        yield code, take(body, at + 4, size, f"option {code}", where)
+        at += 4 + size + -size % 4
+
+
+def _interface(body: bytes, order: str, where: str) -> _Interface:
+    link_type, = _fields(order + "Hxxxxxx", body, "an interface block", where)
+    options = dict(_options(body[8:], order, where))
+    resolution, = _fields("B", options.get(IF_TSRESOL, b"\x06"), "if_tsresol", where)
+    ticks = 2 ** (resolution & 0x7F) if resolution & 0x80 else 10**resolution
+    offset, = _fields(order + "q", options.get(IF_TSOFFSET, bytes(8)), "if_tsoffset", where)
+    name = options.get(IF_NAME, b"").rstrip(b"\0")
+    try:
+        return _Interface(link_type, name.decode(), ticks, offset)
+    except UnicodeDecodeError:
+        raise ParseError("capture", "an interface name in UTF-8", repr(name), where) from None
+
+
+def _packet(body: bytes, order: str, interfaces: list[_Interface], number: int, where: str) -> Frame:
+    index, high, low, captured, length = _fields(order + "IIIII", body, f"the header of frame {number}", where)
+    if index >= len(interfaces):
+        raise ParseError("capture", f"frame {number} on one of the {len(interfaces)} interfaces described so far",
+                         f"interface {index}", where)
+    link_type, name, ticks, offset = interfaces[index]
+    packet = take(body, 20, captured, f"frame {number}", where)
+    time_ns = offset * 10**9 + ((high << 32) + low) * 10**9 // ticks
+    return Frame(number, time_ns, link_type, packet, name, length)
+
+
+def option(code: int, value: bytes) -> bytes:
+    """An option of a block, filled up to four bytes."""
+    return struct.pack("<HH", code, len(value)) + value + bytes(-len(value) % 4)
+
+
+def framed(kind: int, body: bytes) -> bytes:
+    """A block: its body between type and length, and the length again."""
+    length = struct.pack("<I", len(body) + 12)
+    return struct.pack("<I", kind) + length + body + length

@@ -1,0 +1,146 @@
+"""The meaning of a header field speaks of its value: which way, what follows, is the checksum right."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from kitlib.errors import ParseError
+from kitlib.parsers.dns import sightings
+from kitlib.parsers.headers import Field, headers
+from kitlib.parsers.pcap import frames
+from kitlib.sighting import Frame
+
+FIXTURES = Path(__file__).parent / "fixtures" / "pcap"
+
+
+def recorded(name: str, number: int) -> Frame:
+    return frames((FIXTURES / f"{name}.pcap").read_bytes())[number - 1]
+
+
+def field(frame: Frame, layer: str, name: str) -> Field:
+    found, = [one for one in headers(frame) if (one.layer, one.name) == (layer, name)]
+    return found
+
+
+def changed(frame: Frame, at: int, value: int) -> Frame:
+    return dataclasses.replace(frame, data=frame.data[:at] + bytes([value]) + frame.data[at + 1:])
+
+
+QUERY, RESPONSE = (recorded("pod-dig-external-09-pod", number) for number in (1, 2))
+
+
+@pytest.mark.parametrize("layer, name, query, response", [
+    ("Ethernet", "type", "an IPv4 packet follows", "an IPv4 packet follows"),
+    ("IPv4", "TTL", "0 so far", "2 so far"), ("IPv4", "flags", "routers may cut it", "do not fragment"),
+    ("UDP", "source port", "a port the client picked", "the well-known port of DNS"),
+    ("DNS", "qr", "a query", "a response"), ("DNS", "ra", "in responses only", "this server finds out"),
+    ("DNS", "rcode", "counts in responses only", "no error"), ("DNS", "ad", "tell me whether", "not verified"),
+    ("EDNS", "option: COOKIE", "proves", "proves")])
+def test_query_and_response_of_dig(layer: str, name: str, query: str, response: str) -> None:
+    assert query in field(QUERY, layer, name).meaning
+    assert response in field(RESPONSE, layer, name).meaning
+
+
+def test_fields_agree_with_the_sighting() -> None:
+    seen, = sightings([RESPONSE])
+    assert field(RESPONSE, "DNS", "id").value == str(seen.message.id)
+    assert field(RESPONSE, "DNS answer", "data").value == seen.message.answers[0].data == "93.184.216.34"
+    assert field(RESPONSE, "DNS answer", "TTL").value == str(seen.message.answers[0].ttl)
+    assert field(RESPONSE, "EDNS", "option: COOKIE").value == seen.message.edns.options[0][1]
+    assert field(RESPONSE, "IPv4", "TTL").value == str(seen.ttl)
+
+
+def test_a_cooked_capture_says_which_way_and_where() -> None:
+    first, second = (recorded("pod-dig-external-09-cp-any", number) for number in (1, 2))
+    assert "came in, addressed to this machine" in field(first, "Linux cooked v2", "packet type").meaning
+    assert "went out from this machine" in field(second, "Linux cooked v2", "packet type").meaning
+    seen = sightings([first, second])
+    assert [field(frame, "Linux cooked v2", "interface index").value for frame in (first, second)] == [
+        str(one.interface_index) for one in seen]
+
+
+def packet(version: int = 4, checksum: bool = True) -> Frame:
+    from scapy.layers.inet import IP, UDP
+    from scapy.layers.inet6 import IPv6
+    from scapy.layers.l2 import Ether
+
+    ip = IP(src="10.0.0.1", dst="10.0.0.2") if version == 4 else IPv6(src="fd00::1", dst="fd00::2")
+    udp = UDP(sport=4000, dport=53) if checksum else UDP(sport=4000, dport=53, chksum=0)
+    text = sightings([QUERY])[0].link.data[42:]
+    return Frame(1, 0, 1, bytes(Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02") / ip / udp / text))
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_a_udp_checksum_is_right_left_to_the_card_or_wrong(version: int) -> None:
+    made = packet(version)
+    at = field(made, "UDP", "checksum").offset
+    assert field(made, "UDP", "checksum").meaning.endswith("right")
+    assert "wrong" in field(changed(made, at, made.data[at] ^ 1), "UDP", "checksum").meaning
+    assert "wrong" in field(changed(made, -1 % len(made.data), 99), "UDP", "checksum").meaning
+    start = 26 if version == 4 else 22                        # the pseudo-header: addresses, length, protocol
+    words = made.data[start:at - 6] + made.data[at - 2:at] + b"\0\x11"
+    total = sum(int.from_bytes(words[i:i + 2]) for i in range(0, len(words), 2))
+    while total > 0xFFFF:
+        total = (total & 0xFFFF) + (total >> 16)
+    partial = changed(changed(made, at, total >> 8), at + 1, total & 255)
+    assert "left to the network card" in field(partial, "UDP", "checksum").meaning
+
+
+def test_recorded_checksums_are_left_to_the_card_and_none_is_wrong() -> None:
+    every = [one for file in sorted(FIXTURES.glob("*.pcap")) for frame in frames(file.read_bytes())
+             for one in headers(frame) if one.name == "checksum"]
+    assert every and all("left to the network card" in one.meaning for one in every)
+    assert field(packet(checksum=False), "UDP", "checksum").meaning == "0: the sender made none"
+
+
+def test_an_ip_checksum_is_right_or_wrong() -> None:
+    assert ": right" in field(QUERY, "IPv4", "header checksum").meaning
+    assert ": wrong" in field(changed(QUERY, 22, 63), "IPv4", "header checksum").meaning
+
+
+def test_tcp_says_its_flags_options_and_the_length_of_the_message() -> None:
+    syn, query = (recorded("pod-dig-tcp-01-pod", number) for number in (1, 4))
+    assert field(syn, "TCP", "flags").meaning == "SYN opens the connection"
+    assert field(syn, "TCP", "option: maximum segment size").value == "1220"
+    assert field(syn, "TCP", "option: timestamps").value == "3153923388 0"
+    assert field(query, "DNS", "length").value == "56"
+    assert field(query, "DNS question", "name").value == "www.example.com."
+
+
+def test_a_compressed_name_says_where_it_points() -> None:
+    at = field(RESPONSE, "DNS answer", "name").offset
+    start, size = field(RESPONSE, "DNS", "id").offset, field(RESPONSE, "DNS answer", "name").length
+    ip = bytearray(RESPONSE.data[:at] + b"\xc0\x0c" + RESPONSE.data[at + size:])
+    for place in (16, 38):                                    # the lengths of IPv4 and UDP
+        ip[place:place + 2] = (int.from_bytes(ip[place:place + 2]) - size + 2).to_bytes(2)
+    short = dataclasses.replace(RESPONSE, data=bytes(ip))
+    name = field(short, "DNS answer", "name")
+    assert (name.value, name.length) == ("www.example.com.", 2) and start == 42
+    assert "a pointer to byte 12" in name.meaning
+
+
+def test_icmp_is_not_taken_apart_and_padding_is_named() -> None:
+    icmp = recorded("no-endpoints-01-pod", 2)
+    assert "ICMP follows" in field(icmp, "IPv4", "protocol").meaning
+    assert field(icmp, "IPv4", "data").length == len(icmp.data) - 34
+    padded = dataclasses.replace(QUERY, data=QUERY.data + bytes(6))
+    assert field(padded, "Ethernet", "padding").length == 6
+
+
+def test_every_link_and_a_vlan_tag() -> None:
+    text = QUERY.data[14:]
+    v1 = Frame(1, 0, 113, b"\0\4\0\1\0\6\2\0\0\0\0\1\0\0\x08\0" + text)
+    assert field(v1, "Linux cooked v1", "packet type").meaning == "went out from this machine"
+    assert field(v1, "Linux cooked v1", "source").value == "02:00:00:00:00:01"
+    tagged = Frame(1, 0, 1, QUERY.data[:12] + b"\x81\0\x20\7\x08\0" + text)
+    assert (field(tagged, "VLAN", "VLAN").value, field(tagged, "VLAN", "priority").value) == ("7", "1")
+    for frame in (v1, tagged):
+        assert field(frame, "DNS question", "name").value == "www.example.com."
+
+
+def test_a_malformed_message_is_an_error_with_the_frame_s_number() -> None:
+    with pytest.raises(ParseError, match="frame 1"):
+        headers(changed(QUERY, 47, 9))                        # nine questions
