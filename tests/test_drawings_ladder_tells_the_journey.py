@@ -255,6 +255,8 @@ def test_an_unanswered_query_says_how_far_it_came() -> None:
     again = "0 5000000 pod 10.244.2.3:43966 10.96.0.10:53 64 61144"
     drawn = ladder(journey(f"{lost}\n{again}"))
     assert "attempt 2" in drawn.text and "attempt 2" in drawn.svg
+    assert drawn.title == ("No response: the query was last seen at host br-13ebef48a9f1 (attempt 1), "
+                           "my-nginx eth0 (attempt 2)")
     assert "no response seen; the query was last seen at" in drawn.svg
     assert ladder(journey(lost)).title == "No response: the query was last seen at host br-13ebef48a9f1"
 

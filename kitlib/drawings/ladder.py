@@ -45,7 +45,7 @@ def ladder(journey: Journey, title: str | None = None) -> Drawing:
 
 def _stage(journey: Journey, shown: list[Row]) -> Stage:
     columns = tuple(lanes(journey))
-    left = MARGIN + max(width(micros(row.since_first_ns)) for row in shown) + 12
+    left = MARGIN + max(width(micros(row.since_first_ns)) for row in shown) + 10
     spacing = max(NARROWEST_LANE, (PAGE - left - MARGIN) / len(columns))
     return Stage(columns, left, spacing, left + spacing * len(columns) + MARGIN)
 

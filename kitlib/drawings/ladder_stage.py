@@ -71,7 +71,7 @@ def head(stage: Stage) -> None:
         stage.marks += [line(x + 5, stage.y, x + wide - 5, stage.y, QUIET, 1.5),
                         *(line(end, stage.y, end, stage.y + 6, QUIET, 1.5) for end in (x + 5, x + wide - 5))]
     stage.y += 10
-    titles = [_title(lane, stage.spacing - 8) for lane in stage.lanes]
+    titles = [_title(lane, stage.spacing - 7) for lane in stage.lanes]
     high = LINE * max(len(words) for words in titles) + 8
     for lane, words in zip(stage.lanes, titles, strict=True):
         edge, fill = shade(lane.kind)

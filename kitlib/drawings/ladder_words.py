@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from kitlib.drawings.ladder_rows import Row, lanes, micros, point, rewritten, rows, since, sockets, spot, ttl, what
 from kitlib.drawings.svg import SIZE, width
-from kitlib.journey import Hop, Journey
+from kitlib.journey import Hop, Journey, Leg
 
 
 @dataclass(frozen=True)
@@ -56,13 +56,21 @@ def heading(journey: Journey, run: list[Row], again: bool) -> str:
     return f"Leg {run[0].leg + 1}{cause}: from {point(run[0].hop).title} · {seen.protocol} · DNS id {seen.message.id}"
 
 
+def last_seen(leg: Leg) -> str:
+    """Where the query of a leg was last seen; attempt by attempt, if they did not all come equally far."""
+    ends = {hop.attempt: point(hop).title for hop in leg.queries}
+    if len(set(ends.values())) == 1:
+        return next(iter(ends.values()))
+    return ", ".join(f"{title} (attempt {number})" for number, title in ends.items())
+
+
 def notes(journey: Journey) -> list[tuple[Hop, str]]:
     """Where a leg was last seen, and how to say so, for each leg whose response did not come back to its start."""
     found = []
     for number, leg in enumerate(journey.legs, 1):
         home, last = leg.hops[0], (leg.responses or leg.queries)[-1]
         if not leg.responses:
-            found.append((last, f"Leg {number}: no response seen; the query was last seen at {point(last).title}"))
+            found.append((last, f"Leg {number}: no response seen; the query was last seen at {last_seen(leg)}"))
         elif leg.queries and spot(point(home)) != spot(point(last)):
             found.append((last, f"Leg {number}: the response was last seen at {point(last).title}, "
                                 f"it did not show at {point(home).title}"))
@@ -72,12 +80,12 @@ def notes(journey: Journey) -> list[tuple[Hop, str]]:
 def default_title(journey: Journey) -> str:
     """What this journey shows: how far it came if nothing came back, else who rewrote its destination."""
     if not journey.answered:
-        return f"No response: the query was last seen at {point(journey.client_leg.queries[-1]).title}"
+        return f"No response: the query was last seen at {last_seen(journey.client_leg)}"
     shown = rows(journey)
     for row in shown:
         if row.leg == 0 and row.origin and row.hop.direction == "query" and row.hop.rewrites:
             machines = dict.fromkeys((point(row.origin).machine, point(row.hop).machine))
-            return f"{' or '.join(machines)} rewrites the {row.hop.rewrites[0]}"
+            return f"{' or '.join(machines)} rewrites the {' and the '.join(map(str, row.hop.rewrites))}"
     asked, took = journey.question or "One query", micros(shown[-1].since_first_ns)
     return f"{asked}: there and back within {took} µs"
 

@@ -22,7 +22,7 @@ _EMS = {character: ems for characters, ems in _GROUPS for character in character
 
 def width(words: str, size: float = SIZE, bold: bool = False) -> float:
     """At least the width of `words` in px: DejaVu's widths rounded up, so that a narrower font fits too."""
-    ems = sum(_EMS.get(character, 0.65 if character < "\x7f" else 1.45) for character in words)
+    ems = sum(_EMS.get(character, 0.64 if character < "\x7f" else 1.45) for character in words)
     return ems * size * (BOLDER if bold else 1)
 
 

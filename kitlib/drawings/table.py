@@ -12,7 +12,7 @@ from kitlib.errors import KitError
 
 _CELL = "text-align:left;vertical-align:top;padding:4px 14px 4px 8px;font-size:13px;white-space:pre-line"
 # Part transparent, so that the page's own text stays readable on it in a light and in a dark theme.
-_MARKED = f"{_CELL};background:rgba(213,94,0,.16);border-left:4px solid {ACCENT}"
+_MARKED = f"{_CELL};background:rgba(213,94,0,.16)"
 
 
 @dataclass(frozen=True, repr=False)
@@ -47,7 +47,8 @@ class Table:
 
     def _cells(self, index: int, row: tuple[str, ...]) -> str:
         style = _MARKED if index in self.marked else _CELL
-        return "".join(f'<td style="{style if i == 0 else _CELL}">{escape(cell)}</td>' for i, cell in enumerate(row))
+        first = f"{style};border-left:4px solid {ACCENT}" if index in self.marked else style
+        return "".join(f'<td style="{style if i else first}">{escape(cell)}</td>' for i, cell in enumerate(row))
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         return {"text/html": self.html, "text/plain": self.text}

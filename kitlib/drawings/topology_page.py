@@ -46,7 +46,7 @@ def frame(page: Page, at: int, y: float, x: float, right: float, colours: Shade,
 
 def inner(x: float, marker: str | None) -> float:
     """Where the words of a chip begin: after its marker, if it has one."""
-    return x + PAD + (width(marker, SIZE, True) + 12 if marker else 0)
+    return x + PAD + (width(marker, SIZE, True) + 16 if marker else 0)
 
 
 def chip(page: Page, x: float, lead: str, title: str, colours: Shade, where: tuple[str, str], right: float = 0,
