@@ -12,11 +12,11 @@ lab:  ## Open JupyterLab on the first notebook (makes the environment first)
 
 test:  ## Run the whole test suite
 	@$(SETUP) ready
-	@$(PYTHON) -m pytest -n 2 --dist loadfile -q
+	@$(PYTHON) -m pytest -n 2 --dist loadfile
 
 test-browser:  ## Open and run every notebook in a real browser (Chromium)
 	@$(SETUP) ready --browser-tests
-	@sh lab-setup/with-chromium.sh $(PYTHON) -m pytest -q tests/browser
+	@sh lab-setup/with-chromium.sh $(PYTHON) -m pytest tests/browser
 
 notebooks:  ## Run all notebooks on the recorded lab and store them
 	@$(SETUP) ready

@@ -40,7 +40,7 @@ class Capture:
     def _keep(self) -> None:
         for place, interface, words, frames in self._caught:
             point = self._vantage_point(place, interface)
-            if point in self.points or not self.points and interface != "any":
+            if point in self.points or (not self.points and interface != "any"):
                 self._words[point] = words
                 self._frames[point] = self._frames.get(point, ()) + frames
         missing = [point.title for point in self.points if point not in self._words]

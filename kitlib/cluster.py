@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os.path
 from typing import TYPE_CHECKING, NamedTuple
 
 from kitlib.errors import NotFound
@@ -54,8 +53,8 @@ def host(lab: Lab) -> Host:
 def nodes(lab: Lab) -> tuple[Node, ...]:
     """The cluster's nodes, by address."""
     found = kubectl.nodes(ask(lab, "kubectl", "get", "nodes", "-o", "json"))
-    prefix = os.path.commonprefix([node.name for node in found]).rpartition("-")[0] if len(found) > 1 else ""
-    titles = {node.name: node.name.removeprefix(f"{prefix}-") for node in found}
+    prefix = _common_prefix([node.name for node in found])
+    titles = {node.name: node.name.removeprefix(prefix) for node in found}
     return tuple(Node(f"node:{node.name}", titles[node.name], "node", titles[node.name], node.address, lab,
                       "control plane" if "control-plane" in node.roles else "worker", node.pod_cidr)
                  for node in sorted(found, key=lambda node: _by_address(node.address)))
@@ -72,7 +71,7 @@ def pods(lab: Lab) -> tuple[Pod, ...]:
                      title if plain.count(title) == 1 else f"{title} {pod.address}",
                      "coredns" if pod.address in answering else "pod", machines[pod.node], pod.address, lab,
                      pod.namespace, pod.host_network, pod.dns_policy)
-                 for pod, title in sorted(zip(found, plain, strict=True), key=lambda pair: _by_address(pair[0].address)))
+                 for pod, title in sorted(zip(found, plain, strict=True), key=lambda one: _by_address(one[0].address)))
 
 
 def containers(lab: Lab) -> tuple[Place, ...]:
@@ -107,6 +106,13 @@ def _pod_boxes(node: Node) -> tuple[PodBox, ...]:
     devices = {route.destination: route.device for route in node.routes()}
     return tuple(PodBox(pod.id, pod.title, pod.address, devices[pod.address], pod.kind)
                  for pod in node.pods() if pod.address in devices)
+
+
+def _common_prefix(names: list[str]) -> str:
+    """What all names begin with, up to a dash: the cluster's name, as kind writes it before each node's."""
+    first = names[0].split("-") if len(names) > 1 else []
+    prefixes = ("-".join(first[:count]) + "-" for count in range(len(first) - 1, 0, -1))
+    return next((prefix for prefix in prefixes if all(name.startswith(prefix) for name in names)), "")
 
 
 def _plain_name(pod: kubectl.Pod) -> str:

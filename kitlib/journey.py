@@ -1,9 +1,8 @@
 """The story of one query: its sightings joined over every vantage point, forth and back.
 
-A journey is made of legs. A leg is one query and its response over one pair of sockets, NAT included: the
-addresses may be rewritten on the way, the DNS message is not. The client's leg comes first; when the server that
-it reaches has to ask another server (CoreDNS its upstream), that question is a leg of its own, from another
-socket and mostly with another DNS id, and its parent is the leg that caused it.
+A journey is made of legs. A leg is one query and its response over one pair of sockets, NAT included: the addresses may
+be rewritten on the way, the DNS message is not. The client's leg comes first; when the server that it reaches asks
+another server (CoreDNS its upstream), that is a leg of its own: another socket, mostly another DNS id.
 """
 
 from __future__ import annotations
@@ -76,10 +75,14 @@ class Leg:
         return self.hops[0].sighting.server
 
     @property
+    def farthest(self) -> Hop:
+        """Where the query came farthest: of several attempts the one with the lowest TTL."""
+        return min(reversed(self.queries or self.hops[:1]), key=lambda hop: hop.sighting.ttl)
+
+    @property
     def endpoint(self) -> Socket:
-        """The socket that the query was last seen addressed to (after DNAT)."""
-        last = self.queries[-1] if self.queries else self.hops[0]
-        return last.sighting.server
+        """The socket that the query was addressed to where it came farthest (after DNAT)."""
+        return self.farthest.sighting.server
 
     @property
     def response(self) -> Message | None:
@@ -93,10 +96,10 @@ class Leg:
 
     @property
     def came_back(self) -> bool:
-        """Was a response seen where the leg was first seen (a query's first interface)?"""
+        """Was a response seen where the leg was first seen, and addressed to the socket that asked there?"""
         first = self.hops[0].sighting
-        return any((hop.sighting.point, hop.sighting.interface_index) == (first.point, first.interface_index)
-                   for hop in self.responses)
+        return any((seen.point, seen.interface_index, seen.client) == (first.point, first.interface_index, first.client)
+                   for seen in (hop.sighting for hop in self.responses))
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
@@ -63,8 +64,17 @@ def make_ready(extras: str) -> None:
         shutil.rmtree(VENV)
     if not (shutil.which("uv") and install_with_uv(extras)):
         install_with_pip(extras)
+    write_settings()
     stamp.write_text(wanted)
     say(f"The environment is ready after {time.monotonic() - started:.0f} s.")
+
+
+def write_settings() -> None:
+    """JupyterLab's defaults in .venv: do not ask the learner about Jupyter's news."""
+    settings = VENV / "share" / "jupyter" / "lab" / "settings"
+    settings.mkdir(parents=True, exist_ok=True)
+    notification = {"fetchNews": "false", "checkForUpdates": False}
+    (settings / "overrides.json").write_text(json.dumps({"@jupyterlab/apputils-extension:notification": notification}))
 
 
 def fingerprint() -> str:
@@ -120,9 +130,7 @@ def open_lab() -> int:
         fail("There is no notebook in notebooks/.")
     # JupyterLab strips stored drawings out of notebooks that it does not trust.
     subprocess.run([PYTHON, "-m", "jupyter", "trust", *notebooks], check=False, stdout=subprocess.DEVNULL)
-    options = ["--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
-    if hasattr(os, "geteuid") and os.geteuid() == 0:
-        options.append("--allow-root")
+    options = ["--allow-root"] if is_root() else []
     if can_open_browser():
         say("Starting JupyterLab; it opens in your browser. Ctrl+C twice ends it.")
     else:
@@ -132,9 +140,14 @@ def open_lab() -> int:
     return subprocess.run([PYTHON, "-m", "jupyter", "lab", *options, first], cwd=REPO, check=False).returncode
 
 
+def is_root() -> bool:
+    """Does this run as root?"""
+    return hasattr(os, "geteuid") and os.geteuid() == 0
+
+
 def can_open_browser() -> bool:
     """Is there a graphical browser here, and someone to look at it?"""
-    if os.environ.get("CI") or (hasattr(os, "geteuid") and os.geteuid() == 0):
+    if os.environ.get("CI") or is_root():
         return False  # browsers refuse to run as root
     if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         return False

@@ -1,4 +1,4 @@
-"""A damaged recording: one RecordingError that names the file and the line, and nothing is executed or opened outside."""
+"""A damaged recording: one RecordingError that names file and line; nothing outside is opened."""
 
 import json
 import shutil
@@ -76,7 +76,8 @@ def test_a_truncated_list_names_the_line(copy):
         load(copy)
 
 
-@pytest.mark.parametrize("missing", ["recording.json", "facts.jsonl", f"{SCENE}/take01.jsonl", f"{SCENE}/take01.pcapng"])
+@pytest.mark.parametrize("missing", ["recording.json", "facts.jsonl",
+                                     f"{SCENE}/take01.jsonl", f"{SCENE}/take01.pcapng"])
 def test_a_missing_file_is_named(copy, missing):
     (copy / missing).unlink()
     with pytest.raises(RecordingError, match=rf"{missing}: the recording lacks this file"):

@@ -1,4 +1,4 @@
-"""The recorded lab: one answer for facts, the next take for what differs each time, and clear words for what is missing."""
+"""The recorded lab: one answer for facts, the next take for what differs, clear words for what is missing."""
 
 import pytest
 
@@ -28,8 +28,10 @@ def test_an_unknown_lab_says_which_exist(monkeypatch):
 
 def test_every_result_shows_the_command_as_typed_on_the_host(lab):
     pod = lab.pod("my-nginx")
-    assert str(pod.run("cat", "/etc/resolv.conf")).startswith(f"$ kubectl exec {pod.name} -- cat /etc/resolv.conf\nsearch ")
-    assert str(lab.node("worker3").run("ip", "route")).startswith("$ docker exec kind-test1-worker3 ip route\ndefault via")
+    shown = str(pod.run("cat", "/etc/resolv.conf"))
+    assert shown.startswith(f"$ kubectl exec {pod.name} -- cat /etc/resolv.conf\nsearch ")
+    shown = str(lab.node("worker3").run("ip", "route"))
+    assert shown.startswith("$ docker exec kind-test1-worker3 ip route\ndefault via")
     assert str(lab.host.run("docker", "container", "ls")).startswith("$ docker container ls\nCONTAINER ID")
 
 

@@ -55,7 +55,7 @@ def test_the_playground_follows_name_ndots_and_resolver() -> None:
 
 
 def test_the_packet_view_shows_the_chosen_packet_and_what_changed(seen: Capture) -> None:
-    chosen, shown, _ = packet_view(seen.sightings).widget.children
+    chosen, _, shown, _ = packet_view(seen.sightings).widget.children
     assert "Packet 1: the query at my-nginx eth0" in shown.value and "(was " not in shown.value
     chosen.value = 2
     assert "query at worker3 eth0, compared with the same query at worker3 veth" in shown.value
@@ -65,7 +65,7 @@ def test_the_packet_view_shows_the_chosen_packet_and_what_changed(seen: Capture)
 def test_a_packet_is_only_compared_with_the_same_message(seen: Capture) -> None:
     """CoreDNS's own query has another DNS id: nothing in it was rewritten."""
     twin = packet_view(seen.sightings)
-    chosen, shown, _ = twin.widget.children
+    chosen, _, shown, _ = twin.widget.children
     queries = [number for number, each in enumerate(seen.sightings) if each.direction == "query"]
     own = next(number for number in queries if seen.sightings[number].message.id != seen.sightings[0].message.id)
     chosen.value = own
@@ -74,13 +74,24 @@ def test_a_packet_is_only_compared_with_the_same_message(seen: Capture) -> None:
 
 def test_the_topology_view_lights_the_chosen_hop(seen: Capture) -> None:
     journey = seen.journey()
-    chosen, shown, _ = topology_view(LAB.topology, journey).widget.children
+    chosen, _, shown, _ = topology_view(LAB.topology, journey).widget.children
     pictures = [shown.value]
     for number in range(1, len(journey.hops)):
         chosen.value = number
         pictures.append(shown.value)
     assert len(set(pictures)) == len(journey.hops)
     assert "destination rewritten (DNAT) 10.96.0.10:53 → 10.244.0.3:53" in pictures[2]
+
+
+def test_two_buttons_step_through_the_list_and_stop_at_its_ends(seen: Capture) -> None:
+    """JupyterLab keeps the arrow keys for itself while the list has the focus; buttons work by keyboard."""
+    chosen, buttons, _, _ = packet_view(seen.sightings[:3]).widget.children
+    back, on = buttons.children
+    values = []
+    for button in (back, on, on, on, back):
+        button.click()
+        values.append(chosen.value)
+    assert values == [0, 1, 2, 2, 1]
 
 
 def test_every_callback_answers_within_50_ms(seen: Capture) -> None:
@@ -106,7 +117,7 @@ def test_every_control_has_a_name_and_a_tooltip(seen: Capture) -> None:
     controls = [control for each in widgets for control in descendants(each.widget)
                 if isinstance(control, ipywidgets.ValueWidget | ipywidgets.Button)
                 and not isinstance(control, ipywidgets.HTML)]
-    assert len(controls) == 8
+    assert len(controls) == 12
     assert all(control.tooltip and (control.description or isinstance(control, ipywidgets.RadioButtons))
                for control in controls)
 

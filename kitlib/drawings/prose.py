@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class say:  # noqa: N801 (read as a verb in a notebook)
-    """Show a sentence as text of the notebook: say(f"The query took {n} µs.")."""
+class say:
+    """Show a sentence as text of the notebook: say(f"The query took {n} µs."). Named as the verb it is there."""
 
     words: str
 

@@ -13,9 +13,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from kitlib.errors import KitError, NotRecorded
-from kitlib.recording import Command, Recording, Scene, Take
+from kitlib.recording import Command, Recording, Scene
 from kitlib.result import Result, typed_on_host
 from kitlib.sighting import Frame
+from kitlib.takes import Take, read_take
 
 
 class RecordedLab:
@@ -73,7 +74,7 @@ class RecordedLab:
 
     def _next_take(self, scene: Scene) -> Take:
         number = self._played.get(scene.name, 0) % len(scene.takes) + 1
-        self._take = self.recording.take(scene, number)
+        self._take = read_take(self.recording, scene, number)
         self._played[scene.name] = number
         self._under_capture.append(self._take)
         return self._take

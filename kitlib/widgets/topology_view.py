@@ -18,7 +18,7 @@ def topology_view(topology: Topology, journey: Journey) -> Twin:
     rows = say.rows(journey)
     lines = [f"{number}. {say.point(row.hop).title}: {say.what(row.hop.sighting.message)}"
              for number, row in enumerate(rows, 1)]
-    told = [f"{line}. {_told(row, journey)}" for line, row in zip(lines, rows, strict=True)]
+    told = [f"{line} · {_told(row, journey)}" for line, row in zip(lines, rows, strict=True)]
 
     def show(index: int) -> str:
         return f"<p>{escape(told[index])}</p>{draw(topology, [say.point(rows[index].hop)]).html}"

@@ -20,7 +20,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from kitlib.parsers.pcap import frames, write_pcapng
-from kitlib.recording import FORMAT, interface_name
+from kitlib.recording import FORMAT
+from kitlib.takes import interface_name
 
 LEFT_OUT = (("nft", "-j"), ("conntrack", "-L", "-o"), ("ip6tables-save",), ("ip", "-s"), ("docker", "ps"),
             ("kubectl", "get", "endpoints"), ("kubectl", "get", "pods", "-o", "json"))
@@ -101,14 +102,15 @@ def without_timeout(argv: list[str]) -> list[str]:
 
 def pods_of_namespaces(facts: list[dict]) -> dict[str, str]:
     """Which pod lives in a node's network namespace: the one with the namespace's address."""
-    listing = next(fact for fact in facts if fact["argv"] == "kubectl get pods -A -o json".split())
+    listing = next(fact for fact in facts if fact["argv"] == ["kubectl", "get", "pods", "-A", "-o", "json"])
     pods = {pod["status"].get("podIP"): f"pod:{pod['metadata']['namespace']}/{pod['metadata']['name']}"
             for pod in json.loads(listing["stdout"])["items"] if not pod["spec"].get("hostNetwork")}
     found = {}
     for fact in facts:
         if fact["argv"][:3] == ["ip", "netns", "exec"] and fact["argv"][4:] == ["ip", "-j", "addr"]:
-            addresses = [info["local"] for link in json.loads(fact["stdout"]) for info in link["addr_info"]]
-            found.update({fact["argv"][3]: pods[address] for address in addresses if address in pods})
+            addresses = {info["local"] for link in json.loads(fact["stdout"]) for info in link["addr_info"]}
+            for own in addresses & pods.keys():
+                found[fact["argv"][3]] = pods[own]
     return found
 
 

@@ -1,0 +1,140 @@
+"""Every notebook works in JupyterLab in a real browser: it runs, its widgets answer, and nothing is clipped."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from jupyterlab import CHROMIUM, FAULTS, chromium, jupyterlab, open_notebook, run_all, show
+from playwright.sync_api import Locator, Page, sync_playwright
+
+from conftest import NOTEBOOKS, REPO
+
+WIDGET = "application/vnd.jupyter.widget-view+json"
+CONTROLS = "button:not([disabled]), input:not([disabled]), select, textarea, summary, [tabindex='0']"
+# What a widget says, without the state of its controls: those move in the browser even if nobody listens.
+SAYS = """root => { const copy = root.cloneNode(true);
+    copy.querySelectorAll('.widget-readout, select, button').forEach(element => element.remove());
+    return copy.textContent + [...copy.querySelectorAll('svg, img')].map(picture => picture.outerHTML).join(''); }"""
+KEYS = {"text": "x", "number": "ArrowUp", "radio": "Space", "checkbox": "Space", "select": "ArrowDown",
+        "slider": "ArrowRight", "textarea": "x"}
+
+
+@pytest.fixture(scope="session")
+def address(tmp_path_factory) -> Iterator[str]:
+    """A JupyterLab on a copy of the notebooks."""
+    folder = tmp_path_factory.mktemp("notebooks")
+    for path in NOTEBOOKS:
+        shutil.copy(path, folder)
+    with jupyterlab(folder, tmp_path_factory.mktemp("home")) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator:
+    """One Chromium for all tests."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), headless=True, args=CHROMIUM)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser) -> Iterator[Page]:
+    """A fresh page for each test."""
+    page = browser.new_page(viewport={"width": 1400, "height": 900})
+    yield page
+    page.close()
+
+
+def test_there_are_notebooks() -> None:
+    assert NOTEBOOKS
+
+
+def test_its_stored_pictures_show_before_anything_runs(stored: Path, address: str, page: Page) -> None:
+    open_notebook(page, address.format(stored.name))
+    wanted = page.evaluate("""() => jupyterapp.shell.currentWidget.context.model.toJSON().cells
+        .flatMap(cell => cell.outputs ?? []).map(output => [output.data?.['text/html'] ?? ''].flat().join(''))
+        .join('').split('<svg').length - 1""")
+    page.wait_for_timeout(500)
+    assert page.locator(".jp-OutputArea-output svg").count() >= wanted
+
+
+def test_it_runs_answers_and_is_not_clipped(stored: Path, address: str, page: Page) -> None:
+    open_notebook(page, address.format(stored.name))
+    outputs = [output for cell in run_all(page) for output in cell.get("outputs", [])]
+    errors = [output for output in outputs if output["output_type"] == "error" or output.get("name") == "stderr"]
+    assert not errors
+    widgets = [output for output in outputs if WIDGET in output.get("data", {})]
+    assert page.locator(".jp-OutputArea-output .jupyter-widgets.kit-widget").count() >= len(widgets)
+    assert not page.get_by_text("Error displaying widget").count() and not page.get_by_text("Loading widget").count()
+    looks = [(width, theme) for width in (800, 1400) for theme in ("Light", "Dark")]
+    faults = [fault for width, theme in looks for fault in look(page, stored, width, theme)]
+    assert not faults, "\n".join(faults)
+
+
+def look(page: Page, notebook: Path, width: int, theme: str) -> list[str]:
+    """Keep a screenshot; give what is clipped, cut or drawn over."""
+    show(page, width, theme)
+    (REPO / "screenshots").mkdir(exist_ok=True)
+    page.screenshot(path=REPO / "screenshots" / f"{notebook.stem}-{width}-{theme.lower()}.png")
+    return [f"{notebook.name} at {width} px, {theme.lower()}: {fault}" for fault in page.evaluate(FAULTS)]
+
+
+@pytest.mark.parametrize("way", ["click", "keyboard"])
+def test_its_widgets_answer(stored: Path, way: str, address: str, page: Page) -> None:
+    open_notebook(page, address.format(stored.name))
+    run_all(page)
+    roots = page.locator(".jp-OutputArea-output .kit-widget:not(.kit-widget .kit-widget)")
+    deaf = [number for number in range(roots.count()) if not answers(page, roots.nth(number), way)]
+    assert not deaf, f"{stored.name}: widgets {deaf} of {roots.count()} do not answer to the {way}"
+
+
+def answers(page: Page, root: Locator, way: str) -> bool:
+    """Does using one control of the widget after the other change what it says?"""
+    before = root.evaluate(SAYS)
+    controls = [control for control in root.locator(CONTROLS).all() if control.is_visible()]
+    for number, control in enumerate(controls):
+        if way == "click":
+            click(page, control)
+        else:
+            press(page, control, controls[number - 1] if number else None)
+        for _ in range(10):
+            page.wait_for_timeout(100)
+            if root.evaluate(SAYS) != before:
+                return True
+    return False
+
+
+def kind(control: Locator) -> str:
+    """What sort of control it is: an input's type, a role, or the name of its element."""
+    return control.evaluate("element => element.getAttribute('role') === 'slider' ? 'slider'"
+                            " : element.localName === 'input' ? element.type : element.localName")
+
+
+def click(page: Page, control: Locator) -> None:
+    """Use a control with the mouse, as far as the mouse goes."""
+    control.scroll_into_view_if_needed()
+    if kind(control) == "select":
+        control.select_option(index=control.evaluate("element => (element.selectedIndex + 1) % element.length"))
+    elif kind(control) == "slider":
+        track = control.locator("xpath=ancestor::*[contains(@class, 'noUi-target')]")
+        width = track.bounding_box()["width"]
+        track.click(position={"x": width * 0.7, "y": 2}, force=True)
+    else:
+        control.click()
+
+
+def press(page: Page, control: Locator, previous: Locator | None) -> None:
+    """Come to a control with Tab from the one before it, and press the key that works it."""
+    (previous or control).focus()
+    if previous:
+        page.keyboard.press("Tab")
+    reached = control.evaluate("element => element === document.activeElement && element.tabIndex >= 0")
+    assert reached, f"Tab does not lead to {control.evaluate('element => element.outerHTML')[:200]}"
+    key = KEYS.get(kind(control), "Enter")
+    page.keyboard.press(key)
+    if key == "x":
+        page.keyboard.press("Enter")
