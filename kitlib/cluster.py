@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from kitlib.errors import NotFound
-from kitlib.parsers import docker, kubectl
+from kitlib.parsers import docker, kubectl, kubectl_services
 from kitlib.parsers.process_flags import flag
 from kitlib.place import Host, Node, Place, Pod
 from kitlib.topology import MachineBox, NodeBox, PodBox, Topology
@@ -34,14 +34,14 @@ def network(lab: Lab) -> docker.Network:
     return docker.networks(ask(lab, "docker", "network", "inspect", NETWORK))[0]
 
 
-def services(lab: Lab) -> tuple[kubectl.Service, ...]:
+def services(lab: Lab) -> tuple[kubectl_services.Service, ...]:
     """The cluster's Services."""
-    return kubectl.services(ask(lab, "kubectl", "get", "services", "-A", "-o", "json"))
+    return kubectl_services.services(ask(lab, "kubectl", "get", "services", "-A", "-o", "json"))
 
 
-def endpoints(lab: Lab) -> tuple[kubectl.Endpoints, ...]:
+def endpoints(lab: Lab) -> tuple[kubectl_services.Endpoints, ...]:
     """The addresses behind the cluster's Services."""
-    return kubectl.endpoints(ask(lab, "kubectl", "get", "endpointslices", "-A", "-o", "json"))
+    return kubectl_services.endpoints(ask(lab, "kubectl", "get", "endpointslices", "-A", "-o", "json"))
 
 
 def host(lab: Lab) -> Host:

@@ -11,7 +11,7 @@ from kitlib import cluster
 from kitlib.capture import Capture
 from kitlib.errors import NotFound, UnknownLab
 from kitlib.labs.recorded import RecordedLab
-from kitlib.parsers import docker, kubectl
+from kitlib.parsers import docker, kubectl_services
 from kitlib.place import Host, Node, Place, Pod
 from kitlib.recording import load
 from kitlib.result import Result
@@ -91,12 +91,12 @@ class Lab:
         return cluster.ranges(self)
 
     @cached_property
-    def services(self) -> tuple[kubectl.Service, ...]:
+    def services(self) -> tuple[kubectl_services.Service, ...]:
         """The cluster's Services: `kubectl get services -A`, parsed."""
         return cluster.services(self)
 
     @cached_property
-    def endpoints(self) -> tuple[kubectl.Endpoints, ...]:
+    def endpoints(self) -> tuple[kubectl_services.Endpoints, ...]:
         """The addresses behind the Services: `kubectl get endpointslices -A`, parsed."""
         return cluster.endpoints(self)
 

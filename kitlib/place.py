@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kitlib.errors import NotFound
-from kitlib.parsers import ip, resolv_conf
+from kitlib.parsers import ip, ip_route, resolv_conf
 from kitlib.result import Result
 from kitlib.sighting import VantagePoint
 
@@ -53,9 +53,9 @@ class Place:
             raise NotFound(f"{self.title} has no interface {name!r}; it has {', '.join(found)}.")
         return found[name]
 
-    def routes(self) -> tuple[ip.Route, ...]:
+    def routes(self) -> tuple[ip_route.Route, ...]:
         """The routing table here: `ip route`, parsed."""
-        return ip.routes(self.run("ip", "route").stdout)
+        return ip_route.routes(self.run("ip", "route").stdout)
 
     def at(self, interface: str) -> VantagePoint:
         """The vantage point at one of this place's interfaces, for lab.capture()."""

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kitlib.errors import ParseError
-from kitlib.parsers import dig, docker, ethtool, ip, kubectl, process_flags, resolv_conf
+from kitlib.parsers import dig, docker, ethtool, ip, ip_route, kubectl, kubectl_services, process_flags, resolv_conf
 
 FIXTURES = Path(__file__).parent / "fixtures"
 IP = {
@@ -32,23 +32,23 @@ JSON_PARSERS = {
     docker.attachments: text("docker/inspect-kind-test1-worker3.json"),
     docker.networks: text("docker/network-inspect-kind.json"),
     kubectl.pods: text("kubectl/pod-my-nginx.json"),
-    kubectl.services: text("kubectl/services.json"),
-    kubectl.endpoints: text("kubectl/endpointslices.json"),
+    kubectl_services.services: text("kubectl/services.json"),
+    kubectl_services.endpoints: text("kubectl/endpointslices.json"),
     kubectl.nodes: text("kubectl/nodes.json"),
     ip.interfaces: IP["ip -j addr"],
-    ip.routes: IP["ip -j route"],
+    ip_route.routes: IP["ip -j route"],
 }
 TEXT_PARSERS = {
     docker.containers: text("docker/container-ls.txt"),
     controller_flags: text("ps/control-plane.txt"),
     resolv_conf.parse: text("resolv_conf/pod.txt"),
     ip.interfaces: IP["ip addr"],
-    ip.routes: IP["ip route"],
+    ip_route.routes: IP["ip route"],
     ethtool.statistics: text("ethtool/veth4b6923b0.txt"),
     dig.parse: text("dig/external.txt"),
 }
 ALL = [*JSON_PARSERS.items(), *TEXT_PARSERS.items()]
-EMPTY_IS_VALID = (resolv_conf.parse, ip.routes)      # no settings, no routes: both are facts
+EMPTY_IS_VALID = (resolv_conf.parse, ip_route.routes)      # no settings, no routes: both are facts
 
 
 def name(value: object) -> str:
@@ -89,7 +89,7 @@ def test_plain_text_cut_short_within_a_line_raises_nothing_else(parser, own):
     assert errors > 5
 
 
-@pytest.mark.parametrize("parser", [docker.containers, ip.interfaces, ip.routes], ids=name)
+@pytest.mark.parametrize("parser", [docker.containers, ip.interfaces, ip_route.routes], ids=name)
 def test_plain_text_cut_short_between_lines_is_an_error_or_the_first_of_the_facts(parser):
     own, whole = TEXT_PARSERS[parser], parser(TEXT_PARSERS[parser])
     for end in (index + 1 for index, character in enumerate(own) if character == "\n"):
@@ -138,7 +138,7 @@ def test_a_json_value_of_the_wrong_kind_never_escapes_as_another_error(data):
     (docker.attachments, "docker/inspect-kind-test1-worker.json", '"IPPrefixLen": 16', '"IPPrefixLen": "16"', "int"),
     (kubectl.pods, "kubectl/pod-my-nginx.json", '"kind": "Pod"', '"kind": "Service"', "Service"),
     (kubectl.pods, "kubectl/pod-my-nginx.json", '"dnsPolicy"', '"dns"', "spec.dnsPolicy"),
-    (kubectl.services, "kubectl/services.json", '"port": 443', '"port": "443"', "'?443"),
+    (kubectl_services.services, "kubectl/services.json", '"port": 443', '"port": "443"', "'?443"),
     (kubectl.nodes, "kubectl/nodes.json", "InternalIP", "ExternalIP", "InternalIP"),
     (controller_flags, "ps/control-plane.txt", "kube-controller-manager ", "kube-manager ", "kube-scheduler|systemd"),
     (controller_flags, "ps/control-plane.txt", "  PPID", "", "UID PID PPID"),
@@ -168,11 +168,11 @@ def test_the_error_names_what_is_wrong(parser, own, old, new, said):
     (ip.interfaces, "ip addr", "mtu 1500", ""),
     (ip.interfaces, "ip -j addr", '"ifindex":3,', ""),
     (ip.interfaces, "ip -j addr", '"prefixlen":16', '"prefixlen":99'),
-    (ip.routes, "ip route", "dev eth0", ""),
-    (ip.routes, "ip route", "via 172.20.0.1", "via gateway"),
-    (ip.routes, "ip route", "10.244.1.0/24", "10.244.1.0/240"),
-    (ip.routes, "ip route", "dev eth0", "dev"),
-    (ip.routes, "ip -j route", '"dev":"eth0",', ""),
+    (ip_route.routes, "ip route", "dev eth0", ""),
+    (ip_route.routes, "ip route", "via 172.20.0.1", "via gateway"),
+    (ip_route.routes, "ip route", "10.244.1.0/24", "10.244.1.0/240"),
+    (ip_route.routes, "ip route", "dev eth0", "dev"),
+    (ip_route.routes, "ip -j route", '"dev":"eth0",', ""),
 ])
 def test_ip_output_that_was_tampered_with(parser, command, old, new):
     assert old in IP[command]

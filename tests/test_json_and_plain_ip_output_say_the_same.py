@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from kitlib.parsers import ip
-from kitlib.parsers.ip import Interface, Route
+from kitlib.parsers import ip, ip_route
+from kitlib.parsers.ip import Interface
+from kitlib.parsers.ip_route import Route
 
 COMMANDS = {
     (line["place"], line["command"]): line["stdout"]
@@ -46,7 +47,7 @@ def test_interfaces(place, command):
 
 @pytest.mark.parametrize(("place", "command"), [key for key in PLAIN if " route" in key[1]], ids=" ".join)
 def test_routes(place, command):
-    assert ip.routes(COMMANDS[place, command]) == ip.routes(as_json(place, command))
+    assert ip_route.routes(COMMANDS[place, command]) == ip_route.routes(as_json(place, command))
 
 
 def test_both_ends_of_the_cable_of_my_nginx():
@@ -61,19 +62,19 @@ def test_both_ends_of_the_cable_of_my_nginx():
 
 
 def test_routes_of_the_node():
-    found = ip.routes(COMMANDS["node:kind-test1-worker3", "ip route"])
+    found = ip_route.routes(COMMANDS["node:kind-test1-worker3", "ip route"])
     assert found[0] == Route("default", "172.20.0.1", "eth0")
     assert Route("10.244.2.3", "", "veth4b6923b0", scope="host") in found
     assert Route("172.20.0.0/16", "", "eth0", "172.20.0.4", "link", "kernel") in found
 
 
 def test_a_blackhole_has_no_device():
-    broken = ip.routes(COMMANDS["fault route-blackhole, node:kind-test1-worker3", "ip route"])
+    broken = ip_route.routes(COMMANDS["fault route-blackhole, node:kind-test1-worker3", "ip route"])
     assert Route("10.244.0.0/25", type="blackhole") in broken
 
 
 def test_a_table_without_routes():
-    assert ip.routes("") == ip.routes("[ ]\n") == ()
+    assert ip_route.routes("") == ip_route.routes("[ ]\n") == ()
 
 
 def test_a_link_within_the_namespace_is_given_by_name():

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from kitlib.parsers import dig, docker, ethtool, kubectl, process_flags, resolv_conf
+from kitlib.parsers import dig, docker, ethtool, kubectl, kubectl_services, process_flags, resolv_conf
 from kitlib.parsers.docker import Attachment
-from kitlib.parsers.kubectl import Endpoint, Port
+from kitlib.parsers.kubectl_services import Endpoint, Port
 from kitlib.sighting import Question, Record, Socket
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -93,7 +93,7 @@ def test_a_pod_that_is_not_scheduled_has_no_node_and_no_address():
 
 
 def test_services_say_what_the_table_says():
-    found = kubectl.services(text("kubectl/services.json"))
+    found = kubectl_services.services(text("kubectl/services.json"))
     shown = [[s.namespace, s.name, s.type, s.cluster_ip, ",".join(f"{p.port}/{p.protocol}" for p in s.ports),
               ",".join(f"{k}={v}" for k, v in s.selector.items()) or "<none>"] for s in found]
     assert shown == [[*row[:4], row[5], row[7]] for row in table("kubectl/services.txt")]
@@ -102,7 +102,7 @@ def test_services_say_what_the_table_says():
 
 
 def test_endpoints_say_what_the_table_says():
-    found = kubectl.endpoints(text("kubectl/endpointslices.json"))
+    found = kubectl_services.endpoints(text("kubectl/endpointslices.json"))
     shown = [(e.namespace, e.address_type, {str(p.port) for p in e.ports}, {x.address for x in e.endpoints})
              for e in found]
     assert shown == [(row[0], row[2], set(row[3].split(",")), set(row[4].split(",")))
@@ -117,7 +117,7 @@ def test_an_endpoint_is_ready_unless_it_says_otherwise():
     recorded["items"][1]["endpoints"][0]["conditions"]["ready"] = False
     recorded["items"][0]["endpoints"][0]["conditions"] = {}
     recorded["items"][2]["endpoints"] = None          # what Kubernetes writes for a Service without pods
-    first, second, third = kubectl.endpoints(json.dumps(recorded))
+    first, second, third = kubectl_services.endpoints(json.dumps(recorded))
     assert (first.endpoints[0].ready, second.endpoints[0].ready, third.endpoints) == (True, False, ())
 
 
