@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 from hypothesis import settings
+
+from kitlib.parsers.dns import sightings
+from kitlib.takes import read_take
 
 REPO = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((REPO / "notebooks").glob("*.ipynb"))
@@ -19,3 +23,18 @@ def pytest_generate_tests(metafunc) -> None:
     """A test with an argument `stored` runs once for each stored notebook."""
     if "stored" in metafunc.fixturenames:
         metafunc.parametrize("stored", NOTEBOOKS, ids=[path.stem for path in NOTEBOOKS])
+
+
+def recorded_scenes() -> dict[str, int]:
+    """The names of the recorded scenes, and how many takes each has."""
+    index = json.loads((REPO / "lab-setup/recordings/kind-test1/recording.json").read_text())
+    return {scene["name"]: len(scene["takes"]) for scene in index["scenes"]}
+
+
+def every_sighting(lab, scene: str, number: int, any_interface: bool = True):
+    """All that one recorded take saw, at all its vantage points: the take and its sightings."""
+    recording = lab.backend.recording
+    take = read_take(recording, next(known for known in recording.scenes if known.name == scene), number)
+    points = [point for point in take.points if any_interface or point.interface != "any"]
+    return take, [seen for point in points
+                  for seen in sightings(take.frames(point), lab.vantage_point(point.place, point.interface))]

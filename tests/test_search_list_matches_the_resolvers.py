@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import dns.name
 import dns.resolver
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conftest import every_sighting, recorded_scenes
 from kitlib.errors import ParseError
-from kitlib.parsers import resolv_conf
+from kitlib.lab import open_lab
 from kitlib.parsers.resolv_conf import ResolvConf
 from kitlib.search_list import candidates, queries
 
-LOOKUPS = json.loads((Path(__file__).parent / "fixtures/search_list/asked.json").read_text())["lookups"]
+LOOKUPS = [(scene, of) for scene, of in recorded_scenes().items() if "getent" in scene or "musl" in scene]
 
 LABELS = st.from_regex(r"[a-z]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True)
 NAMES = st.builds(lambda labels, dot: ".".join(labels) + dot,
@@ -54,14 +52,33 @@ def test_musl_asks_either_the_name_alone_or_the_list_and_then_the_name(name, con
         assert found == dnspython(name, without_root)
 
 
-@pytest.mark.parametrize("lookup", LOOKUPS, ids=lambda lookup: f"{lookup['scene']} {lookup['take']}")
-def test_recorded_lookups(lookup):
-    conf = resolv_conf.parse(lookup["resolv_conf"])
-    predicted = [str(question) for question in
-                 queries(lookup["command"][-1], conf, lookup["resolver"], exist=lookup["answered"])]
+@pytest.mark.parametrize(("scene", "number"), [(scene, number) for scene, of in LOOKUPS for number in range(1, of + 1)])
+def test_recorded_lookups(scene, number):
+    lab = open_lab()
+    take, seen = every_sighting(lab, scene, number)
+    command = take.commands[0]
+    place = lab.pod(command.place.rpartition("/")[2])
+    asked = [one.message.question for one in seen
+             if one.direction == "query" and one.client.address == place.address and first_sight(one, seen)]
+    exist = {one.message.question.name for one in seen if one.message.answers}
+    resolver = "musl" if command.argv[0].startswith("musl") else "glibc"
+    predicted = list(queries(command.argv[-1], place.resolv_conf(), resolver, exist=exist))
     # A question that failed is asked again (`attempts`); the order of first asking is what the search list decides.
-    assert predicted == list(dict.fromkeys(lookup["asked"]))
-    assert len(lookup["asked"]) in (len(predicted), len(predicted) * conf.attempts)
+    assert list(dict.fromkeys(sorted_by_time(asked, seen))) == predicted
+    assert len(asked) in (len(predicted), len(predicted) * place.resolv_conf().attempts)
+
+
+def first_sight(query, seen):
+    same = [one for one in seen if one.direction == "query" and one.client == query.client
+            and one.message.id == query.message.id and one.message.question == query.message.question]
+    return query is min(same, key=lambda one: one.time_ns)
+
+
+def sorted_by_time(asked, seen):
+    first = {}
+    for one in sorted(seen, key=lambda one: one.time_ns):
+        first.setdefault(one.message.question, one.time_ns)
+    return sorted(asked, key=first.__getitem__)
 
 
 POD = ResolvConf(("10.96.0.10",), ("default.svc.cluster.local", "svc.cluster.local", "cluster.local"), ("ndots:5",))

@@ -56,6 +56,8 @@ def test_the_playground_follows_name_ndots_and_resolver() -> None:
 
 def test_the_packet_view_shows_the_chosen_packet_and_what_changed(seen: Capture) -> None:
     chosen, _, shown, _ = packet_view(seen.sightings).widget.children
+    assert "Packet 2: the query at worker3 veth" in shown.value      # the first with something to compare
+    chosen.value = 0
     assert "Packet 1: the query at my-nginx eth0" in shown.value and "(was " not in shown.value
     chosen.value = 2
     assert "query at worker3 eth0, compared with the same query at worker3 veth" in shown.value

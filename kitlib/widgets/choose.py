@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 MOST_ROWS = 10
 
 
-def choose(label: str, options: Sequence[str], show: Callable[[int], str]) -> list[Widget]:
-    """The list called `label`, the first option chosen; `show` gives the HTML for the option with this number."""
+def choose(label: str, options: Sequence[str], show: Callable[[int], str], start: int = 0) -> list[Widget]:
+    """The list called `label`, option number `start` (from 0) chosen; `show` gives an option's HTML."""
     import ipywidgets
 
     rows = max(2, min(MOST_ROWS, len(options)))
-    listed = ipywidgets.Select(options=list(zip(options, range(len(options)), strict=True)), value=0, rows=rows,
+    listed = ipywidgets.Select(options=list(zip(options, range(len(options)), strict=True)), value=start, rows=rows,
                                description=label, tooltip=f"{label}: choose one of the list",
                                layout={"width": "100%", "max_width": "820px", "height": f"{rows * 20 + 12}px"})
     back = ipywidgets.Button(description="Previous", tooltip=f"{label}: the one before")
     on = ipywidgets.Button(description="Next", tooltip=f"{label}: the one after")
-    shown = ipywidgets.HTML(show(0))
+    shown = ipywidgets.HTML(show(start))
     listed.observe(lambda change: setattr(shown, "value", show(change["new"])), "value")
     back.on_click(lambda _: setattr(listed, "value", max(listed.value - 1, 0)))
     on.on_click(lambda _: setattr(listed, "value", min(listed.value + 1, len(options) - 1)))

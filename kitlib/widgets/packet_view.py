@@ -20,11 +20,13 @@ def packet_view(sightings: Sequence[Sighting]) -> Twin:
         raise KitError("there is no packet to show")
     lines = [f"{number}. {seen.direction} at {seen.point.title if seen.point else 'an unknown place'}: "
              f"{seen.source} → {seen.destination}" for number, seen in enumerate(sightings, 1)]
-    first = _fields(sightings, 0)
+    # Where there is something to compare, begin with that: the marks are what to look at.
+    start = next((index for index in range(len(sightings)) if _previous(sightings, index)), 0)
+    first = _fields(sightings, start)
     listed = Table("Packets", ("packet", "TTL", "DNS id", "bytes of DNS"), tuple(
         (words, str(seen.ttl), str(seen.message.id), str(seen.message.size))
         for words, seen in zip(lines, sightings, strict=True)))
-    return with_twin(lambda: choose("Packet", lines, lambda index: _fields(sightings, index).html),
+    return with_twin(lambda: choose("Packet", lines, lambda index: _fields(sightings, index).html, start),
                      listed.html + first.html, f"{listed.text}\n\n{first.text}")
 
 
