@@ -19,6 +19,7 @@
   const colourBehind = (text, box) => {
     const under = document.elementsFromPoint((box.left + box.right) / 2, (box.top + box.bottom) / 2)
       .filter(element => element.closest('text') === null);
+    if (!under.includes(text.ownerSVGElement)) return null;    // scrolled out of sight: seen at the wider page
     const colours = under.map(element => element.ownerSVGElement ? getComputedStyle(element).fill
       : getComputedStyle(element).backgroundColor);
     return colours.find(opaque) || 'rgb(255, 255, 255)';
@@ -30,8 +31,9 @@
     const boxes = texts.map(text => text.getBoundingClientRect());
     texts.forEach((text, i) => {
       if (!within(boxes[i], svg.getBoundingClientRect())) faults.push(`«${short(text)}» lies outside its drawing`);
-      const ratio = contrast(luminance(getComputedStyle(text).fill), luminance(colourBehind(text, boxes[i])));
-      if (ratio < 3) faults.push(`«${short(text)}» has a contrast of ${ratio.toFixed(1)} only`);
+      const behind = colourBehind(text, boxes[i]);
+      const ratio = behind && contrast(luminance(getComputedStyle(text).fill), luminance(behind));
+      if (behind && ratio < 3) faults.push(`«${short(text)}» has a contrast of ${ratio.toFixed(1)} only`);
       texts.slice(i + 1).forEach((other, j) => {
         if (overlap(boxes[i], boxes[i + 1 + j])) faults.push(`«${short(text)}» and «${short(other)}» overlap`);
       });
