@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from itertools import chain, pairwise
 
-from kitlib.causes import ADDRESS, MACHINE, Cause, folded, may_cause, same_id, sign_of
+from kitlib.causes import ADDRESS, Cause, folded, may_cause, same_id, sign_of
 from kitlib.journey import Journey, Leg
 from kitlib.legs import find_legs
 from kitlib.sighting import Sighting

@@ -31,8 +31,7 @@ def rerun(path: Path) -> str:
     """The text of a notebook after it was run again from its first cell, in a kernel of its own."""
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(notebook, timeout=CELL_TIMEOUT_S, kernel_name=KERNEL["name"], store_widget_state=False,
-                            record_timing=False, extra_arguments=["--IPKernelApp.log_level=ERROR"],
-                            resources={"metadata": {"path": str(path.resolve().parent)}},
+                            record_timing=False, resources={"metadata": {"path": str(path.resolve().parent)}},
                             extra_arguments=["--IPKernelApp.log_level=ERROR"])
     client.execute(env={name: value for name, value in os.environ.items() if name != "KITLIB_LAB"})
     return normalised(notebook)
