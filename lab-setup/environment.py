@@ -136,8 +136,8 @@ def open_lab() -> int:
     else:
         say("Starting JupyterLab. No browser can be opened here: open the address printed below. Ctrl+C ends it.")
         options.append("--no-browser")
-    first = notebooks[0].relative_to(REPO)
-    return subprocess.run([PYTHON, "-m", "jupyter", "lab", *options, first], cwd=REPO, check=False).returncode
+    options.append(f"--LabApp.default_url=/lab/tree/{notebooks[0].relative_to(REPO).as_posix()}")
+    return subprocess.run([PYTHON, "-m", "jupyter", "lab", *options], cwd=REPO, check=False).returncode
 
 
 def is_root() -> bool:
