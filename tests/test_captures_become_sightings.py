@@ -456,7 +456,7 @@ def test_130_packets_take_well_under_200_ms() -> None:
     sightings(packets[:1])                                    # loads scapy
     taken = []
     for _ in range(3):
-        began = time.perf_counter()
+        began = time.process_time()         # of this process: a busy machine is not a slow parser
         assert len(sightings(packets)) == len(packets) >= 130
-        taken.append(time.perf_counter() - began)
+        taken.append(time.process_time() - began)
     assert min(taken) < 0.2
