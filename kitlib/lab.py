@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
 
 from kitlib import cluster
 from kitlib.capture import Capture
 from kitlib.errors import NotFound, UnknownLab
+from kitlib.labs.backend import Backend
 from kitlib.labs.recorded import RecordedLab
 from kitlib.parsers import docker, kubectl_services
 from kitlib.place import Host, Node, Place, Pod
@@ -36,18 +36,6 @@ def open_lab(name: str | None = None, recording: str | Path = DEFAULT_RECORDING,
     return Lab(RecordedLab(with_fault(loaded, fault) if fault else loaded))
 
 
-class Backend(Protocol):
-    """The only thing in which labs differ: how argv reaches a place, and how a capture is taken."""
-
-    name: str
-
-    def run(self, place: str, argv: tuple[str, ...]) -> Result:
-        """Run argv at a place."""
-
-    def capture(self):
-        """A context that collects what the vantage points catch: see RecordedLab.capture."""
-
-
 class Lab:
     """The places of a cluster, found from what docker and kubectl say about it."""
 
@@ -62,10 +50,13 @@ class Lab:
         """Run argv at a place given by its id; Place.run is the comfortable way."""
         return self.backend.run(place, argv)
 
-    def capture(self, *points: Place | VantagePoint) -> Capture:
-        """Listen at these vantage points (all that the lab has, if none is named) while the `with` block runs."""
+    def capture(self, *points: Place | VantagePoint, trace: bool = False) -> Capture:
+        """Listen at these vantage points (all that the lab has, if none is named) while the `with` block runs.
+
+        With `trace`, the nodes' kernels tell meanwhile which rules the query met: see Capture.trace.
+        """
         chosen = tuple(point.default_point if isinstance(point, Place) else point for point in points)
-        return Capture(self.backend, chosen, self.vantage_point)
+        return Capture(self.backend.capture(chosen, trace), chosen, self.vantage_point)
 
     @cached_property
     def host(self) -> Host:

@@ -16,9 +16,9 @@ REPO = Path(__file__).resolve().parent.parent
 KITLIB = sorted((REPO / "kitlib").rglob("*.py"))
 PYTHON = [*KITLIB, *(file for folder in ("lab-setup", "benchmarks", "tests") for file in (REPO / folder).rglob("*.py"))]
 FLOORS = (
-    {"sighting", "result", "errors", "shell"},
+    {"sighting", "ruleset", "result", "errors", "shell"},
     {"parsers", "recording", "recording_files", "takes"},
-    {"journey", "join", "causes", "legs", "trips", "search_list", "topology"},
+    {"journey", "join", "causes", "legs", "trips", "search_list", "topology", "netfilter"},
     {"lab", "place", "capture", "labs", "cluster"},
     {"drawings"},
     {"widgets", "exercises", "checkup", "report"},
