@@ -19,7 +19,7 @@ Commands = tuple[tuple[str, str], ...]            # where, and the command's wor
 
 
 class Recipe(NamedTuple):
-    """How a fault is made and undone. Each command is reversible and names what it changes, so that undoing is exact."""
+    """How a fault is made and undone; what undoes it names what was changed, so that nothing else is."""
 
     breaks: Commands
     mends: Commands

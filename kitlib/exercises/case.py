@@ -28,7 +28,7 @@ CLIENT_PORT = 40000       # any that conntrack does not know yet
 
 
 class Fate(NamedTuple):
-    """How far a query would come by the rules and routes of the lab: the last node, the walk through it, why it is lost.
+    """How far a query would come by the lab's rules and routes: the last node, the walk there, why it is lost.
 
     `lost` is "" if it arrives, or is dropped by a rule: then the walk says so.
     """

@@ -56,8 +56,8 @@ def _forward_drop(case: Case) -> Finding:
     found = next(_dropped(case.udp), None)
     if found:
         return Finding(True, f"On {found[0]}, {found[1]} drops it: see `iptables-save`.")
-    return Finding(False, f"No rule and no policy on {_nodes(case)} drops a UDP packet of this query: follow FORWARD in "
-                          "`iptables-save`.")
+    return Finding(False, f"No rule and no policy on {_nodes(case)} drops a UDP packet of this query: follow FORWARD "
+                          "in `iptables-save`.")
 
 
 def _tcp_blocked(case: Case) -> Finding:
@@ -92,7 +92,7 @@ def _wrong_node(case: Case) -> Finding:
             (right if via == [home.address] else wrong).append(f"{home.pod_range} via {via[0]}")
     said = f"{case.pod.node.title} sends {', '.join(dict.fromkeys(wrong or right))}"
     return Finding(bool(wrong), f"{said}, which is not the node of those pods." if wrong else
-                   f"{said}: the node that has those pods." if right else "There is no CoreDNS pod to send a packet to.")
+                   f"{said}: the node that has those pods." if right else "There is no CoreDNS pod to send to.")
 
 
 def _dead_endpoint(case: Case) -> Finding:

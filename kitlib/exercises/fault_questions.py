@@ -56,8 +56,8 @@ def _last_seen(prompt: str, case: Case, seen: Capture, times: dict[str, int], la
     return Question(prompt, last, tuple(point.title for point in points), hints=never | reached,
                     id=f"{case.label}, where",
                     hint="Draw the ladder of the capture, and read its last line from the client's side.",
-                    more=f"It was seen at {len(times)} of {len(points)} vantage points; the ladder's title names the last.",
-                    solution=f"It was last seen at {last}. What comes after that place has lost it.")
+                    more=f"It was seen at {len(times)} of {len(points)} vantage points; the ladder names the last.",
+                    solution=f"It was last seen at {last}. What comes right after that place has lost it.")
 
 
 def machines_on_the_way(case: Case, seen: Capture) -> Question:
@@ -85,8 +85,8 @@ def why(case: Case, seen: Capture) -> Question:
         "Why does it not work as it should?", right, tuple(findings), hint=_first_step(case),
         id=f"{case.label}, why",
         hints={words: f"Not that: {found.words}" for words, found in findings.items()},
-        more=f"What does {last.point.machine if last and last.point else case.pod.machine} do with a packet next: rules, "
-             "route, forwarding? Read each of its tables for this packet's addresses.",
+        more=f"What does {last.point.machine if last and last.point else case.pod.machine} do with a packet next? "
+             "Rules, route, forwarding: read each of its tables for this packet's addresses.",
         solution=findings[right].words if right in findings else "")
 
 
@@ -95,8 +95,8 @@ def _first_step(case: Case) -> str:
     if leg is None:
         return "Every UDP query got an answer. Compare what worked with what did not: the protocol, and the TTL."
     rewritten = [hop for hop in leg.queries if hop.rewrites]
-    return (f"Seen up to {title_of(leg.farthest.sighting)}; " +
-            (f"rewritten: {rewritten[-1].rewrites[-1]}." if rewritten else "its addresses are as the client wrote them."))
+    changed = f"rewritten: {rewritten[-1].rewrites[-1]}" if rewritten else "its addresses are as the client wrote them"
+    return f"Seen up to {title_of(leg.farthest.sighting)}; {changed}."
 
 
 def mend(case: Case, seen: Capture) -> Question:
@@ -119,8 +119,9 @@ def mend(case: Case, seen: Capture) -> Question:
 
     return Question(
         "Which command mends it? Type it as on the host; several lines are fine.", MENDED, read=effect,
-        hints=lambda would: would, id=f"{case.label}, mend", hint=f"The command belongs where the fault is: {_finding(case)}",
-        more=f"Its first words could be: {' '.join(solution(case).split()[:5])} …", solution=lambda: f"The command that undoes it:\n{solution(case)}")
+        hints=lambda would: would, hint=f"The command belongs where the fault is: {_finding(case)}",
+        more=f"Its first words could be: {' '.join(solution(case).split()[:5])} …", id=f"{case.label}, mend",
+        solution=lambda: f"The command that undoes it:\n{solution(case)}")
 
 
 def _finding(case: Case) -> str:

@@ -17,12 +17,12 @@ from kitlib.result import Result, typed_on_host
 
 if TYPE_CHECKING:
     from kitlib.lab import Lab
+    from kitlib.sighting import VantagePoint
 
 Answers = dict[tuple[str, tuple[str, ...]], str]
 Effect = Callable[["Lab", str, list[str]], Answers]
-EFFECTS = {"iptables": "kitlib.exercises.mending_rules.iptables", "conntrack": "kitlib.exercises.mending_tables.conntrack",
-           "ip": "kitlib.exercises.mending_tables.ip", "sysctl": "kitlib.exercises.mending_tables.sysctl",
-           "kubectl": "kitlib.exercises.mending_cluster.kubectl", "docker": "kitlib.exercises.mending_cluster.docker"}
+EFFECTS = {"iptables": "mending_rules", "conntrack": "mending_tables", "ip": "mending_tables",
+           "sysctl": "mending_tables", "kubectl": "mending_cluster", "docker": "mending_cluster"}      # by room
 ENDS = {";", "&&", "||", "|", "&"}
 
 
@@ -39,7 +39,7 @@ class Changed:
             return Result(typed_on_host(place, argv), argv, 0, self._answers[place, argv])
         return self._behind.run(place, argv)
 
-    def capture(self):
+    def capture(self, points: tuple[VantagePoint, ...], trace: bool):
         """There is nothing to listen to: nothing was really changed."""
         raise KitError("This lab only says what a command would change; no packet passes here.")
 
@@ -113,8 +113,7 @@ def _effect(program: str) -> Effect:
 
     if program not in EFFECTS:
         raise ParseError(WHAT, f"a command that mends something: {', '.join(EFFECTS)}", program)
-    module, _, name = EFFECTS[program].rpartition(".")
-    return getattr(import_module(module), name)
+    return getattr(import_module(f"kitlib.exercises.{EFFECTS[program]}"), program)
 
 
 def node_only(place: str, words: list[str]) -> None:

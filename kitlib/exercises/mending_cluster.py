@@ -46,7 +46,7 @@ def docker(lab: Lab, place: str, words: list[str]) -> Answers:
     lines = lab.run("host", CONTAINERS).stdout.splitlines()
     words = words[1:] if words[:1] == ["container"] else words
     if len(words) != 2 or words[0] not in ("start", "restart", "unpause"):
-        raise ParseError(WHAT, "docker exec, start, restart or unpause, and a container", shlex.join(["docker", *words]))
+        raise ParseError(WHAT, "docker exec, start, restart or unpause, and a container", " ".join(words))
     if words[1] not in [line.split()[-1] for line in lines]:
         raise ParseError(WHAT, "a container that `docker container ls` shows", words[1])
     running = [line.replace("(Paused)", "") if line.split()[-1] == words[1] else line for line in lines]
@@ -95,7 +95,7 @@ def synced(lab: Lab, nodes: Sequence[str] = ()) -> Answers:
 
 
 def replaced(lab: Lab, pods: Sequence[Pod]) -> Answers:
-    """These pods are replaced: new ones with new addresses stand in the endpoints and rules; kube-proxy clears flows."""
+    """New pods with new addresses stand in endpoints, routes and rules; kube-proxy clears the flows to the old."""
     texts = {("host", SLICES): lab.run("host", SLICES).stdout,
              **{(node.id, argv): node.run(*argv).stdout for node in lab.nodes for argv in (SAVED, ROUTES)}}
     flows = {(node.id, FLOWS): node.run(*FLOWS).stdout.splitlines() for node in lab.nodes}

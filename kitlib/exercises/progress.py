@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from kitlib.drawings.drawing import Drawing
+    from kitlib.drawings.table import Table
 
 FILE = "workshop-progress.json"       # beside the notebook, unless KITLIB_PROGRESS names another file
 
 
-def progress() -> Drawing:
+def progress() -> Table:
     """What was answered so far, and how often it was tried."""
     from kitlib.drawings.table import table
 
-    rows = [(question, entry["outcome"], str(entry["tries"])) for question, entry in _read().items()]
-    return table(["question", "last outcome", "tries"], rows or [("nothing yet", "", "")],
-                 f"Your progress, kept in {_file().name}: delete that file to start over")
+    rows = [{"question": question, **entry} for question, entry in _read().items()]
+    return table(rows, title=f"Your progress, kept in {_file().name}: delete that file to start over")
 
 
 def note(question: str, outcome: str) -> None:
@@ -28,10 +28,8 @@ def note(question: str, outcome: str) -> None:
         return
     known = _read()
     known[question] = {"outcome": outcome, "tries": known.get(question, {}).get("tries", 0) + 1}
-    try:
+    with suppress(OSError):          # a folder that cannot be written must not keep anybody from learning
         _file().write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    except OSError:
-        pass          # a folder that cannot be written must not keep anybody from learning
 
 
 def _file() -> Path:

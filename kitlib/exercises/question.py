@@ -47,8 +47,9 @@ class Question:
     """What to predict or to find out. `right` may be a function: it is asked when an answer is checked.
 
     `hints` speaks to particular wrong answers: a mapping, or a function of the answer as `read` returns it ("" where
-    it has nothing to say); `hint` is for all others, `more` a second hint. `solution` says why the right answer is right. `read` brings an
-    answer into the form that compares, see kitlib.exercises.answers. A question with an `id` is noted in the learner's progress.
+    it has nothing to say); `hint` is for all others, `more` a second hint. `solution` says why the right answer is
+    right. `read` brings an answer into the form that compares, see kitlib.exercises.answers. With an `id` it is noted
+    in the learner's progress.
     """
 
     prompt: str

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 CLIENT = "my-nginx"
 CASES = {1: "no-endpoints", 2: "service-rules-missing", 3: "forward-drop", 4: "ip-forward-off", 5: "route-blackhole",
-         6: "route-wrong-node", 7: "stale-conntrack", 8: "one-endpoint-dead", 9: "upstream-down", 10: "tcp-blocked"}
+         6: "route-wrong-node", 7: "stale-conntrack", 8: "one-endpoint-dead", 9: "upstream-down", 10: "tcp-blocked",
+         11: "", 12: ""}                          # in the last two no command is needed: it is how the pod asks
+OTHER_CLIENTS = {11: "host-client-clusterfirst"}
 MYSTERIES = ("no-endpoints", "service-rules-missing", "forward-drop", "ip-forward-off", "route-blackhole",
              "one-endpoint-dead")             # those in which the same dig shows that something is wrong
 
@@ -32,8 +34,8 @@ def open_case(number: int) -> Case:
     """The case of this number: a lab in which something is broken, and the pod whose user complains."""
     if number not in CASES:
         raise NotFound(f"There is no case {number!r}. There are: {', '.join(map(str, CASES))}.")
-    lab = open_lab(fault=CASES[number])
-    return Case(lab, lab.pod(CLIENT), f"case {number}")
+    lab = open_lab(fault=CASES[number] or None)
+    return Case(lab, lab.pod(OTHER_CLIENTS.get(number, CLIENT)), f"case {number}")
 
 
 def mystery(number: int | None = None) -> Case:
