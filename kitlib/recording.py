@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kitlib.errors import RecordingError
-from kitlib.recording_files import argv_of, get, inside, lines, parse_object, read
+from kitlib.recording_files import argv_of, get, inside, lines, parse_object, text
 
 FORMAT = 1
 
@@ -57,7 +57,7 @@ class Recording:
 def load(folder: Path) -> Recording:
     """Read a recording's list and its facts; scenes are read when they are played."""
     index_file = folder / "recording.json"
-    index = parse_object(read(index_file).decode("utf-8", "replace"), index_file, 0)
+    index = parse_object(text(index_file), index_file, 0)
     if index.get("format") != FORMAT:
         raise RecordingError(f"{index_file}: this kit reads recordings of format {FORMAT}, and this one says "
                              f"{index.get('format')!r}. Use the kit that made it, or record again.")
@@ -70,7 +70,7 @@ def load(folder: Path) -> Recording:
 
 def _scene(entry: dict, folder: Path, index_file: Path) -> Scene:
     name, place, note = (get(entry, key, str, index_file, 0) for key in ("name", "place", "note"))
-    takes = tuple(inside(folder, Path(take), index_file, 0) for take in get(entry, "takes", list, index_file, 0))
+    takes = tuple(inside(folder, take, index_file, 0) for take in get(entry, "takes", list, index_file, 0))
     if not takes:
         raise RecordingError(f"{index_file}: scene {name} has no takes.")
     argv = argv_of(entry, index_file, 0)
