@@ -13,7 +13,7 @@ from kitlib.errors import NotFound, UnknownLab
 from kitlib.labs.recorded import RecordedLab
 from kitlib.parsers import docker, kubectl_services
 from kitlib.place import Host, Node, Place, Pod
-from kitlib.recording import load
+from kitlib.recording import load, with_fault
 from kitlib.result import Result
 from kitlib.sighting import VantagePoint
 
@@ -22,16 +22,18 @@ DEFAULT_RECORDING = "kind-test1"
 LABS = ("recorded",)
 
 
-def open_lab(name: str | None = None, recording: str | Path = DEFAULT_RECORDING) -> Lab:
+def open_lab(name: str | None = None, recording: str | Path = DEFAULT_RECORDING, fault: str | None = None) -> Lab:
     """Open a lab: the argument, or what KITLIB_LAB names, or the recorded one.
 
-    `recording` is the folder to replay: a name under lab-setup/recordings, or a path of your own.
+    `recording` is the folder to replay: a name under lab-setup/recordings, or a path of your own. `fault` opens the
+    lab as it was while that was broken; NotFound lists the faults there are.
     """
     name = name or os.environ.get("KITLIB_LAB") or "recorded"
     if name not in LABS:
         raise UnknownLab(f"There is no lab {name!r}. This kit has: {', '.join(LABS)}. "
                          "Choose one with open_lab(NAME) or the environment variable KITLIB_LAB.")
-    return Lab(RecordedLab(load(RECORDINGS / recording)))
+    loaded = load(RECORDINGS / recording)
+    return Lab(RecordedLab(with_fault(loaded, fault) if fault else loaded))
 
 
 class Backend(Protocol):
