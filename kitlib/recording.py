@@ -82,7 +82,8 @@ def load(folder: Path) -> Recording:
     scenes = tuple(_scene(entry, folder, index_file) for entry in get(index, "scenes", list, index_file, 0))
     made_with = get(index, "made_with", dict, index_file, 0)
     name, made = (get(index, key, str, index_file, 0) for key in ("name", "made"))
-    faults = tuple(_fault(entry, folder, index_file) for entry in index.get("faults", []))
+    faults = tuple(_fault(entry, folder, index_file)
+                   for entry in get({"faults": [], **index}, "faults", list, index_file, 0))
     return Recording(folder, name, made, made_with, facts, scenes, faults)
 
 
@@ -108,7 +109,7 @@ def _changed_fact(entry: dict, path: Path, line: int) -> tuple[tuple[str, tuple[
 
 
 def _fault(entry: dict, folder: Path, index_file: Path) -> Fault:
-    facts = inside(folder, Path(get(entry, "facts", str, index_file, 0)), index_file, 0)
+    facts = inside(folder, get(entry, "facts", str, index_file, 0), index_file, 0)
     scene = _scene(entry, folder, index_file)
     return Fault(scene.name, scene.note, facts, scene)
 

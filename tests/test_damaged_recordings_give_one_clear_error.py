@@ -119,6 +119,13 @@ def test_a_path_that_is_none_is_named(copy, takes):
         load(copy)
 
 
+def test_a_take_of_another_command_is_named(copy):
+    take = copy / SCENE / "take01.jsonl"
+    take.write_text(take.read_text().replace("www.example.com", "www.example.net"))
+    with pytest.raises(RecordingError, match=r"take01\.jsonl: the take does not hold"):
+        play(copy)
+
+
 def test_a_recording_behind_a_link_plays(copy, tmp_path_factory):
     link = tmp_path_factory.mktemp("links") / "link"
     link.symlink_to(copy)

@@ -12,7 +12,7 @@ import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from kitlib.errors import KitError, NotRecorded
+from kitlib.errors import KitError, NotRecorded, RecordingError
 from kitlib.recording import Command, Recording, Scene
 from kitlib.result import Result, typed_on_host
 from kitlib.sighting import Frame
@@ -42,7 +42,9 @@ class RecordedLab:
         scene = self._scenes.get((place, argv))
         if scene and not (argv in scene.also and self._take in self._under_capture):
             take = self._next_take(scene)
-            command = next(command for command in take.commands if (command.place, command.argv) == (place, argv))
+            command = next((each for each in take.commands if (each.place, each.argv) == (place, argv)), None)
+            if command is None:
+                raise RecordingError(f"{scene.takes[take.number - 1]}: the take does not hold {shlex.join(argv)!r}.")
             return _result(command, f"recorded: take {take.number} of {take.of}")
         for command in self._take.commands if self._take else ():
             if (command.place, command.argv) == (place, argv):
