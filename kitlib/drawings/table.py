@@ -11,7 +11,7 @@ from itertools import chain
 from kitlib.drawings.palette import ACCENT
 from kitlib.errors import KitError
 
-_CELL = "text-align:left;vertical-align:top;padding:4px 14px 4px 8px;font-size:13px;white-space:pre-line"
+_CELL = "text-align:left;vertical-align:top;padding:4px 7px;font-size:13px;white-space:pre-line"
 # Part transparent, so that the page's own text stays readable on it in a light and in a dark theme.
 _MARKED = f"{_CELL};background:rgba(213,94,0,.16)"
 
