@@ -73,10 +73,6 @@ class RecordedLab:
                 words = Result(typed, point.argv, 0, point.text, note=note)
                 caught.append((point.place, point.interface, words, take.frames(point)))
 
-    def places(self) -> tuple[str, ...]:
-        """Every place that the recording knows a command of."""
-        return tuple(dict.fromkeys([place for place, _ in self.recording.facts] + [at for at, _ in self._scenes]))
-
     def _next_take(self, scene: Scene) -> Take:
         number = self._played.get(scene.name, 0) % len(scene.takes) + 1
         self._take = read_take(self.recording, scene, number)
