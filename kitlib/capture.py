@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kitlib.errors import NotFound, NotRecorded
 from kitlib.join import join
 from kitlib.journey import Journey
-from kitlib.labs.backend import Caught
+from kitlib.labs import Caught, Traced
+from kitlib.netfilter.traced import Followed, follow
+from kitlib.parsers import iptables_save, rule_trace
 from kitlib.parsers.dns import sightings
 from kitlib.result import Result
 from kitlib.sighting import Frame, Sighting, VantagePoint
 
 if TYPE_CHECKING:
-    from kitlib.place import Place
+    from kitlib.place import Node, Place
 
 
 class Capture:
@@ -59,8 +62,16 @@ class Capture:
         """What tcpdump said at one vantage point, in its own words."""
         return self._words[self._chosen(point)]
 
-    def trace(self, node: Place) -> Result:
+    def trace(self, node: Node) -> Result:
         """What the kernel of a node told of the rules that the packets met there: `xtables-monitor --trace`."""
+        return self._traced(node).words
+
+    def followed(self, node: Node) -> tuple[Followed, ...]:
+        """Every packet that this node's kernel traced, and beside it the rule walk by the rules of that moment."""
+        kernel = replace(node.kernel(), ruleset=iptables_save.parse(self._traced(node).rules.stdout))
+        return follow(kernel, rule_trace.traces(self._traced(node).words.stdout))
+
+    def _traced(self, node: Node) -> Traced:
         if node.id not in self._caught.traces:
             there = ", ".join(place.rpartition(":")[2] for place in self._caught.traces)
             raise NotFound(f"No rule trace was taken on {node.title}. " + (

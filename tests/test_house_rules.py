@@ -27,7 +27,7 @@ FLOORS = (
 LATE: set[tuple[int, str]] = set()    # no room imports a higher one, not even when a function is called
 HEAVY = {"sh", "scapy", "matplotlib", "ipywidgets"}
 NEVER = {"subprocess", "pickle", "marshal", "shelve", "scapy.all"}
-GENERATED = ("lab-setup/recordings/", "tests/fixtures/", "LICENSE")
+GENERATED = ("lab-setup/recordings/", "tests/fixtures/", "LICENSE", ".git")     # .git: a file in a worktree
 
 
 def name_of(file: Path) -> str:
@@ -140,7 +140,7 @@ def texts() -> Iterator[tuple[str, str]]:
     """Every text that is kept in the repository, recorded outputs aside: they say what a machine said."""
     patterns = ("*", ".ci/*", "kitlib/**/*", "notebooks/**/*.ipynb", "tests/**/*", "lab-setup/**/*", "benchmarks/*")
     kept = [file for pattern in patterns for file in REPO.glob(pattern)
-            if file.is_file() and file.name != ".git"]        # a file in a second work tree
+            if file.is_file() and file.name != ".git"]
     for file in kept:
         if not name_of(file).startswith(GENERATED) and file.suffix not in (".pyc", ".pcap", ".pcapng", ".png"):
             yield name_of(file), file.read_text(encoding="utf-8")

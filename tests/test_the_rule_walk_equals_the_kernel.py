@@ -70,6 +70,6 @@ def test_a_learner_sees_the_same_under_capture(lab) -> None:
     node = lab.node("worker3")
     assert seen.trace(node).typed == "docker exec kind-test1-worker3 xtables-monitor --trace"
     assert seen.trace(node).note == "recorded: take 1 of 4"
-    packets = follow(node.kernel(), traces(seen.trace(node).stdout))
+    packets = seen.followed(node)
     assert len(packets) == 2 and not any(one.differences for one in packets)
     assert packets[0].walk.after.destination == seen.journey().client_leg.endpoint.address

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import difflib
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from kitlib.errors import KitError, NotRecorded
-from kitlib.labs.backend import Caught, Seen
+from kitlib.errors import KitError, NotRecorded, RecordingError
+from kitlib.labs import Caught, Seen, Traced
 from kitlib.recording import Command, Recording, Scene
 from kitlib.result import Result, typed_on_host
 from kitlib.sighting import VantagePoint
@@ -24,6 +24,7 @@ class RecordedLab:
     """Plays a recording: the backend of `open_lab("recorded")`."""
 
     name = "recorded"
+    live = False
 
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
@@ -45,10 +46,10 @@ class RecordedLab:
         scene = (self._traced_scenes if self._tracing else self._scenes).get((place, argv))
         if scene and not (argv in scene.also and self._take in self._under_capture):
             take = self._next_take(scene)
-            command = next(command for command in take.commands if (command.place, command.argv) == (place, argv))
+            command = next((each for each in take.commands if (each.place, each.argv) == (place, argv)), None)
+            if command is None:
+                raise RecordingError(f"{scene.takes[take.number - 1]}: the take does not hold {shlex.join(argv)!r}.")
             return _result(command, f"recorded: take {take.number} of {take.of}")
-        if self._take and self._take.traces and (rules := self.recording.traced_rules.get((place, argv))):
-            return _result(rules, "recorded while TRACE rules stood in raw")
         for command in self._take.commands if self._take else ():
             if (command.place, command.argv) == (place, argv):
                 played = shlex.join(self._take.commands[0].argv)
@@ -58,12 +59,12 @@ class RecordedLab:
         raise NotRecorded(self._nearest(place, argv))
 
     @contextmanager
-    def capture(self, points: tuple[VantagePoint, ...] = (), trace: bool = False) -> Iterator[Caught]:
-        """Collect, at the end, what every vantage point of the takes played meanwhile had caught, whatever `points`.
+    def capture(self, points: Sequence[VantagePoint] = (), traced: Sequence[str] = ()) -> Iterator[Caught]:
+        """Collect, at the end, what every vantage point of the takes played meanwhile had caught, named or not.
 
-        With `trace`, only takes with a rule trace are played.
+        With `traced`, only takes with a rule trace are played.
         """
-        self._under_capture, self._tracing = [], trace
+        self._under_capture, self._tracing = [], bool(traced)
         caught = Caught()
         try:
             yield caught
@@ -79,11 +80,8 @@ class RecordedLab:
                 words = Result(typed, point.argv, 0, point.text, note=note)
                 caught.seen.append(Seen(point.place, point.interface, words, take.frames(point)))
             for told in take.traces:
-                caught.traces[told.place] = _result(told, note)
-
-    def places(self) -> tuple[str, ...]:
-        """Every place that the recording knows a command of."""
-        return tuple(dict.fromkeys([place for place, _ in self.recording.facts] + [at for at, _ in self._scenes]))
+                rules = self.recording.traced_rules[told.place, ("iptables-save",)]
+                caught.traces[told.place] = Traced(_result(told, note), _result(rules, "recorded while it was traced"))
 
     def _next_take(self, scene: Scene) -> Take:
         number = self._played.get(scene.name, 0) % len(scene.takes) + 1
