@@ -18,7 +18,7 @@ def which_policy(case: Case) -> Question:
     """Which dnsPolicy makes a pod with hostNetwork ask the cluster's DNS, from what pods with each of them ask."""
     asked = {}
     for pod in case.lab.pods():
-        if pod.namespace == case.pod.namespace and pod.host_network in (True, pod.dns_policy != "ClusterFirst"):
+        if pod.namespace == case.pod.namespace and (pod.host_network or pod.dns_policy != "ClusterFirst"):
             asked[pod.dns_policy] = (pod.title, pod.resolv_conf().nameservers_asked[0])
     right = [policy for policy, (_, server) in asked.items() if server == case.service]
     seen = {policy: f"{title} has it (`kubectl get pod {title} -o yaml`) and asks {server}, not {case.service}."
