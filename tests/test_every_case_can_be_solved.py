@@ -230,6 +230,7 @@ def test_a_pod_on_the_nodes_network_asks_the_node() -> None:
     for policy in ("Default", "ClusterFirst"):
         verdict = question.check(policy)
         assert verdict.outcome is Outcome.WRONG and "asks 172.20.0.1, not 10.96.0.10" in verdict.message
+    assert "dns-none has it and asks 10.96.0.10, because its own dnsConfig" in question.check("None").message
 
 
 def test_a_complete_name_is_asked_for_twice() -> None:

@@ -41,9 +41,10 @@ def test_what_the_fault_changed_is_told_as_it_was_then() -> None:
     assert open_lab(fault="no-endpoints").coredns == () != open_lab().coredns
 
 
-def test_what_it_did_not_change_says_that_it_is_older() -> None:
+def test_what_was_not_asked_again_says_that_it_is_older_and_what_said_the_same_does_not() -> None:
     node = open_lab(fault="forward-drop").node("worker3")
     assert node.run("ip", "addr").note == "recorded before anything was broken"
+    assert node.run("ip", "route").note == "" == node.run("sysctl", "net.ipv4.ip_forward").note
 
 
 def test_what_it_made_untrue_is_not_told() -> None:

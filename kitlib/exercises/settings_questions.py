@@ -20,9 +20,11 @@ def which_policy(case: Case) -> Question:
     for pod in case.lab.pods():
         if pod.namespace == case.pod.namespace and (pod.host_network or pod.dns_policy != "ClusterFirst"):
             asked[pod.dns_policy] = (pod.title, pod.resolv_conf().nameservers_asked[0])
-    right = [policy for policy, (_, server) in asked.items() if server == case.service]
-    seen = {policy: f"{title} has it (`kubectl get pod {title} -o yaml`) and asks {server}, not {case.service}."
-            for policy, (title, server) in asked.items() if policy not in right}
+    right = [pod.dns_policy for pod in case.lab.pods() if pod.host_network and pod.title in dict(asked.values())
+             and asked[pod.dns_policy][1] == case.service]
+    seen = {policy: f"{title} has it and asks {server}, " + (
+                f"not {case.service}." if server != case.service else "because its own dnsConfig says so, in full: "
+                "with this policy nothing comes from the cluster.") for policy, (title, server) in asked.items()}
     return Question(
         f"{case.pod.title} must stay on the node's network. Which dnsPolicy lets it find Services?", right[0], POLICIES,
         hints=seen, hint="Compare the nameserver line of the pods here: `cat /etc/resolv.conf` in each.",
