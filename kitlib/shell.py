@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from queue import Queue
 from typing import Any
 
 from kitlib.errors import KitError
@@ -43,9 +44,9 @@ def run(argv: Sequence[str], timeout: float, stdin: str | bytes = "") -> Outcome
 class Running:
     """A program that runs beside us, in a session of its own: an interrupt from the keyboard passes it by."""
 
-    def __init__(self, argv: Sequence[str]) -> None:
+    def __init__(self, argv: Sequence[str], stdin: str | bytes | Queue[str] = "") -> None:
         self.argv = tuple(argv)
-        self._process = _start(argv, _in="", _bg=True, _bg_exc=False, _new_session=True, _out_bufsize=0,
+        self._process = _start(argv, _in=stdin, _bg=True, _bg_exc=False, _new_session=True, _out_bufsize=0,
                                _err_bufsize=0).process
 
     @property
