@@ -30,15 +30,17 @@ def run(argv: Sequence[str], timeout: float, stdin: str | bytes = "") -> Outcome
 
     `timeout` is in seconds. Raises KitError if the program is missing, or still runs when the time is up.
     """
-    import sh  # late: `import kitlib` starts nothing
-
     started = time.monotonic()
+    running = Running(argv, stdin)
     try:
-        done = _start(argv, _in=stdin, _timeout=timeout, _return_cmd=True)
-    except sh.TimeoutException:
-        raise KitError(f"{argv[0]!r} was stopped after {timeout:g} s without coming to an end.") from None
-    return Outcome(done.exit_code, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"),
-                   time.monotonic() - started)
+        ended = running.ends_within(timeout)
+    except BaseException:
+        running.stop(patience=0)
+        raise
+    output = running.stop(patience=0)
+    if not ended:
+        raise KitError(f"{argv[0]!r} was stopped after {timeout:g} s without coming to an end.")
+    return Outcome(running.rc, output.decode(errors="replace"), running.stderr, time.monotonic() - started)
 
 
 class Running:
@@ -46,13 +48,17 @@ class Running:
 
     def __init__(self, argv: Sequence[str], stdin: str | bytes | Queue[str] = "") -> None:
         self.argv = tuple(argv)
-        self._process = _start(argv, _in=stdin, _bg=True, _bg_exc=False, _new_session=True, _out_bufsize=0,
-                               _err_bufsize=0).process
+        self._process = _start(argv, stdin)
 
     @property
     def pid(self) -> int:
         """Its process id, which is its session's id too."""
         return self._process.pid
+
+    @property
+    def rc(self) -> int:
+        """Its exit code, once it has ended; the signal's number, negative, if one ended it."""
+        return self._process.exit_code
 
     @property
     def stdout(self) -> bytes:
@@ -82,17 +88,24 @@ class Running:
     def stop(self, patience: float = 2) -> bytes:
         """Interrupt it, kill it if it still runs after `patience` seconds, and return all that it wrote to stdout."""
         self.interrupt()
-        end = time.monotonic() + patience
-        while self._process.is_alive()[0]:
-            if time.monotonic() > end:
-                self._signal(signal.SIGKILL)
-            time.sleep(POLL_S)
+        if not self.ends_within(patience):
+            self._signal(signal.SIGKILL)
         self._process.wait()
         return self.stdout
 
+    def ends_within(self, seconds: float) -> bool:
+        """Wait for its end, so long and no longer: has it come?"""
+        deadline = time.monotonic() + seconds
+        while alive := self._process.is_alive()[0]:
+            if time.monotonic() > deadline:
+                break
+            time.sleep(POLL_S)
+        return not alive
+
     def _signal(self, number: int) -> None:
-        with suppress(ProcessLookupError):      # it may have ended by itself just now
-            self._process.signal_group(number)
+        with suppress(ProcessLookupError):      # it may end by itself just now
+            if self._process.is_alive()[0]:
+                self._process.signal_group(number)
 
 
 @contextmanager
@@ -105,8 +118,8 @@ def background(argv: Sequence[str]) -> Iterator[Running]:
         running.stop()
 
 
-def _start(argv: Sequence[str], **how: Any) -> Any:
-    import sh
+def _start(argv: Sequence[str], stdin: str | bytes | Queue[str]) -> Any:
+    import sh  # late: `import kitlib` starts nothing
 
     if isinstance(argv, str) or not argv:
         raise KitError(f"A command is a list of arguments, such as ['ip', 'route']; found: {argv!r}")
@@ -115,5 +128,6 @@ def _start(argv: Sequence[str], **how: Any) -> Any:
         program = sh.Command(name)
     except sh.CommandNotFound:
         raise KitError(f"The program {name!r} is not on this machine: install it, or add its folder to PATH.") from None
-    return program(*rest, _tty_out=False, _truncate_exc=False, _ok_code=range(-64, 256), _decode_errors="replace",
-                   **how)
+    # A time limit is kept by the caller: sh's own costs a tenth of a second with every command.
+    return program(*rest, _in=stdin, _bg=True, _bg_exc=False, _new_session=True, _tty_out=False, _out_bufsize=0,
+                   _err_bufsize=0, _ok_code=range(-64, 256)).process
