@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -118,16 +120,39 @@ def background(argv: Sequence[str]) -> Iterator[Running]:
         running.stop()
 
 
+def foreground(argv: Sequence[str]) -> int:
+    """Run a program in this terminal, keyboard and all, and give its exit code."""
+    import sh
+
+    try:
+        _program(argv)(*argv[1:], _fg=True, _env=_environment())
+    except sh.ErrorReturnCode as ended:
+        return ended.exit_code
+    return 0
+
+
+def has(name: str) -> bool:
+    """Is this program on this machine?"""
+    return shutil.which(name, path=_environment()["PATH"]) is not None
+
+
 def _start(argv: Sequence[str], stdin: str | bytes | Queue[str]) -> Any:
+    # A time limit is kept by the caller: sh's own costs a tenth of a second with every command.
+    return _program(argv)(*argv[1:], _in=stdin, _bg=True, _bg_exc=False, _new_session=True, _tty_out=False,
+                          _out_bufsize=0, _err_bufsize=0, _env=_environment(), _ok_code=range(-64, 256)).process
+
+
+def _program(argv: Sequence[str]) -> Any:
     import sh  # late: `import kitlib` starts nothing
 
     if isinstance(argv, str) or not argv:
         raise KitError(f"A command is a list of arguments, such as ['ip', 'route']; found: {argv!r}")
-    name, *rest = argv
-    try:
-        program = sh.Command(name)
-    except sh.CommandNotFound:
-        raise KitError(f"The program {name!r} is not on this machine: install it, or add its folder to PATH.") from None
-    # A time limit is kept by the caller: sh's own costs a tenth of a second with every command.
-    return program(*rest, _in=stdin, _bg=True, _bg_exc=False, _new_session=True, _tty_out=False, _out_bufsize=0,
-                   _err_bufsize=0, _ok_code=range(-64, 256)).process
+    path = shutil.which(argv[0], path=_environment()["PATH"])
+    if not path:
+        raise KitError(f"The program {argv[0]!r} is not on this machine: install it, or add its folder to PATH.")
+    return sh.Command(path)
+
+
+def _environment() -> dict[str, str]:
+    """Ours, and the folders where some systems keep ip, tcpdump and their like out of an ordinary user's PATH."""
+    return {**os.environ, "PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"}

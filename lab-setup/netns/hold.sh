@@ -9,7 +9,7 @@ while read -r first rest; do
     case $first in
         hold) ($rest &) ;;
         wait) wait; echo "$rest" ;;
-        stay) sleep infinity & wait ;;
+        stay) echo "this lab stays"; sleep infinity & wait ;;
         *) { $first $rest || echo "failed: $first $rest"; } & ;;
     esac
 done

@@ -81,6 +81,7 @@ def _build(lab: Description, name: str, builder: Builder, stay: bool) -> Held:
         builder.wait()
     if stay:
         builder.say("stay")
+        builder.holder.wait_for("this lab stays", WAIT_S)
     return held
 
 
