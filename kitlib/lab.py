@@ -14,7 +14,7 @@ from kitlib.labs import LIVE, Backend
 from kitlib.labs.recorded import RecordedLab
 from kitlib.parsers import docker, kubectl_services
 from kitlib.place import Host, Node, Place, Pod
-from kitlib.recording import load
+from kitlib.recording import load, with_fault
 from kitlib.result import Result
 from kitlib.sighting import VantagePoint
 
@@ -22,14 +22,16 @@ RECORDINGS = Path(__file__).resolve().parent.parent / "lab-setup" / "recordings"
 DEFAULT_RECORDING = "kind-test1"
 
 
-def open_lab(name: str | None = None, recording: str | Path = DEFAULT_RECORDING) -> Lab:
+def open_lab(name: str | None = None, recording: str | Path = DEFAULT_RECORDING, fault: str | None = None) -> Lab:
     """Open a lab: the argument, or what KITLIB_LAB names, or the recorded one.
 
-    `recording` is the folder to replay: a name under lab-setup/recordings, or a path of your own.
+    `recording` is the folder to replay: a name under lab-setup/recordings, or a path of your own. `fault` opens the
+    lab as it was while that was broken; NotFound lists the faults there are.
     """
     name = name or os.environ.get("KITLIB_LAB") or "recorded"
     if name == "recorded":
-        return Lab(RecordedLab(load(RECORDINGS / recording)))
+        loaded = load(RECORDINGS / recording)
+        return Lab(RecordedLab(with_fault(loaded, fault) if fault else loaded))
     if name not in LIVE:
         raise UnknownLab(f"There is no lab {name!r}. This kit has: {', '.join(['recorded', *LIVE])}. "
                          "Choose one with open_lab(NAME) or the environment variable KITLIB_LAB.")
@@ -51,12 +53,16 @@ class Lab:
         """Run argv at a place given by its id; Place.run is the comfortable way."""
         return self.backend.run(place, argv)
 
-    def capture(self, *points: Place | VantagePoint) -> Capture:
-        """Listen at these vantage points (all that the lab has, if none is named) while the `with` block runs."""
+    def capture(self, *points: Place | VantagePoint, trace: bool = False) -> Capture:
+        """Listen at these vantage points (all that the lab has, if none is named) while the `with` block runs.
+
+        With `trace`, the nodes' kernels tell meanwhile which rules the packets met: see Capture.followed.
+        """
         chosen = tuple(point.default_point if isinstance(point, Place) else point for point in points)
         if not chosen and self.backend.live:
             chosen = cluster.vantage_points(self)
-        return Capture(self.backend, chosen, self.vantage_point)
+        traced = tuple(node.id for node in self.nodes if trace)
+        return Capture(self.backend.capture(chosen, traced), chosen, self.vantage_point)
 
     @cached_property
     def host(self) -> Host:
