@@ -1,7 +1,7 @@
 """Runs a program for which setgroups, setgid and setuid succeed and do nothing.
 
-In a user namespace that holds one user, root cannot become anybody else, and tcpdump will not run until it has. What it
-wants is granted here: it stays who started it, and that is an ordinary user. (seccomp(2), SECCOMP_RET_ERRNO with errno 0.)
+In a user namespace that holds one user, root cannot become anybody else, and tcpdump will not run until it has. What
+it wants is granted here: it stays who started it, an ordinary user. (seccomp(2), SECCOMP_RET_ERRNO with errno 0.)
 """
 
 import ctypes

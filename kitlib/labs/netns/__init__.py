@@ -35,9 +35,9 @@ class NetnsLab(LiveLab):
 
     def __str__(self) -> str:
         kept = "until `lab down`" if self.held.name == SHARED else "as long as this Python runs"
-        return (f"the netns lab: {self.held.description.settings['cluster']}, made of network namespaces on this machine, "
-                f"Linux {os.uname().release}, {kept}. Its packets, rules and routes are the kernel's own; "
-                "there is no Kubernetes in it")
+        cluster = self.held.description.settings["cluster"]
+        return (f"the netns lab: {cluster}, made of network namespaces on this machine, Linux {os.uname().release}, "
+                f"{kept}. Its packets, rules and routes are the kernel's own; there is no Kubernetes in it")
 
     def run(self, place: str, argv: tuple[str, ...]) -> Result:
         """Run argv at a place; kubectl and docker, and `ps` on the control plane, answer from the description."""

@@ -10,11 +10,11 @@ from queue import Queue
 
 from kitlib.errors import KitError
 from kitlib.labs.netns.description import FOLDER, Description
-from kitlib.labs.netns.held import HOLDER, IN_USER_NAMESPACE, Held, find, inside
+from kitlib.labs.netns.held import AS_ITS_ROOT, HOLDER, Held, find, inside
 from kitlib.labs.netns.places import FILES, Site, cables, sites
 from kitlib.shell import Running
 
-NAMESPACES = ("--net", "--mount", "--pid", "--fork", "--kill-child", *(["--user", "--map-root-user"] * IN_USER_NAMESPACE))
+NAMESPACES = (*AS_ITS_ROOT, "--net", "--mount", "--pid", "--fork", "--kill-child")
 WAIT_S = 30
 WAVES = (       # which file is loaded by which program; a wave begins when the one before has ended
     {"cables.ip": ("ip", "-batch")},
@@ -58,9 +58,12 @@ def up(lab: Description, name: str, stay: bool = False) -> Held:
 
 
 def _build(lab: Description, name: str, builder: Builder, stay: bool) -> Held:
-    settings = os.path.realpath("/etc/resolv.conf")      # where systemd made it a link into /run, it must be there
-    for argv in (("mount", "-t", "proc", "proc", "/proc"), ("mount", "-t", "tmpfs", "lab", "/run"),
-                 ("mkdir", "-p", "/run/netns", os.path.dirname(settings)), ("touch", "-a", settings)):
+    preparing = [("mount", "-t", "proc", "proc", "/proc"), ("mount", "-t", "tmpfs", "lab", "/run"),
+                 ("mkdir", "/run/netns")]
+    settings = os.path.realpath("/etc/resolv.conf")
+    if settings.startswith("/run/"):        # systemd's: what it links to must be there for a place's own to lie over it
+        preparing += [("mkdir", "-p", os.path.dirname(settings)), ("touch", settings)]
+    for argv in preparing:
         builder.say(*argv)
         builder.wait()
     held = find(name)

@@ -30,8 +30,8 @@ def dockers_resolver(lab: Description) -> str:
 def upstream(lab: Description) -> str:
     """Answers what the description lists, and NXDOMAIN to all else."""
     settings = lab.settings["upstream"]
-    long = settings.get("long_text", {"name": "", "strings": 0, "length": 0})
-    texts = [f'txt-record={long["name"]},"{number:02d}-{"x" * (long["length"] - 3)}"' for number in range(long["strings"])]
+    long = settings.get("long_text", {"strings": 0})
+    texts = [f'txt-record={long["name"]},"{n:02d}-{"x" * (long["length"] - 3)}"' for n in range(long["strings"])]
     return _lines("local-ttl=300", "address=/#/", *settings["records"], *texts)
 
 

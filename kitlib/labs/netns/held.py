@@ -19,6 +19,7 @@ from kitlib.labs.netns.places import FILES
 
 HOLDER = str(FOLDER / "hold.sh")
 IN_USER_NAMESPACE = os.geteuid() != 0       # root needs none, and some machines forbid them
+AS_ITS_ROOT = ("--user", "--map-root-user") if IN_USER_NAMESPACE else ()
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,8 @@ class Held:
     @property
     def enter(self) -> tuple[str, ...]:
         """The argv that begins a command on the lab's host."""
-        as_its_root = ("--preserve-credentials",) if IN_USER_NAMESPACE else ()
-        return ("nsenter", "--target", str(self.pid), "--all", *as_its_root, "--")
+        as_its_root = ("--user", "--preserve-credentials") if IN_USER_NAMESPACE else ()
+        return ("nsenter", "--target", str(self.pid), *as_its_root, "--net", "--mount", "--pid", "--")
 
     def end(self) -> None:
         """Kill process 1; with it, the kernel takes away all that the lab was."""

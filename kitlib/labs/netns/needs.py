@@ -7,24 +7,21 @@ from collections.abc import Iterator
 
 from kitlib.errors import KitError
 from kitlib.labs.netns.description import FOLDER
-from kitlib.labs.netns.held import IN_USER_NAMESPACE
+from kitlib.labs.netns.held import AS_ITS_ROOT
 from kitlib.shell import has, run
 
-AS_USER = ("--user", "--map-root-user") if IN_USER_NAMESPACE else ()
 ALLOW = ("Allow user namespaces (in a terminal, as root): sysctl -w kernel.unprivileged_userns_clone=1 "
          "user.max_user_namespaces=15000, and where AppArmor forbids them: sysctl -w "
          "kernel.apparmor_restrict_unprivileged_userns=0. Or run this as root.")
-GIVE_ROOT = "This root is confined, as in a container: give it CAP_SYS_ADMIN and CAP_NET_ADMIN (docker run --privileged)."
+GIVE_ROOT = "This root is confined, as in a container: run it outside, or with docker run --privileged."
 LOAD = "This kernel lacks it, or may not load it by itself. As root: modprobe -a {}"
 TRIALS = (      # what is tried, how, and what to do if it fails
-    ("namespaces", ("--mount", "--pid", "--fork", "mount", "-t", "proc", "proc", "/proc"), ALLOW if AS_USER else GIVE_ROOT),
+    ("namespaces", ("--mount", "--pid", "--fork", "mount", "-t", "proc", "proc", "/proc"),
+     ALLOW if AS_ITS_ROOT else GIVE_ROOT),
     ("veth pairs", ("ip", "link", "add", "one", "type", "veth", "peer", "name", "other"), LOAD.format("veth")),
     ("bridges", ("ip", "link", "add", "one", "type", "bridge"), LOAD.format("bridge")),
-    ("NAT", ("iptables", "-t", "nat", "-A", "POSTROUTING", "-m", "statistic", "--mode", "random", "--probability", "0.5",
-             "-j", "MASQUERADE"), LOAD.format("nf_tables nft_compat xt_statistic xt_MASQUERADE nf_nat")),
-    ("packet marks", ("iptables", "-t", "nat", "-A", "OUTPUT", "-m", "comment", "--comment", "x", "-m", "addrtype",
-                      "--dst-type", "LOCAL", "-j", "MARK", "--set-xmark", "0x4000/0x4000"),
-     LOAD.format("xt_comment xt_addrtype xt_mark")),
+    ("iptables", ("iptables-restore", str(FOLDER / "trial.rules")),
+     LOAD.format("nf_tables nft_compat xt_nat xt_MASQUERADE xt_statistic xt_comment xt_addrtype xt_mark xt_TRACE")),
     ("connection tracking", ("conntrack", "-L"), LOAD.format("nf_conntrack nf_conntrack_netlink")),
 )
 
@@ -50,15 +47,15 @@ def problems() -> Iterator[tuple[str, str, str]]:
 
 def require() -> None:
     """Raise KitError if a program is missing; what the kernel refuses is found when the lab is built."""
-    missing = [package for package, programs in packages().items() if not all(map(has, programs))]
-    if sys.platform != "linux" or missing:
-        raise KitError(f"The netns lab needs programs that are not here. Debian, Ubuntu: apt install {' '.join(missing)}"
-                       if sys.platform == "linux" else "The netns lab needs Linux.")
+    if sys.platform != "linux":
+        raise KitError("The netns lab needs Linux: a Linux machine or virtual machine.")
+    if missing := [package for package, programs in packages().items() if not all(map(has, programs))]:
+        raise KitError(f"The netns lab lacks programs. Debian, Ubuntu: apt install {' '.join(missing)}")
 
 
 def _tried(argv: tuple[str, ...]) -> str:
     try:
-        outcome = run(("unshare", *AS_USER, "--net", *argv), timeout=10)
+        outcome = run(("unshare", *AS_ITS_ROOT, "--net", *argv), timeout=10)
     except KitError as error:
         return str(error)
     said = (outcome.stderr.strip() or f"exit code {outcome.rc}").splitlines()
