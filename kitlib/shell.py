@@ -53,11 +53,6 @@ class Running:
         self._process = _start(argv, stdin)
 
     @property
-    def pid(self) -> int:
-        """Its process id, which is its session's id too."""
-        return self._process.pid
-
-    @property
     def rc(self) -> int:
         """Its exit code, once it has ended; the signal's number, negative, if one ended it."""
         return self._process.exit_code

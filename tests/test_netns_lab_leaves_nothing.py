@@ -17,7 +17,7 @@ from kitlib.lab import Lab
 from kitlib.labs.netns import NetnsLab, needs
 from kitlib.labs.netns.build import up
 from kitlib.labs.netns.description import LAB, parse, read
-from kitlib.labs.netns.held import find
+from kitlib.labs.netns.held import Held, find
 
 TIMES = 10            # up and down in the suite; benchmarks/netns.py does it a hundred times
 PRIVATE = """
@@ -80,7 +80,7 @@ def test_kill_9_of_the_holder_leaves_nothing(victim: str) -> None:
 
 def gone_within(seconds: float, pid: int) -> None:
     deadline = time.monotonic() + seconds
-    while os.path.exists(f"/proc/{pid}/root/run/lab"):
+    while Held("", pid).file("pids.json").exists():
         assert time.monotonic() < deadline, f"process {pid} is still there after {seconds} s"
         time.sleep(0.01)
 

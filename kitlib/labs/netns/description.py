@@ -77,6 +77,7 @@ def read(path: Path = LAB) -> Description:
 def parse(text: str) -> Description:
     """The lab that a TOML text describes."""
     settings = tomllib.loads(text)
+    _ = [settings[key] for key in ("cluster", "pod_range", "service_range", "domain", "network", "upstream")]
     items = {kind: list(settings.get(kind, ())) for kind in KINDS}
     items["endpointslices"] += [_slice(service, items["pods"]) for service in items["services"]
                                 if "selector" in service["spec"]]
