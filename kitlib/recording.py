@@ -4,6 +4,7 @@
     facts.jsonl               commands at rest, one a line: place, argv, rc, stdout, stderr
     scenes/NAME/takeNN.jsonl  one run of the scene's command: what ran, the vantage points, what was asked right after
     scenes/NAME/takeNN.pcapng all vantage points of that take in one file, an interface block each (opens in Wireshark)
+    traced-rules.jsonl        the rules as they stood in the scenes with a rule trace, with TRACE rules in raw
     faults/NAME/              the same for the cluster while something was broken: the facts that differ, and takes
 
 Whatever is wrong with a file is a RecordingError that names the file and the line. Nothing is ever executed.
@@ -11,7 +12,7 @@ Whatever is wrong with a file is a RecordingError that names the file and the li
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kitlib.errors import NotFound, RecordingError
@@ -69,6 +70,7 @@ class Recording:
     scenes: tuple[Scene, ...]
     faults: tuple[Fault, ...] = ()
     older: frozenset[tuple[str, tuple[str, ...]]] = frozenset()
+    traced_rules: dict[tuple[str, tuple[str, ...]], Command] = field(default_factory=dict)
 
 
 def load(folder: Path) -> Recording:
@@ -78,13 +80,18 @@ def load(folder: Path) -> Recording:
     if index.get("format") != FORMAT:
         raise RecordingError(f"{index_file}: this kit reads recordings of format {FORMAT}, and this one says "
                              f"{index.get('format')!r}. Use the kit that made it, or record again.")
-    facts = {(fact.place, fact.argv): fact for fact in lines(folder / "facts.jsonl", command_of)}
+    facts = _answers(folder / "facts.jsonl")
     scenes = tuple(_scene(entry, folder, index_file) for entry in get(index, "scenes", list, index_file, 0))
     made_with = get(index, "made_with", dict, index_file, 0)
     name, made = (get(index, key, str, index_file, 0) for key in ("name", "made"))
     faults = tuple(_fault(entry, folder, index_file)
                    for entry in get({"faults": [], **index}, "faults", list, index_file, 0))
-    return Recording(folder, name, made, made_with, facts, scenes, faults)
+    traced_rules = _answers(folder / "traced-rules.jsonl") if any(scene.traced for scene in scenes) else {}
+    return Recording(folder, name, made, made_with, facts, scenes, faults, traced_rules=traced_rules)
+
+
+def _answers(path: Path) -> dict[tuple[str, tuple[str, ...]], Command]:
+    return {(fact.place, fact.argv): fact for fact in lines(path, command_of)}
 
 
 def with_fault(recording: Recording, name: str) -> Recording:
