@@ -25,6 +25,7 @@ _HOME = {
     "table": "kitlib.drawings.table.table",
     "packet_view": "kitlib.widgets.packet_view.packet_view",
     "search_list_playground": "kitlib.widgets.playground.search_list_playground",
+    "stepper": "kitlib.widgets.stepper.stepper",
     "topology_view": "kitlib.widgets.topology_view.topology_view",
     "predict": "kitlib.exercises.predict.predict",
     "check": "kitlib.exercises.question.check",
