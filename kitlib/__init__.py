@@ -20,6 +20,7 @@ _HOME = {
     "asked": "kitlib.drawings.asked.asked",
     "draw_topology": "kitlib.drawings.topology.topology",
     "ladder": "kitlib.drawings.ladder.ladder",
+    "latency_budget": "kitlib.drawings.latency.latency_budget",
     "say": "kitlib.drawings.prose.say",
     "draw_search_list": "kitlib.drawings.search_list.search_list",
     "table": "kitlib.drawings.table.table",
