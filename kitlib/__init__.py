@@ -25,6 +25,8 @@ _HOME = {
     "draw_search_list": "kitlib.drawings.search_list.search_list",
     "table": "kitlib.drawings.table.table",
     "packet_view": "kitlib.widgets.packet_view.packet_view",
+    "rule_walk": "kitlib.widgets.rule_walk.rule_walk",
+    "what_if": "kitlib.widgets.what_if.what_if",
     "search_list_playground": "kitlib.widgets.playground.search_list_playground",
     "stepper": "kitlib.widgets.stepper.stepper",
     "topology_view": "kitlib.widgets.topology_view.topology_view",
