@@ -4,46 +4,39 @@ from __future__ import annotations
 
 import os
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
-from typing import Protocol
 
 from kitlib import cluster
 from kitlib.capture import Capture
 from kitlib.errors import NotFound, UnknownLab
+from kitlib.labs import LIVE, Backend
 from kitlib.labs.recorded import RecordedLab
 from kitlib.parsers import docker, kubectl_services
 from kitlib.place import Host, Node, Place, Pod
-from kitlib.recording import load
+from kitlib.recording import load, with_fault
 from kitlib.result import Result
 from kitlib.sighting import VantagePoint
 
 RECORDINGS = Path(__file__).resolve().parent.parent / "lab-setup" / "recordings"
 DEFAULT_RECORDING = "kind-test1"
-LABS = ("recorded",)
 
 
-def open_lab(name: str | None = None, recording: str | Path = DEFAULT_RECORDING) -> Lab:
+def open_lab(name: str | None = None, recording: str | Path = DEFAULT_RECORDING, fault: str | None = None) -> Lab:
     """Open a lab: the argument, or what KITLIB_LAB names, or the recorded one.
 
-    `recording` is the folder to replay: a name under lab-setup/recordings, or a path of your own.
+    `recording` is the folder to replay: a name under lab-setup/recordings, or a path of your own. `fault` opens the
+    lab as it was while that was broken; NotFound lists the faults there are.
     """
     name = name or os.environ.get("KITLIB_LAB") or "recorded"
-    if name not in LABS:
-        raise UnknownLab(f"There is no lab {name!r}. This kit has: {', '.join(LABS)}. "
+    if name == "recorded":
+        loaded = load(RECORDINGS / recording)
+        return Lab(RecordedLab(with_fault(loaded, fault) if fault else loaded))
+    if name not in LIVE:
+        raise UnknownLab(f"There is no lab {name!r}. This kit has: {', '.join(['recorded', *LIVE])}. "
                          "Choose one with open_lab(NAME) or the environment variable KITLIB_LAB.")
-    return Lab(RecordedLab(load(RECORDINGS / recording)))
-
-
-class Backend(Protocol):
-    """The only thing in which labs differ: how argv reaches a place, and how a capture is taken."""
-
-    name: str
-
-    def run(self, place: str, argv: tuple[str, ...]) -> Result:
-        """Run argv at a place."""
-
-    def capture(self):
-        """A context that collects what the vantage points catch: see RecordedLab.capture."""
+    module, _, function = LIVE[name].rpartition(".")
+    return Lab(getattr(import_module(module), function)())
 
 
 class Lab:
@@ -60,10 +53,16 @@ class Lab:
         """Run argv at a place given by its id; Place.run is the comfortable way."""
         return self.backend.run(place, argv)
 
-    def capture(self, *points: Place | VantagePoint) -> Capture:
-        """Listen at these vantage points (all that the lab has, if none is named) while the `with` block runs."""
+    def capture(self, *points: Place | VantagePoint, trace: bool = False) -> Capture:
+        """Listen at these vantage points (all that the lab has, if none is named) while the `with` block runs.
+
+        With `trace`, the nodes' kernels tell meanwhile which rules the packets met: see Capture.followed.
+        """
         chosen = tuple(point.default_point if isinstance(point, Place) else point for point in points)
-        return Capture(self.backend, chosen, self.vantage_point)
+        if not chosen and self.backend.live:
+            chosen = cluster.vantage_points(self)
+        traced = tuple(node.id for node in self.nodes if trace)
+        return Capture(self.backend.capture(chosen, traced), chosen, self.vantage_point)
 
     @cached_property
     def host(self) -> Host:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import difflib
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from kitlib.errors import KitError, NotRecorded
+from kitlib.labs import Caught, Seen, Traced
 from kitlib.recording import Command, Recording, Scene
 from kitlib.result import Result, typed_on_host
-from kitlib.sighting import Frame
+from kitlib.sighting import VantagePoint
 from kitlib.takes import Take, read_take
 
 
@@ -23,50 +24,62 @@ class RecordedLab:
     """Plays a recording: the backend of `open_lab("recorded")`."""
 
     name = "recorded"
+    live = False
 
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
-        self._scenes = {(scene.place, scene.argv): scene for scene in recording.scenes if not scene.traced}
+        self._scenes, self._traced_scenes = (
+            {(scene.place, argv): scene for scene in recording.scenes if scene.traced == traced
+             for argv in (scene.argv, *scene.also)} for traced in (False, True))
+        self._tracing = False
         self._played: dict[str, int] = {}
         self._take: Take | None = None
         self._under_capture: list[Take] = []
 
     def __str__(self) -> str:
         made_with = ", ".join(f"{what} {version}" for what, version in self.recording.made_with.items())
-        return f"the recorded lab: {self.recording.name}, recorded on {self.recording.made} with {made_with}"
+        broken = ", while something was broken" if self.recording.older else ""
+        return f"the recorded lab: {self.recording.name}, recorded on {self.recording.made} with {made_with}{broken}"
 
     def run(self, place: str, argv: tuple[str, ...]) -> Result:
         """Answer a command: the next take of a scene, what was asked right after that take, or a fact."""
-        scene = self._scenes.get((place, argv))
-        if scene:
+        scene = (self._traced_scenes if self._tracing else self._scenes).get((place, argv))
+        if scene and not (argv in scene.also and self._take in self._under_capture):
             take = self._next_take(scene)
-            return _result(take.commands[0], f"recorded: take {take.number} of {take.of}")
-        for command in self._take.commands[1:] if self._take else ():
+            command = next(command for command in take.commands if (command.place, command.argv) == (place, argv))
+            return _result(command, f"recorded: take {take.number} of {take.of}")
+        for command in self._take.commands if self._take else ():
             if (command.place, command.argv) == (place, argv):
                 played = shlex.join(self._take.commands[0].argv)
                 return _result(command, f"recorded right after take {self._take.number} of {played}")
         if fact := self.recording.facts.get((place, argv)):
-            return _result(fact)
+            return _result(fact, "recorded before anything was broken" if (place, argv) in self.recording.older else "")
         raise NotRecorded(self._nearest(place, argv))
 
     @contextmanager
-    def capture(self) -> Iterator[list[tuple[str, str, Result, tuple[Frame, ...]]]]:
-        """Collect, at the end, what every vantage point of the takes played meanwhile had caught.
+    def capture(self, points: Sequence[VantagePoint] = (), traced: Sequence[str] = ()) -> Iterator[Caught]:
+        """Collect, at the end, what every vantage point of the takes played meanwhile had caught, named or not.
 
-        Yields a list that fills on exit: place, interface, tcpdump's own words, frames.
+        With `traced`, only takes with a rule trace are played.
         """
-        self._under_capture = []
-        caught: list[tuple[str, str, Result, tuple[Frame, ...]]] = []
-        yield caught
+        self._under_capture, self._tracing = [], bool(traced)
+        caught = Caught()
+        try:
+            yield caught
+        finally:
+            self._tracing = False
         if not self._under_capture:
             raise KitError("Nothing was caught: no command whose captures were recorded ran under lab.capture(). "
                            "Run a query inside the `with` block, for example pod.dig('www.example.com').")
         for take in self._under_capture:
+            note = f"recorded: take {take.number} of {take.of}"
             for point in take.points:
                 typed = f"{typed_on_host(point.ran_at, point.argv)} | tcpdump -v -n -r -"
-                note = f"recorded: take {take.number} of {take.of}"
                 words = Result(typed, point.argv, 0, point.text, note=note)
-                caught.append((point.place, point.interface, words, take.frames(point)))
+                caught.seen.append(Seen(point.place, point.interface, words, take.frames(point)))
+            for told in take.traces:
+                rules = self.recording.traced_rules[told.place, ("iptables-save",)]
+                caught.traces[told.place] = Traced(_result(told, note), _result(rules, "recorded while it was traced"))
 
     def places(self) -> tuple[str, ...]:
         """Every place that the recording knows a command of."""
