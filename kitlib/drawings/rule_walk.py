@@ -75,7 +75,7 @@ def _row(step: Step, says: Says, traced: bool) -> str:
     cells = [f'<code style="margin-left:{14 * step.depth}px;display:block">{escape(_named(step))}</code>', came,
              escape(_packet(step)), *([escape(agreement(step, says)) if step.verdict else ""] if traced else [])]
     style = MARKED if step.packet != step.after else CELL
-    return f"<tr>{''.join(f'<td style="{style}">{cell}</td>' for cell in cells)}</tr>"
+    return "<tr>" + "".join(f'<td style="{style}">{cell}</td>' for cell in cells) + "</tr>"
 
 
 def _folded(part: Stretch, passage: Passage, traced: bool) -> str:
