@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kitlib.errors import NotFound, RecordingError
-from kitlib.recording_files import argv_of, get, inside, lines, parse_object, read
+from kitlib.recording_files import argv_of, get, inside, lines, parse_object, text
 
 FORMAT = 1
 
@@ -76,7 +76,7 @@ class Recording:
 def load(folder: Path) -> Recording:
     """Read a recording's list and its facts; scenes are read when they are played."""
     index_file = folder / "recording.json"
-    index = parse_object(read(index_file).decode("utf-8", "replace"), index_file, 0)
+    index = parse_object(text(index_file), index_file, 0)
     if index.get("format") != FORMAT:
         raise RecordingError(f"{index_file}: this kit reads recordings of format {FORMAT}, and this one says "
                              f"{index.get('format')!r}. Use the kit that made it, or record again.")
@@ -84,7 +84,8 @@ def load(folder: Path) -> Recording:
     scenes = tuple(_scene(entry, folder, index_file) for entry in get(index, "scenes", list, index_file, 0))
     made_with = get(index, "made_with", dict, index_file, 0)
     name, made = (get(index, key, str, index_file, 0) for key in ("name", "made"))
-    faults = tuple(_fault(entry, folder, index_file) for entry in index.get("faults", []))
+    faults = tuple(_fault(entry, folder, index_file)
+                   for entry in get({"faults": [], **index}, "faults", list, index_file, 0))
     traced_rules = _answers(folder / "traced-rules.jsonl") if any(scene.traced for scene in scenes) else {}
     return Recording(folder, name, made, made_with, facts, scenes, faults, traced_rules=traced_rules)
 
@@ -115,14 +116,14 @@ def _changed_fact(entry: dict, path: Path, line: int) -> tuple[tuple[str, tuple[
 
 
 def _fault(entry: dict, folder: Path, index_file: Path) -> Fault:
-    facts = inside(folder, Path(get(entry, "facts", str, index_file, 0)), index_file, 0)
+    facts = inside(folder, get(entry, "facts", str, index_file, 0), index_file, 0)
     scene = _scene(entry, folder, index_file)
     return Fault(scene.name, scene.note, facts, scene)
 
 
 def _scene(entry: dict, folder: Path, index_file: Path) -> Scene:
     name, place, note = (get(entry, key, str, index_file, 0) for key in ("name", "place", "note"))
-    takes = tuple(inside(folder, Path(take), index_file, 0) for take in get(entry, "takes", list, index_file, 0))
+    takes = tuple(inside(folder, take, index_file, 0) for take in get(entry, "takes", list, index_file, 0))
     if not takes:
         raise RecordingError(f"{index_file}: scene {name} has no takes.")
     argv = argv_of(entry, index_file, 0)

@@ -27,7 +27,7 @@ FLOORS = (
 LATE: set[tuple[int, str]] = set()    # no room imports a higher one, not even when a function is called
 HEAVY = {"sh", "scapy", "matplotlib", "ipywidgets"}
 NEVER = {"subprocess", "pickle", "marshal", "shelve", "scapy.all"}
-GENERATED = ("lab-setup/recordings/", "tests/fixtures/", "LICENSE")
+GENERATED = ("lab-setup/recordings/", "tests/fixtures/", "LICENSE", ".git")     # .git: a file in a worktree
 
 
 def name_of(file: Path) -> str:

@@ -23,16 +23,18 @@ def outcome(walk: Walk) -> str:
     changes = [f"{what} {change}" for what, change in _changes(walk.packet, walk.after)]
     assumed = f", if {' and '.join(walk.assumptions)}" if walk.assumptions else ""
     share = f" (so do {walk.probability:.0%} of such packets)" if walk.probability < 1 else ""
-    return f"The packet {walk.packet} {walk.end}{share}{assumed}: {', '.join(changes) or 'nothing in it was rewritten'}."
+    what = ", ".join(changes) or "nothing in it was rewritten"
+    return f"The packet {walk.packet} {walk.end}{share}{assumed}: {what}."
 
 
 def stop(passage: Passage) -> str:
     """A stop in a line: table and hook, and what came of it."""
     if not passage.table:
         return f"{passage.hook}: {passage.said}"
-    skipped = sum(part.last - part.first + 1 for part in passage.trail if isinstance(part, Stretch))
+    matched = sum(1 for step in passage.matched if step.rule)
+    skipped = sum(_count(part) if isinstance(part, Stretch) else not part.verdict for part in passage.trail)
     changes = [f"{what} {change}" for what, change in _changes(passage.before, passage.after)]
-    said = passage.said or f"{len(passage.matched)} rules and policies had a say, {skipped} rules were skipped"
+    said = passage.said or (f"{matched} rules matched, {skipped} skipped" if matched + skipped else "no rules")
     return "; ".join([f"{passage.table} at {passage.hook}: {said}", *changes])
 
 
@@ -60,18 +62,20 @@ def agreement(step: Step, says: Says) -> str:
     """What the kernel's trace has for a step."""
     met = says.get(id(step))
     if met is None:
-        return "says nothing of it"
+        return "says nothing of it" if step.rule else "has no rules there"
     same = (met.table, met.chain, met.verdict, met.rule) == (step.table, step.chain, step.verdict, _rule(step))
     return f"the same: {met.verdict}" if same else f"differs: {met.rule or f'policy of {met.chain}'} {met.verdict}"
 
 
 def _told(step: Step, says: Says, traced: bool) -> list[str]:
     kernel = [f"kernel: {agreement(step, says)}"] if traced and step.verdict else []
-    return [f"{step.outcome.value} {_named(step)}", step.why, *filter(None, [step.verdict]), _packet(step), *kernel]
+    return [f"{step.outcome.value} {_named(step)}", step.why, *([step.verdict, _packet(step)] if step.verdict else []),
+            *kernel]
 
 
 def _row(step: Step, says: Says, traced: bool) -> str:
-    came = f"<b>{step.outcome.value}</b>: {escape(step.why)}" + (f"<br>→ {escape(step.verdict)}" if step.verdict else "")
+    verdict = f"<br>→ {escape(step.verdict)}" if step.verdict else ""
+    came = f"<b>{step.outcome.value}</b>: {escape(step.why)}{verdict}"
     cells = [f'<code style="margin-left:{14 * step.depth}px;display:block">{escape(_named(step))}</code>', came,
              escape(_packet(step)), *([escape(agreement(step, says)) if step.verdict else ""] if traced else [])]
     style = MARKED if step.packet != step.after else CELL
@@ -81,10 +85,14 @@ def _row(step: Step, says: Says, traced: bool) -> str:
 def _folded(part: Stretch, passage: Passage, traced: bool) -> str:
     lines = [f"<li><code>{escape(_named(step))}</code><br>skipped: {escape(step.why)}</li>"
              for step in _some(part, passage)]
-    count = part.last - part.first + 1
+    count = _count(part)
     words = f"{count} {'rule' if count == 1 else 'rules'} of {escape(part.chain.name)} skipped"
     return (f'<tr><td colspan="{4 if traced else 3}" style="{CELL}"><details style="margin-left:{14 * part.depth}px">'
             f"<summary>{words}</summary><ul>{''.join(lines)}</ul>{_more(part)}</details></td></tr>")
+
+
+def _count(part: Stretch) -> int:
+    return part.last - part.first + 1
 
 
 def _some(part: Stretch, passage: Passage) -> Iterator[Step]:
@@ -92,7 +100,7 @@ def _some(part: Stretch, passage: Passage) -> Iterator[Step]:
 
 
 def _more(part: Stretch) -> str:
-    left = part.last - part.first + 1 - MOST_SKIPPED
+    left = _count(part) - MOST_SKIPPED
     return f"… and {left:,} more rules of {part.chain.name}, skipped too" if left > 0 else ""
 
 

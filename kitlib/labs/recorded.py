@@ -12,7 +12,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from kitlib.errors import KitError, NotRecorded
+from kitlib.errors import KitError, NotRecorded, RecordingError
 from kitlib.labs import Caught, Seen, Traced
 from kitlib.recording import Command, Recording, Scene
 from kitlib.result import Result, typed_on_host
@@ -46,7 +46,9 @@ class RecordedLab:
         scene = (self._traced_scenes if self._tracing else self._scenes).get((place, argv))
         if scene and not (argv in scene.also and self._take in self._under_capture):
             take = self._next_take(scene)
-            command = next(command for command in take.commands if (command.place, command.argv) == (place, argv))
+            command = next((each for each in take.commands if (each.place, each.argv) == (place, argv)), None)
+            if command is None:
+                raise RecordingError(f"{scene.takes[take.number - 1]}: the take does not hold {shlex.join(argv)!r}.")
             return _result(command, f"recorded: take {take.number} of {take.of}")
         for command in self._take.commands if self._take else ():
             if (command.place, command.argv) == (place, argv):
@@ -80,10 +82,6 @@ class RecordedLab:
             for told in take.traces:
                 rules = self.recording.traced_rules[told.place, ("iptables-save",)]
                 caught.traces[told.place] = Traced(_result(told, note), _result(rules, "recorded while it was traced"))
-
-    def places(self) -> tuple[str, ...]:
-        """Every place that the recording knows a command of."""
-        return tuple(dict.fromkeys([place for place, _ in self.recording.facts] + [at for at, _ in self._scenes]))
 
     def _next_take(self, scene: Scene) -> Take:
         number = self._played.get(scene.name, 0) % len(scene.takes) + 1

@@ -35,7 +35,8 @@ def with_endpoints(ruleset: Ruleset, service: str, sockets: Sequence[str]) -> Ru
     for number, socket in enumerate(wanted):
         chain = endpoint_chain(port_name, protocol, socket)
         chains.append(chain)
-        texts.append(f'-A {service} -m comment --comment "{port_name} -> {socket}"{_coin(len(wanted) - number)} -j {chain}')
+        coin = _coin(len(wanted) - number)
+        texts.append(f'-A {service} -m comment --comment "{port_name} -> {socket}"{coin} -j {chain}')
         texts += _endpoint_rules(nat[old.target], chain, socket)
     lines = ["*nat", *(f":{chain} - [0:0]" for chain in chains), *texts, "COMMIT"]
     return Ruleset({**ruleset.tables, "nat": {**nat, **parse("\n".join(lines)).tables["nat"]}})

@@ -22,7 +22,7 @@ def choose(label: str, options: Sequence[str], show: Callable[[int], str], start
     rows = max(2, min(MOST_ROWS, len(options)))
     listed = ipywidgets.Select(options=list(zip(options, range(len(options)), strict=True)), value=start, rows=rows,
                                description=label, tooltip=f"{label}: choose one of the list",
-                               layout={"width": "100%", "max_width": "820px", "height": f"{rows * 20 + 12}px"})
+                               layout={"width": "auto", "max_width": "820px", "height": f"{rows * 20 + 12}px"})
     return [listed, ipywidgets.HBox(_buttons(label, listed, len(options))), _shown(listed, show)]
 
 
@@ -34,7 +34,7 @@ def play(label: str, count: int, show: Callable[[int], str], step_ms: int, note:
     import ipywidgets
 
     at = ipywidgets.IntSlider(1, 1, count, description=label, tooltip=f"{label}: choose one",
-                              layout={"width": "100%", "max_width": "520px"})
+                              layout={"width": "auto", "max_width": "520px"})
     player = ipywidgets.Play(value=1, min=1, max=count, interval=step_ms, show_repeat=False, description="Play",
                              tooltip=f"{label}: one after the other, by themselves")
     ipywidgets.link((player, "value"), (at, "value"))

@@ -1,4 +1,4 @@
-"""The rule-walk explorer: a packet's stops in a kernel one by one, every rule with its why, the kernel's trace beside."""
+"""The rule-walk explorer: a packet's stops in a kernel, every rule with its why, the kernel's trace beside it."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def what_if(kernel: Kernel, packet: Packet) -> Twin:
     def build() -> list:
         import ipywidgets
 
-        wide = {"width": "100%", "max_width": "520px"}
+        wide = {"width": "auto", "max_width": "520px"}
         source = ipywidgets.Text(packet.source, description="Source", layout=wide,
                                  tooltip="The address that the packet comes from")
         mark = ipywidgets.Text(f"{packet.mark:#x}", description="Mark", layout=wide,
