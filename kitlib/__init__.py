@@ -17,6 +17,8 @@ _HOME = {
     "open_lab": "kitlib.lab.open_lab",
     "doctor": "kitlib.checkup.doctor",
     "candidates": "kitlib.search_list.candidates",
+    "arriving": "kitlib.netfilter.packet.arriving",
+    "walks": "kitlib.netfilter.walk.walks",
     "asked": "kitlib.drawings.asked.asked",
     "draw_topology": "kitlib.drawings.topology.topology",
     "ladder": "kitlib.drawings.ladder.ladder",
