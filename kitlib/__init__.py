@@ -22,14 +22,23 @@ _HOME = {
     "asked": "kitlib.drawings.asked.asked",
     "draw_topology": "kitlib.drawings.topology.topology",
     "ladder": "kitlib.drawings.ladder.ladder",
+    "latency_budget": "kitlib.drawings.latency.latency_budget",
     "say": "kitlib.drawings.prose.say",
     "draw_search_list": "kitlib.drawings.search_list.search_list",
     "table": "kitlib.drawings.table.table",
     "packet_view": "kitlib.widgets.packet_view.packet_view",
+    "rule_walk": "kitlib.widgets.rule_walk.rule_walk",
+    "what_if": "kitlib.widgets.what_if.what_if",
     "search_list_playground": "kitlib.widgets.playground.search_list_playground",
+    "stepper": "kitlib.widgets.stepper.stepper",
     "topology_view": "kitlib.widgets.topology_view.topology_view",
     "predict": "kitlib.exercises.predict.predict",
     "check": "kitlib.exercises.question.check",
+    "hint": "kitlib.exercises.workshop.hint",
+    "open_case": "kitlib.exercises.workshop.open_case",
+    "mystery": "kitlib.exercises.workshop.mystery",
+    "debrief": "kitlib.exercises.workshop.debrief",
+    "progress": "kitlib.exercises.progress.progress",
 }
 
 __all__ = sorted(_HOME)
