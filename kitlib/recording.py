@@ -127,7 +127,8 @@ def _scene(entry: dict, folder: Path, index_file: Path) -> Scene:
     if not takes:
         raise RecordingError(f"{index_file}: scene {name} has no takes.")
     argv = argv_of(entry, index_file, 0)
-    also = tuple(argv_of({"argv": words}, index_file, 0) for words in entry.get("also", []))
+    listed = get({"also": [], **entry}, "also", list, index_file, 0)
+    also = tuple(argv_of({"argv": words}, index_file, 0) for words in listed)
     return Scene(name, place, argv, note, get(entry, "traced", bool, index_file, 0), takes, also)
 
 
