@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 def source_at_coredns(lab: Lab, place: Place, first: Node, seen: Capture) -> Question:
     """09, predict: the source address that CoreDNS sees; `first` is the node whose rules the query meets first."""
     cables = [(each, pod) for pod in lab.coredns for each in pod.node.interface(pod.veth.interface).addresses]
-    hints = {pod.address: f"{pod.address} is {pod.title}, behind a cable of its own. Who asks here?"
-             for pod in first.pods() if not pod.host_network and pod != place and pod.kind != "coredns"}
+    pods = [pod for pod in first.pods() if not pod.host_network and pod != place and pod.kind != "coredns"]
+    hints = {pod.address: f"{pod.address} is {pod.title}, with a cable of its own. Who asks here?" for pod in pods[:1]}
     hints |= {each.partition("/")[0]: f"{each.partition('/')[0]} is the address of {pod.node.title}'s end of CoreDNS's "
               f"cable. Is that how the packet leaves {first.title}?" for each, pod in cables if ":" not in each}
     hints[place.address] = f"{place.address} is what dig uses. Then a rule has its say: it is no pod's address."

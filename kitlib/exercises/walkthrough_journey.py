@@ -31,18 +31,18 @@ def whom_coredns_asks(lab: Lab, seen: Capture) -> Question:
         solution=f"The node's resolv.conf says: nameserver {theirs}.")
 
 
-def where_it_is_delivered(walk: Walk) -> Question:
+def where_it_ends(walk: Walk) -> Question:
     """08, predict: what the node does with CoreDNS's question; `walk` is its walk there."""
-    sent, after = f"{walk.packet.destination}:{walk.packet.dport}", f"{walk.after.destination}:{walk.after.dport}"
-    stays, leaves = f"it is delivered on the node itself, at {after}", f"it leaves by eth0, to {sent}"
-    back = "it is sent back into the pod's cable"
-    right = stays if walk.end == "is delivered here" else leaves
+    sent, stays = walk.packet.destination, "it is delivered to a program on the node itself"
+    leaves, back = "it leaves the node by eth0", "it is sent back into the pod's cable"
     return Question(
-        f"What does CoreDNS's node do with the question to {sent}?", right, (stays, leaves, back), hints={
-            leaves: f"A route to {walk.packet.destination} leads out of eth0. But the ladder never shows leg 2 there.",
+        f"What does CoreDNS's node do with the question to {sent}?",
+        {"is delivered here": stays, "goes out of eth0": leaves}.get(walk.end, back), (stays, leaves, back), hints={
+            stays: f"{sent} is no address of the node. Does a rule rewrite it?",
+            leaves: f"A route to {sent} leads out of eth0. But the ladder never shows leg 2 there.",
             back: f"Only {walk.packet.source} is behind that cable, and it is the one who asks."},
         hint="Which vantage points show leg 2 in the ladder, and which do not?",
-        solution=f"A rule rewrites {sent} to {after}, an address of the node's own loopback.")
+        solution=f"{walk.packet} {walk.end}, with the destination {walk.after.destination}:{walk.after.dport}.")
 
 
 def what_both_carry(seen: Capture) -> Question:
