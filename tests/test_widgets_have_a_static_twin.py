@@ -14,6 +14,7 @@ from kitlib.exercises.question import Question
 from kitlib.lab import open_lab
 from kitlib.widgets.packet_view import packet_view
 from kitlib.widgets.playground import search_list_playground
+from kitlib.widgets.stepper import stepper
 from kitlib.widgets.topology_view import topology_view
 from kitlib.widgets.twin import VIEW, Twin
 
@@ -23,12 +24,15 @@ WIDGETS = {
     "playground": lambda seen: search_list_playground(POD.resolv_conf()),
     "packet view": lambda seen: packet_view(seen.sightings),
     "topology view": lambda seen: topology_view(LAB.topology, seen.journey()),
+    "stepper": lambda seen: stepper(LAB.topology, seen.journey(), seen),
     "question": lambda seen: predict(Question("Which address?", "10.96.0.10", ("10.96.0.10", "10.244.0.2"))),
 }
 CONTENT = {
     "playground": ["8 queries", "www.example.com.default.svc.cluster.local.", "ndots:5"],
     "packet view": ["worker3 eth0", "10.96.0.10", "10.244.0.3", "header checksum"],
     "topology view": ["worker3", "172.20.0.4", "10.96.0.10:53 → 10.244.0.3:53", "TTL 64 → 63"],
+    "stepper": ["3. worker3 eth0", "TTL 64 → 63", "destination rewritten (DNAT)", "query A www.example.com.",
+                "docker exec kind-test1-worker3 tcpdump -i eth0", "Leg 2, because of leg 1"],
     "question": ["Which address?", "a) 10.244.0.2", "b) 10.96.0.10"],
 }
 
@@ -79,7 +83,7 @@ def test_nothing_to_show_is_said(seen: Capture) -> None:
 
 def test_ipywidgets_waits_for_the_first_widget() -> None:
     modules = ("kitlib", "kitlib.exercises.question", "kitlib.exercises.predict", "kitlib.widgets.playground",
-               "kitlib.widgets.packet_view", "kitlib.widgets.topology_view")
+               "kitlib.widgets.packet_view", "kitlib.widgets.topology_view", "kitlib.widgets.stepper")
     code = f"import sys, {', '.join(modules)}; print('ipywidgets' in sys.modules, 'scapy' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
     assert ran.stdout.split() == ["False", "False"]
