@@ -14,14 +14,20 @@ from kitlib.drawings.palette import FOCUS
 from kitlib.exercises.predict import predict
 from kitlib.exercises.question import Question
 from kitlib.lab import open_lab
+from kitlib.netfilter.packet import Packet
+from kitlib.netfilter.walk import walks
 from kitlib.widgets.packet_view import packet_view
 from kitlib.widgets.playground import search_list_playground
+from kitlib.widgets.rule_walk import rule_walk
 from kitlib.widgets.stepper import stepper
 from kitlib.widgets.topology_view import topology_view
+from kitlib.widgets.what_if import what_if
 
 LAB = open_lab("recorded")
 POD = LAB.pod("my-nginx")
 BUDGET_S, TRIES = 0.05, 5
+KERNEL = POD.node.kernel()
+PACKET = Packet(POD.address, "10.96.0.10", sport=42438, in_interface=POD.veth.interface)
 QUESTION = Question("How many?", "two", ("one", "two"), hint="Count.")
 
 
@@ -133,6 +139,8 @@ def test_every_callback_answers_within_50_ms(seen: Capture) -> None:
     packet, *_ = packet_view(seen.sightings).widget.children
     hop, *_ = topology_view(LAB.topology, seen.journey()).widget.children
     _, step, *_ = stepper(LAB.topology, seen.journey(), seen).widget.children
+    stop, *_ = rule_walk(walks(KERNEL, PACKET)[0]).widget.children
+    _, _, behind, *_ = what_if(KERNEL, PACKET).widget.children
     _, field, buttons, *_ = predict(QUESTION).widget.children
 
     def check(number: int) -> None:
@@ -142,7 +150,9 @@ def test_every_callback_answers_within_50_ms(seen: Capture) -> None:
     acts = {"playground": lambda number: setattr(typed, "value", f"host{number}.example.com"),
             "packet view": lambda number: setattr(packet, "value", 1 + number % 2),
             "topology view": lambda number: setattr(hop, "value", 1 + number % 2), "question": check,
-            "stepper": lambda number: setattr(step, "value", 2 + number)}
+            "stepper": lambda number: setattr(step, "value", 2 + number),
+            "rule walk": lambda number: setattr(stop, "value", number % 2),
+            "what if": lambda number: setattr(behind, "value", f"10.244.0.2 10.244.0.{3 + number}")}
     slow = {name: seconds for name, act in acts.items() if (seconds := quickest(act)) > BUDGET_S}
     assert not slow
 
@@ -150,11 +160,11 @@ def test_every_callback_answers_within_50_ms(seen: Capture) -> None:
 def test_every_control_has_a_name_and_a_tooltip(seen: Capture) -> None:
     widgets = [search_list_playground(POD.resolv_conf()), packet_view(seen.sightings),
                topology_view(LAB.topology, seen.journey()), stepper(LAB.topology, seen.journey(), seen),
-               predict(QUESTION)]
+               rule_walk(walks(KERNEL, PACKET)[0]), what_if(KERNEL, PACKET), predict(QUESTION)]
     controls = [control for each in widgets for control in descendants(each.widget)
                 if isinstance(control, ipywidgets.ValueWidget | ipywidgets.Button)
                 and not isinstance(control, ipywidgets.HTML)]
-    assert len(controls) == 16
+    assert len(controls) == 22
     assert all(control.tooltip and (control.description or isinstance(control, ipywidgets.RadioButtons))
                for control in controls)
 

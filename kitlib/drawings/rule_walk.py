@@ -20,11 +20,10 @@ Says = Mapping[int, Met]  # what the kernel says, by the id() of the walk's step
 
 def outcome(walk: Walk) -> str:
     """What becomes of the packet, in a sentence."""
-    changes = [f"{what} {change}" for what, change in _changes(walk.packet, walk.after)]
-    assumed = f", if {' and '.join(walk.assumptions)}" if walk.assumptions else ""
-    share = f" (so do {walk.probability:.0%} of such packets)" if walk.probability < 1 else ""
-    what = ", ".join(changes) or "nothing in it was rewritten"
-    return f"The packet {walk.packet} {walk.end}{share}{assumed}: {what}."
+    changes = ", ".join(f"{what} {change}" for what, change in _changes(walk.packet, walk.after))
+    assumed = f" Taken for granted: {'; '.join(walk.assumptions)}." if walk.assumptions else ""
+    share = f" So do {walk.probability:.0%} of such packets." if walk.probability < 1 else ""
+    return f"The packet {walk.packet} {walk.end}: {changes or 'nothing in it was rewritten'}.{share}{assumed}"
 
 
 def stop(passage: Passage) -> str:
@@ -33,9 +32,11 @@ def stop(passage: Passage) -> str:
         return f"{passage.hook}: {passage.said}"
     matched = sum(1 for step in passage.matched if step.rule)
     skipped = sum(_count(part) if isinstance(part, Stretch) else not part.verdict for part in passage.trail)
+    if passage.said or not matched + skipped:
+        return f"{passage.table} at {passage.hook}: {passage.said or 'no rules'}"
     changes = [f"{what} {change}" for what, change in _changes(passage.before, passage.after)]
-    said = passage.said or (f"{matched} rules matched, {skipped} skipped" if matched + skipped else "no rules")
-    return "; ".join([f"{passage.table} at {passage.hook}: {said}", *changes])
+    counts = f"{matched} {'rule' if matched == 1 else 'rules'} matched, {skipped} skipped"
+    return "; ".join([f"{passage.table} at {passage.hook}: {counts}", *changes])
 
 
 def passage_text(passage: Passage, says: Says, traced: bool) -> str:

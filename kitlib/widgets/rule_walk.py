@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from html import escape
 
+from kitlib.drawings.asked import shortened
 from kitlib.drawings.rule_walk import outcome, passage_html, passage_text, stop
 from kitlib.netfilter.path import Walk
 from kitlib.netfilter.traced import Followed
 from kitlib.widgets.choose import choose
 from kitlib.widgets.twin import Twin, with_twin
+
+LONGEST = 66        # letters of a line that the list shows on a narrow page
 
 
 def rule_walk(walked: Walk | Followed) -> Twin:
@@ -16,7 +19,7 @@ def rule_walk(walked: Walk | Followed) -> Twin:
     walk, traced = (walked.walk, True) if isinstance(walked, Followed) else (walked, False)
     says = {id(step): met for step, met in walked.pairs if step and met} if traced else {}
     told = [outcome(walk), *(_agreement(walked) if traced else ())]
-    lines = [f"{number}. {stop(passage)}" for number, passage in enumerate(walk.passages, 1)]
+    lines = [shortened(f"{number}. {stop(passage)}", LONGEST) for number, passage in enumerate(walk.passages, 1)]
     # Begin where something is rewritten: that is what to look at.
     start = next((index for index, passage in enumerate(walk.passages) if passage.before[:2] != passage.after[:2]), 0)
     head = "".join(f"<p>{escape(words)}</p>" for words in told)
@@ -35,3 +38,9 @@ def _agreement(followed: Followed) -> list[str]:
     if not followed.differences:
         return [f"The kernel's own trace has {count} lines of this packet, and the walk says the same in each of them."]
     return [f"The kernel's own trace has {count} lines of this packet. The walk differs:", *followed.differences]
+
+
+def rules_at(walk: Walk, hook: str, table: str = "nat") -> Twin:
+    """One stop of a walk alone: each rule with its why, the skipped ones folded."""
+    passage = walk.at(hook, table)
+    return Twin(passage_html(passage, {}, False), passage_text(passage, {}, False))

@@ -18,7 +18,7 @@ from kitlib.widgets.twin import Twin, with_twin
 
 OUTSIDE = "192.0.2.1"     # an address for documentation (RFC 5737): nobody in a cluster has it
 MASQUERADE_MARK = 0x4000
-COLUMNS = ("share", "to", "from", "mark", "how it ends", "if")
+COLUMNS = ("share", "from", "to", "mark", "how it ends", "if")
 
 
 @dataclass(frozen=True)
@@ -113,19 +113,14 @@ def _shown(now: Sequence[Walk], before: Sequence[Walk]) -> str:
     """The ways, and the rules that have a say on one of them only now, or no longer."""
     (rules, were) = ({step.rule.text: None for walk in some for step in walk.matched if step.rule}
                      for some in (now, before))
-    rows = [("only now", text) for text in rules if text not in were]
-    rows += [("no longer", text) for text in were if text not in rules]
+    rows = [("only\xa0now", text) for text in rules if text not in were]
+    rows += [("no\xa0longer", text) for text in were if text not in rules]
     different = Table("Rules that have a say", ("", "rule"), tuple(rows)).html if rows else \
         "<p>The same rules have a say as before.</p>"
     return _ways(now, f"{now[0].packet}, mark {now[0].packet.mark:#x}").html + different
 
 
 def _ways(ways: Sequence[Walk], title: str) -> Table:
-    rows = tuple((f"{walk.probability:.0%}", *_ends(walk.after), f"{walk.after.mark:#x}", walk.end,
+    rows = tuple((f"{walk.probability:.0%}", *str(walk.after).split(" → "), f"{walk.after.mark:#x}", walk.end,
                   " and ".join(walk.assumptions) or "–") for walk in ways)
     return Table(title, COLUMNS, rows)
-
-
-def _ends(packet: Packet) -> tuple[str, str]:
-    sport, dport = ("?" if port is None else port for port in (packet.sport, packet.dport))
-    return f"{packet.destination}:{dport}", f"{packet.source}:{sport}"
