@@ -36,13 +36,14 @@ def test_each_line_says_what_was_captured_and_traced() -> None:
         said, followed = facts[who], seen.followed_query(first)
         packet, arrived = followed.met[0].packet, seen.journey().client_leg.queries[-1].sighting
         assert followed.differences == ()
-        assert said["source, as sent"] == f"{packet['SRC']}:{packet['SPORT']}"
-        assert (said["at CoreDNS"], said["TTL there"]) == (str(arrived.source), str(arrived.ttl))
+        sent, ttl = f"{packet['SRC']}:{packet['SPORT']}", said["TTL there"]
+        kept = sent == str(arrived.source)
+        assert said["source"] == (f"{sent}, kept" if kept else f"{sent} → {arrived.source}") and ttl == str(arrived.ttl)
         assert said["first hook"] == followed.met[0].chain
         marked = any(met.rule.startswith("-A KUBE-MARK-MASQ") for met in followed.met)
-        assert said["mark"] == ("0x4000" if marked else "none")
-        assert marked == (said["source, as sent"] != said["at CoreDNS"]) == (list(facts).index(who) in table.marked)
-    assert {who for who in facts if facts[who]["mark"] == "none"} == {"my-nginx", "neighbour"}
+        assert said["mark, and why"].startswith("0x4000: source is" if marked else "none: source is")
+        assert marked != kept and marked == (list(facts).index(who) in table.marked)
+    assert {who for who in facts if "kept" in facts[who]["source"]} == {"my-nginx", "neighbour"}
 
 
 def test_the_marking_rule_says_why() -> None:

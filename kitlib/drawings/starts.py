@@ -22,16 +22,16 @@ def what_differs(asked: Mapping[str, tuple[Capture, Node]]) -> Table:
     Marked are the lines in which the source was rewritten.
     """
     rows = [{"asked from": name, **_facts(*where)} for name, where in asked.items()]
-    rewritten = frozenset(i for i, row in enumerate(rows) if row["source, as sent"] != row["at CoreDNS"])
+    rewritten = frozenset(i for i, row in enumerate(rows) if "→" in row["source"])
     return replace(table(rows, title="The same question from everywhere"), marked=rewritten)
 
 
 def _facts(seen: Capture, node: Node) -> dict[str, object]:
     walk, arrived = seen.followed_query(node).walk, seen.journey().client_leg.farthest.sighting
-    step = marking(walk)
+    step, sent = marking(walk), Socket(walk.packet.source, walk.packet.sport or 0)
+    mark = "none" if step.outcome is not Outcome.MATCHED else f"{max(one.after.mark for one in walk.matched):#x}"
+    # The rule's other conditions (destination, protocol, port) hold for every query to the Service.
     return {"first hook": "PREROUTING" if walk.packet.in_interface else "OUTPUT",
-            "source, as sent": Socket(walk.packet.source, walk.packet.sport or 0), "at CoreDNS": arrived.source,
-            "leaves by": walk.after.out_interface, "TTL there": arrived.ttl,
-            "mark": "none" if step.outcome is not Outcome.MATCHED else f"{max(s.after.mark for s in walk.matched):#x}",
-            # The rule's other conditions (destination, protocol, port) hold for every query to the Service.
-            "because": step.why.partition(", destination is")[0]}
+            "mark, and why": f"{mark}: {step.why.partition(', destination is')[0]}",
+            "source": f"{sent}, kept" if sent == arrived.source else f"{sent} → {arrived.source}",
+            "leaves by": walk.after.out_interface, "TTL there": arrived.ttl}

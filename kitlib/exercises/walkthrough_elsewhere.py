@@ -71,5 +71,5 @@ def who_is_masqueraded(followed: Mapping[str, Followed]) -> Question:
     return Question(
         f"Whose source is rewritten on the way? (Of {', '.join(walks)}; several: with commas between.)", right,
         hints=hint_for, read=partial(some_of, {name.casefold(): name for name in walks}),
-        hint="Compare the two columns with a source in the table.",
+        hint="The table says it in the column with the source.",
         solution="All whose source lies outside the range that the marking rule spares.")
