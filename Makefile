@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-browser notebooks doctor benchmark clean
+.PHONY: help lab test test-browser notebooks workshop doctor benchmark clean
 
 PYTHON := .venv/bin/python
 SETUP  := sh lab-setup/with-python.sh lab-setup/environment.py
@@ -21,6 +21,10 @@ test-browser:  ## Open and run every notebook in a real browser (Chromium)
 notebooks:  ## Run all notebooks on the recorded lab and store them
 	@$(SETUP) ready
 	@$(PYTHON) lab-setup/notebooks.py
+
+workshop:  ## Run the solution edition, derive the learner's edition from it, and store both
+	@$(SETUP) ready
+	@$(PYTHON) lab-setup/workshop.py
 
 doctor:  ## Say whether this machine is ready, and which labs it could run
 	@$(SETUP) ready

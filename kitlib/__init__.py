@@ -36,6 +36,11 @@ _HOME = {
     "topology_view": "kitlib.widgets.topology_view.topology_view",
     "predict": "kitlib.exercises.predict.predict",
     "check": "kitlib.exercises.question.check",
+    "hint": "kitlib.exercises.workshop.hint",
+    "open_case": "kitlib.exercises.workshop.open_case",
+    "mystery": "kitlib.exercises.workshop.mystery",
+    "debrief": "kitlib.exercises.workshop.debrief",
+    "progress": "kitlib.exercises.progress.progress",
 }
 
 __all__ = sorted(_HOME)

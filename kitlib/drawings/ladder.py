@@ -38,7 +38,7 @@ def ladder(journey: Journey, title: str | None = None) -> Drawing:
     stage.y += 8
     for note in journey.ambiguous:
         paragraph(stage, f"Not decided: {note}", SIZE, bold=True)
-    paragraph(stage, LEGEND, SIZE, fill=QUIET)
+    paragraph(stage, LEGEND + (f" ({journey.note})" if journey.note else ""), SIZE, fill=QUIET)
     alt = described(journey)
     svg = card(title, alt, stage.width, stage.y + 10, [*stage.bands, *lifelines, *stage.marks])
     return Drawing(title, alt, svg, plain(journey, title), mermaid(journey))

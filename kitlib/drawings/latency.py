@@ -20,6 +20,7 @@ CAPTION = ("Uncached: CoreDNS asked upstream. Cached: no question upstream was s
 
 def latency_budget(journeys: Sequence[Journey]) -> Drawing:
     """Where the time of these journeys goes; KitError if no answer came back in any of them."""
+    journeys = list(dict.fromkeys(journeys))      # a recorded take that was played again is not another take
     whole = [spans(one) for one in journeys if one.came_back]
     if not whole:
         raise KitError(f"there is no time to share out: of {len(journeys)} journeys, none came back with an answer")
@@ -38,7 +39,8 @@ def latency_budget(journeys: Sequence[Journey]) -> Drawing:
 def _sentence(group: Group) -> str:
     total, phases = _total(group.takes)[0], medians(list(map(by_phase, group.takes)))
     most = max(phases, key=lambda phase: phases[phase][0])
-    return (f"{group.name.capitalize()} ({len(group.takes)} takes): {total / 1e6:.1f} ms, "
+    takes = "1 take" if len(group.takes) == 1 else f"{len(group.takes)} takes"
+    return (f"{group.name.capitalize()} ({takes}): {total / 1e6:.1f} ms, "
             f"most of it {most}, {phases[most][0] / 1e6:.1f} ms.")
 
 

@@ -56,7 +56,7 @@ def by_phase(found: dict[Span, int]) -> dict[str, int]:
 
 def _span(before: Row, now: Row, journey: Journey) -> Span:
     (who, end), (next_who, next_end) = (_part(point(row.hop), journey) for row in (before, now))
-    way = f"{who}: {end} → {next_end}" if who == next_who and end != next_end else \
+    way = f"{who}: {end} → {next_end}" if who == next_who and end else \
         f"{who} {end}".strip() + " → " + f"{next_who} {next_end}".strip()
     if before.leg == now.leg and before.hop.direction == now.hop.direction:
         phase = UPSTREAM if now.leg else THERE if now.hop.direction == "query" else BACK

@@ -11,7 +11,7 @@ from itertools import chain
 from kitlib.drawings.palette import ACCENT
 from kitlib.errors import KitError
 
-CELL = "text-align:left;vertical-align:top;padding:4px 7px;font-size:13px;white-space:pre-line"
+CELL = "text-align:left;vertical-align:top;padding:4px 5px 4px 6px;font-size:13px;white-space:pre-line"
 # Part transparent, so that the page's own text stays readable on it in a light and in a dark theme.
 MARKED = f"{CELL};background:rgba(213,94,0,.16)"
 
@@ -56,8 +56,8 @@ class Table:
 
 
 def _breakable(cell: str) -> str:
-    """Escaped; a word too long for a narrow page may go on in the next line after a dot or colon."""
-    return re.sub(r"[^\s&]{21,}", lambda word: re.sub("[.:](?=.)", r"\g<0><wbr>", word[0]), escape(cell))
+    """Escaped; a word too long for a narrow page may go on in the next line: after a dot or colon, else anywhere."""
+    return re.sub(r"[^\s&]{21,}", lambda word: re.sub("[.:](?=.)|[^.:-]{16}", r"\g<0><wbr>", word[0]), escape(cell))
 
 
 def aligned(lines: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[str]:

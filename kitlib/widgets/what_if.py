@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from html import escape
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 
 from kitlib.drawings.table import Table
 from kitlib.errors import KitError
@@ -17,31 +17,23 @@ from kitlib.netfilter.walk import walks
 from kitlib.widgets.twin import Twin, with_twin
 
 OUTSIDE = "192.0.2.1"     # an address for documentation (RFC 5737): nobody in a cluster has it
-MASQUERADE_MARK = 0x4000
+MARK = 0x4000             # kube-proxy's: masquerade this packet
 COLUMNS = ("share", "from", "to", "mark", "how it ends", "if")
 
-
-@dataclass(frozen=True)
-class Case:
-    """A packet and what it meets: the endpoints of the Service that it asks for (none if it asks for no Service)."""
-
-    packet: Packet
-    endpoints: tuple[str, ...]
+Case = tuple[Packet, tuple[str, ...]]     # a packet, and the endpoints of the Service that it asks for
 
 
 def what_if(kernel: Kernel, packet: Packet) -> Twin:
     """The ways of a packet through a kernel, ready to be changed; its twin shows a few changes."""
     service = next((step.verdict.removeprefix("JUMP:") for walk in walks(kernel, packet) for step in walk.matched
                     if step.verdict.startswith(f"JUMP:{SERVICE}")), "")
-    case = Case(packet, endpoints(kernel.ruleset, service) if service else ())
+    known = endpoints(kernel.ruleset, service) if service else ()
 
-    def ways(now: Case) -> tuple[Walk, ...]:
-        changed = kernel
-        if now.endpoints != case.endpoints:
-            changed = replace(kernel, ruleset=with_endpoints(kernel.ruleset, service, now.endpoints))
-        return walks(changed, now.packet)
-
-    before = ways(case)
+    def ways(case: Case) -> tuple[Walk, ...]:
+        changed, behind = case
+        if behind == known:
+            return walks(kernel, changed)
+        return walks(replace(kernel, ruleset=with_endpoints(kernel.ruleset, service, behind)), changed)
 
     def build() -> list:
         import ipywidgets
@@ -51,13 +43,13 @@ def what_if(kernel: Kernel, packet: Packet) -> Twin:
                                  tooltip="The address that the packet comes from")
         mark = ipywidgets.Text(f"{packet.mark:#x}", description="Mark", layout=wide,
                                tooltip="The packet's mark when it comes in, as a number: 0x4000")
-        behind = ipywidgets.Text(", ".join(case.endpoints), description="Endpoints", layout=wide, disabled=not service,
+        behind = ipywidgets.Text(", ".join(known), description="Endpoints", layout=wide, disabled=not service,
                                  tooltip="The endpoints of the Service, with commas: take one out, add a third")
         shown = ipywidgets.HTML(_shown(before, before))
 
         def update(_: object) -> None:
             try:
-                shown.value = _shown(ways(_case(packet, source.value, mark.value, behind.value)), before)
+                shown.value = _shown(ways(_read(packet, source.value, mark.value, behind.value)), before)
             except KitError as error:
                 shown.value = f"<p>{escape(str(error))}</p>"
 
@@ -65,41 +57,47 @@ def what_if(kernel: Kernel, packet: Packet) -> Twin:
             control.observe(update, "value")
         return [source, mark, behind, shown]
 
-    tables = [_ways(ways(changed), title) for title, changed in _changes(case)]
+    before = ways((packet, known))
+    tables = [_ways(ways(case), title) for title, case in _changes(kernel, packet, known)]
     return with_twin(build, "".join(table.html for table in tables), "\n\n".join(table.text for table in tables))
 
 
-def _changes(case: Case) -> list[tuple[str, Case]]:
+def _changes(kernel: Kernel, packet: Packet, known: tuple[str, ...]) -> Iterator[tuple[str, Case]]:
     """The case as it is, and what one would try first."""
-    packet, known = case.packet, case.endpoints
-    found = [(f"As it is: {packet}", case),
-             (f"What if it came from {OUTSIDE}?", replace(case, packet=packet._replace(source=OUTSIDE))),
-             (f"What if it carried the mark {MASQUERADE_MARK:#x}?",
-              replace(case, packet=packet._replace(mark=MASQUERADE_MARK)))]
+    yield f"As it is: {packet}", (packet, known)
+    yield f"What if it came from {OUTSIDE}?", (packet._replace(source=OUTSIDE), known)
+    yield f"What if it carried the mark {MARK:#x}?", (packet._replace(mark=MARK), known)
     if known:
-        third = f"{IPv4Address(known[-1].partition(':')[0]) + 100}:{known[-1].partition(':')[2]}"
-        found += [(f"What if there were also the endpoint {third}?", replace(case, endpoints=(*known, third))),
-                  (f"What if the endpoint {known[-1]} were gone?", replace(case, endpoints=known[:-1]))]
-    return found
+        third = f"{_far_address(kernel, known[-1])}:{known[-1].partition(':')[2]}"
+        yield f"What if there were also the endpoint {third}?", (packet, (*known, third))
+        yield f"What if the endpoint {known[-1]} were gone?", (packet, known[:-1])
 
 
-def _case(packet: Packet, source: str, mark: str, behind: str) -> Case:
+def _far_address(kernel: Kernel, known: str) -> IPv4Address:
+    """An address that a route leads to over another machine, as to a pod on another node."""
+    far = [route.destination for route in kernel.routes if route.via and "/" in route.destination]
+    networks = [IPv4Network(destination) for destination in far if ":" not in destination]
+    return networks[-1][9] if networks else IPv4Address(known.partition(":")[0]) + 9
+
+
+def _read(packet: Packet, source: str, mark: str, behind: str) -> Case:
     """What was typed; KitError if it is not what it should be."""
+    sockets = []
+    for words in behind.replace(",", " ").split():
+        address, _, port = words.partition(":")
+        sockets.append(f"{_address(address)}:{_number('a port', port or str(packet.dport), 2**16)}")
+    changed = packet._replace(source=_address(source), mark=_number("a mark", mark, 2**32))
+    return changed, tuple(dict.fromkeys(sockets))
+
+
+def _number(what: str, words: str, limit: int) -> int:
     try:
-        number = int(mark.strip(), 0)
+        number = int(words, 0)
     except ValueError:
         number = -1
-    if not 0 <= number < 2**32:
-        raise KitError(f"a mark is a number from 0 to 0xffffffff, as 0x4000; found {mark!r}")
-    sockets = tuple(_socket(words, packet) for words in behind.replace(",", " ").split())
-    return Case(packet._replace(source=_address(source), mark=number), tuple(dict.fromkeys(sockets)))
-
-
-def _socket(words: str, packet: Packet) -> str:
-    address, _, port = words.partition(":")
-    if port and not (port.isdecimal() and 0 < int(port) < 2**16):
-        raise KitError(f"a port is a number from 1 to 65535; found {port!r}")
-    return f"{_address(address)}:{port or packet.dport}"
+    if not 0 <= number < limit:
+        raise KitError(f"{what} is a number from 0 to {limit - 1:#x}; found {words!r}")
+    return number
 
 
 def _address(words: str) -> str:
@@ -111,8 +109,8 @@ def _address(words: str) -> str:
 
 def _shown(now: Sequence[Walk], before: Sequence[Walk]) -> str:
     """The ways, and the rules that have a say on one of them only now, or no longer."""
-    (rules, were) = ({step.rule.text: None for walk in some for step in walk.matched if step.rule}
-                     for some in (now, before))
+    rules, were = ({step.rule.text: None for walk in some for step in walk.matched if step.rule}
+                   for some in (now, before))
     rows = [("only\xa0now", text) for text in rules if text not in were]
     rows += [("no\xa0longer", text) for text in were if text not in rules]
     different = Table("Rules that have a say", ("", "rule"), tuple(rows)).html if rows else \
