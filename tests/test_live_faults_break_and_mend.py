@@ -111,13 +111,18 @@ def test_mending_twice_does_no_harm(lab, pod) -> None:
 
 def test_what_cannot_be_broken_says_what_can() -> None:
     recorded = open_lab("recorded")
-    with pytest.raises(NotFound, match="live lab"):
+    with pytest.raises(NotFound, match="The netns lab is for that"):
         break_lab(recorded, recorded.pod("my-nginx"), "forward-drop")
     for recipe in (RECIPES | LIVE).values():      # every name in braces is known, and no command is a shell string
         steps = commands(recorded, recorded.pod("my-nginx"), recipe.breaks + recipe.mends)
         assert all("{" not in word for place, argv in steps for word in (place, *argv)) and steps
 
 
+def test_a_live_lab_is_not_opened_with_a_recorded_fault() -> None:
+    with pytest.raises(NotFound, match=r"break_lab makes one"):
+        open_lab("netns", fault="forward-drop")
+
+
 def test_a_fault_that_needs_a_cluster_is_not_made_live(lab, pod) -> None:
-    with pytest.raises(NotFound, match=r"'no-endpoints' cannot be made on a live lab\. These can: .*forward-drop"):
+    with pytest.raises(NotFound, match=r"'no-endpoints' cannot be made on the netns lab\. These can: .*forward-drop"):
         break_lab(lab, pod, "no-endpoints")

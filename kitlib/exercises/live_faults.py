@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 def break_lab(lab: Lab, pod: Pod, name: str) -> None:
     """Make this fault now; what is still broken when this Python ends is mended. NotFound lists what can be broken."""
-    if not lab.backend.live:
-        raise NotFound(f"Nothing can be broken on {lab.backend}. Open a live lab: open_lab(\"netns\").")
+    if lab.name != "netns":       # a learner's own cluster is not ours to break
+        raise NotFound(f"Nothing can be broken on {lab.backend}. The netns lab is for that: open_lab(\"netns\").")
     if name not in LIVE:
-        raise NotFound(f"The fault {name!r} cannot be made on a live lab. These can: {', '.join(LIVE)}.")
+        raise NotFound(f"The fault {name!r} cannot be made on the netns lab. These can: {', '.join(LIVE)}.")
     atexit.register(mend_lab, lab, pod, name)
     try:
         _run(lab, pod, LIVE[name].breaks)
