@@ -1,4 +1,4 @@
-"""The kit from a terminal: `python -m kitlib doctor`."""
+"""The kit from a terminal: `python -m kitlib doctor`, `python -m kitlib lab up`."""
 
 from __future__ import annotations
 
@@ -6,15 +6,28 @@ import argparse
 import sys
 
 from kitlib.checkup import doctor
+from kitlib.errors import KitError
+from kitlib.labs.netns import terminal
 
 
 def main() -> int:
-    """Print the doctor's report; exit code 1 if this machine is not ready."""
+    """Do what the command line says; exit code 1 if this machine is not ready, or the command failed."""
     parser = argparse.ArgumentParser(prog="python -m kitlib", description="Follow one DNS query through Kubernetes.")
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("doctor", help="say whether this machine is ready, each failure with its fix")
     command.add_argument("--labs", action="store_true", help="also try what the kind and netns labs need")
-    report = doctor(labs=parser.parse_args().labs)
+    command.set_defaults(do=_doctor)
+    terminal.add_commands(commands.add_parser("lab", help="the netns lab: up, down, status, shell"))
+    arguments = parser.parse_args()
+    try:
+        return arguments.do(arguments)
+    except KitError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    report = doctor(labs=arguments.labs)
     print(report)
     return 0 if report.ready else 1
 

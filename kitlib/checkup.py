@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kitlib.errors import KitError
+from kitlib.labs.netns import needs
 from kitlib.report import Check, Report
 from kitlib.shell import run
 
@@ -102,14 +103,7 @@ def other_labs() -> Iterator[Check]:
     yield tried("kind lab: Docker", ["docker", "info"], "Install Docker, start it, and join its group (or use sudo).")
     yield tried("kind lab: kind", ["kind", "version"], "Install kind: https://kind.sigs.k8s.io")
     yield tried("kind lab: kubectl", ["kubectl", "version", "--client"], "Install kubectl: https://kubernetes.io/docs/tasks/tools")
-    if sys.platform != "linux":
-        yield Check("netns lab", "this is not Linux", "Use a Linux machine or virtual machine.", optional=True)
-        return
-    yield tried("netns lab: ip", ["ip", "-V"], "Debian, Ubuntu: apt install iproute2")
-    yield tried("netns lab: iptables", ["iptables", "--version"], "Debian, Ubuntu: apt install iptables")
-    yield tried("netns lab: user and network namespaces", ["unshare", "--user", "--map-root-user", "--net", "true"],
-                "Run it as root, or allow user namespaces: sysctl -w kernel.unprivileged_userns_clone=1, and where "
-                "AppArmor forbids them: sysctl -w kernel.apparmor_restrict_unprivileged_userns=0")
+    yield from (Check(what, problem, fix, optional=True) for what, problem, fix in needs.problems())
 
 
 def tried(what: str, argv: list[str], fix: str) -> Check:
