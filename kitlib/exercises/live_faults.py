@@ -14,6 +14,7 @@ from kitlib.faults import LIVE, Commands, commands
 if TYPE_CHECKING:
     from kitlib.lab import Lab
     from kitlib.place import Pod
+    from kitlib.sighting import VantagePoint
 
 
 def break_lab(lab: Lab, pod: Pod, name: str) -> None:
@@ -54,10 +55,10 @@ def _run(lab: Lab, pod: Pod, steps: Commands) -> None:
             raise KitError(f"This failed, so the lab is not as it should be:\n{result}")
 
 
-def asked_again(case: Case) -> Case:
-    """The case by what the pod's own queries, asked again now, meet."""
+def asked_again(case: Case, points: tuple[VantagePoint, ...]) -> Case:
+    """The case by what the pod's own queries, asked again now, meet at these vantage points."""
     questions = [journey.question for journey in case.own_journeys if journey.question]
-    with case.lab.capture() as seen:
+    with case.lab.capture(*points) as seen:
         for question in questions:
             case.pod.dig("+tries=1", "+timeout=3", question.name, question.type)
     return Case(case.lab, case.pod, case.label).with_sight_of(seen)
