@@ -11,6 +11,7 @@ from ipaddress import ip_network
 from typing import TYPE_CHECKING, NamedTuple
 
 from kitlib.errors import NotFound
+from kitlib.netfilter.kube_proxy import endpoint_chain
 
 if TYPE_CHECKING:
     from kitlib.lab import Lab
@@ -20,14 +21,16 @@ Commands = tuple[tuple[str, str], ...]            # where, and the command's wor
 
 
 class Recipe(NamedTuple):
-    """How a fault is made and undone; what undoes it names what was changed, so that nothing else is."""
+    """How a fault is made and undone; what undoes it names what was changed, so that nothing else is.
+
+    `tidies` undoes what the fault needed and nobody would mend: a dead pod stays dead.
+    """
 
     breaks: Commands
     mends: Commands
+    tidies: Commands = ()
 
 
-FIRST_AAAA = ("PREROUTING -i {pod_veth} -p udp --dport 53 -m string --algo bm --hex-string |00001c0001| "
-              "-m limit --limit 1/hour --limit-burst 1 -j DROP")
 RECIPES = {
     "no-endpoints": Recipe(
         (("host", "kubectl -n kube-system scale deployment coredns --replicas=0"),),
@@ -56,33 +59,6 @@ RECIPES = {
     "upstream-down": Recipe((("host", "docker pause {upstream}"),), (("host", "docker unpause {upstream}"),)),
 }
 
-# Where there is no Kubernetes and no Docker to ask (the netns lab), some faults are made in another way …
-LIVE = RECIPES | {
-    "one-endpoint-dead": Recipe(
-        (("endpoint", "iptables -I INPUT -p udp --dport 53 -j DROP"),),
-        (("endpoint", "iptables -D INPUT -p udp --dport 53 -j DROP"),)),
-    "upstream-down": Recipe(
-        (("upstream", "iptables -I INPUT -p udp --dport 53 -j DROP"),),
-        (("upstream", "iptables -D INPUT -p udp --dport 53 -j DROP"),)),
-    # … and some are there that no recording holds.
-    "egress-names-the-clusterip": Recipe(           # a policy that allows DNS by the address that DNAT has replaced
-        (("node", "iptables -I FORWARD -s {pod_address} -p udp --dport 53 -j DROP"),
-         ("node", "iptables -I FORWARD -s {pod_address} -d {service} -p udp --dport 53 -j ACCEPT")),
-        (("node", "iptables -D FORWARD -s {pod_address} -d {service} -p udp --dport 53 -j ACCEPT"),
-         ("node", "iptables -D FORWARD -s {pod_address} -p udp --dport 53 -j DROP"))),
-    "rp-filter": Recipe(                            # the way back is not the way it came, and rp_filter is strict
-        (("server", "ip route replace {pod_range} dev {endpoint_veth}"),),
-        (("server", "ip route replace {pod_range} via {node_address}"),)),
-    "resolv-conf-of-the-node": Recipe(
-        (("pod", "cp /etc/resolv.conf /run/lab/{pod}/kept"),
-         ("pod", "cp /run/lab/{node}/resolv.conf /etc/resolv.conf")),
-        (("pod", "cp /run/lab/{pod}/kept /etc/resolv.conf"),)),
-    "second-answer-lost": Recipe(                   # A and AAAA leave one port together; the first AAAA is lost
-        (("node", f"iptables -t mangle -I {FIRST_AAAA}"),), (("node", f"iptables -t mangle -D {FIRST_AAAA}"),)),
-}
-for name in ("no-endpoints", "stale-conntrack"):    # these need a Kubernetes that changes its mind
-    del LIVE[name]
-
 
 def commands(lab: Lab, pod: Pod, steps: Commands) -> list[tuple[str, tuple[str, ...]]]:
     """The commands of a recipe for this lab: the id of the place, and argv. Raises NotFound."""
@@ -103,9 +79,14 @@ def values(lab: Lab, pod: Pod) -> dict[str, str]:
     lower, upper = (str(half) for half in ip_network(server.pod_range).subnets())
     wrong = next((node.address for node in lab.nodes if node not in (server, pod.node)), server.address)
     upstream = next((at.name for at in lab.containers if "upstream" in at.name), "")
-    cable = next((route.device for route in server.routes() if route.destination == dns[0].address), "")
+    cable = next((route.device for route in server.routes() if route.destination == dns[0].address and not route.via), "")
+    comments = {f"{name.replace('-', '_')}_{said.replace(' ', '_')}": f"kube-system/kube-dns:{name} {said}"
+                for name in ("dns", "dns-tcp") for said in ("cluster IP", "has no endpoints")}
     return {"portals": "kubernetes service portals", "lower_half": lower, "upper_half": upper, "wrong_node": wrong,
             "server_range": server.pod_range, "server_address": server.address, "endpoint": dns[0].name,
-            "service": lab.topology.dns_service, "upstream": upstream, "endpoint_veth": cable,
+            "service": lab.topology.dns_service, "upstream": upstream,
+            "first": dns[0].address, "first_veth": cable, "second": dns[-1].address,
             "pod": pod.id, "pod_address": pod.address, "pod_veth": pod.veth.interface, "pod_range": pod.node.pod_range,
-            "node": pod.node.id, "node_address": pod.node.address}
+            "node": pod.node.id, "node_address": pod.node.address,
+            "to_first": f"kube-system/kube-dns:dns -> {dns[0].address}:53",
+            "first_chain": endpoint_chain("kube-system/kube-dns:dns", "udp", f"{dns[0].address}:53")} | comments

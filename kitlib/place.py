@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from kitlib.errors import NotFound
+from kitlib.errors import NotFound, NotRecorded
 from kitlib.netfilter.kernel import Kernel
 from kitlib.parsers import ip, ip_route, iptables_save, resolv_conf
 from kitlib.result import Result
@@ -97,9 +97,17 @@ class Node(Place):
     def kernel(self) -> Kernel:
         """What decides about packets here: rules, routes, addresses, and whether it forwards at all."""
         forwards = self.run("sysctl", "net.ipv4.ip_forward").stdout.strip().endswith("= 1")
-        return Kernel(iptables_save.parse(self.run("iptables-save").stdout),
-                      ip_route.routes(self.run("ip", "route", "show", "table", "all").stdout),
+        return Kernel(iptables_save.parse(self.run("iptables-save").stdout), (*self._other_routes(), *self.routes()),
                       self.interfaces(), forwards)
+
+    def _other_routes(self) -> list[ip_route.Route]:
+        """The routes of all tables but main; where they were not recorded, those to the node's own addresses."""
+        try:
+            every = ip_route.routes(self.run("ip", "route", "show", "table", "all").stdout)
+            return [route for route in every if route.table != "main"]
+        except NotRecorded:
+            return [ip_route.Route(address.partition("/")[0], device=interface.name, type="local", table="local")
+                    for interface in self.interfaces() for address in interface.addresses if ":" not in address]
 
     def pods(self) -> tuple[Pod, ...]:
         """The pods that run on this node."""
@@ -123,7 +131,7 @@ class Pod(Place):
     def veth(self) -> VantagePoint:
         """The node's end of the pod's cable: where the node's route to the pod's address leads."""
         for route in self.node.routes():
-            if route.destination == self.address:
+            if route.destination == self.address and not route.via:
                 return self.node.at(route.device)
         reason = "it has hostNetwork: the node's own network" if self.host_network else "the node has no route to it"
         raise NotFound(f"Pod {self.name} has no veth on {self.machine}: {reason}.")

@@ -15,7 +15,8 @@ from kitlib.exercises.fault_causes import causes_of
 from kitlib.exercises.fault_questions import mend, where
 from kitlib.exercises.live_faults import break_lab, broken, mend_lab
 from kitlib.exercises.question import Outcome
-from kitlib.faults import LIVE, RECIPES, commands
+from kitlib.exercises.live_recipes import LIVE
+from kitlib.faults import RECIPES, commands
 
 DIG = ("+tries=1", "+timeout=1")
 PATIENT = ("+tries=2", "+timeout=3")

@@ -7,24 +7,24 @@ again of a lab that a command has mended.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from kitlib.netfilter.kernel import Kernel
 from kitlib.netfilter.packet import Packet
 from kitlib.netfilter.path import Walk
 from kitlib.netfilter.walk import walks
-from kitlib.parsers import conntrack, iptables_save
-from kitlib.parsers.ip_route import Route
+from kitlib.parsers import conntrack
 
 if TYPE_CHECKING:
     from kitlib.capture import Capture
     from kitlib.journey import Journey, Leg
     from kitlib.lab import Lab
+    from kitlib.netfilter.kernel import Kernel
     from kitlib.place import Node, Pod
 
 CLIENT_PORT = 40000       # any that conntrack does not know yet
+CIRCLE = "has had it already"
 
 
 class Fate(NamedTuple):
@@ -46,6 +46,7 @@ class Case:
     pod: Pod
     label: str = ""                        # under which progress is kept: "case 3"
     journeys: tuple[Journey, ...] = ()
+    fault: str = field(default="", repr=False)     # what was broken for it
 
     def with_sight_of(self, seen: Capture) -> Case:
         """The case with what this capture shows."""
@@ -75,8 +76,8 @@ class Case:
     @cached_property
     def chosen(self) -> frozenset[str]:
         """The addresses that the node's rules choose for a new query; the ClusterIP itself if they change nothing."""
-        first = walks(kernel_of(self.pod.node), self._query("udp"))
-        return frozenset(walk.after.destination for walk in first)
+        first = walks(self.kernel(self.pod.node), self._query("udp"))
+        return frozenset(walk.after.destination for walk in first if walk.end != "is undecided")
 
     @cached_property
     def flows(self) -> tuple[conntrack.Entry, ...]:
@@ -97,22 +98,34 @@ class Case:
         of_first = [leg for leg in waiting if leg.question == waiting[0].question]
         return of_first[-1] if of_first else None
 
+    @cached_property
+    def _kernels(self) -> dict[str, Kernel]:
+        return {}
+
+    def kernel(self, node: Node) -> Kernel:
+        """What decides about packets on a node; asked once, for a case is one moment."""
+        if node.id not in self._kernels:
+            self._kernels[node.id] = node.kernel()
+        return self._kernels[node.id]
+
     def _query(self, protocol: str) -> Packet:
         return Packet(self.pod.address, self.service, protocol, CLIENT_PORT, 53, in_interface=self.pod.veth.interface)
 
     def _fates(self, protocol: str) -> Iterator[Fate]:
-        return self._from(self.pod.node, self._query(protocol), hops=4)
+        return self._from(self.pod.node, self._query(protocol), ())
 
-    def _from(self, node: Node, packet: Packet, hops: int) -> Iterator[Fate]:
-        """The packet's ways from here on, machine by machine; a way that turns in a circle is lost."""
-        kernel = kernel_of(node)
+    def _from(self, node: Node, packet: Packet, passed: tuple[Node, ...]) -> Iterator[Fate]:
+        """The packet's ways from here on, machine by machine; a way that comes back to a machine is lost."""
+        kernel = self.kernel(node)
         for walk in walks(kernel, packet):
             there, decision = walk.after.destination, kernel.route(walk.after.destination)
             via = decision.route.via if decision.route and walk.end.startswith("goes out") else ""
             beyond = next((other for other in self.lab.nodes if via and other.address == via), None)
-            if beyond and hops:
+            if beyond in passed:
+                yield Fate(node, walk, f"{decision.why}: {beyond.title} {CIRCLE}")
+            elif beyond:
                 arriving = walk.after._replace(in_interface="eth0", out_interface="", mark=0)
-                yield from self._from(beyond, arriving, hops - 1)
+                yield from self._from(beyond, arriving, (*passed, node))
             elif via and there in self.endpoints:
                 yield Fate(node, walk, f"{decision.why}: that is no node of this lab with a way to it")
             else:
@@ -133,14 +146,3 @@ class Case:
                          for hop in journey.client_leg.queries
                          if hop.sighting.point and hop.sighting.point.place in homes)
 
-
-def kernel_of(node: Node) -> Kernel:
-    """What decides about packets on a node: its rules, main routes, own addresses and ip_forward.
-
-    Node.kernel reads the routes of all tables; while something was broken, only the main table was recorded.
-    """
-    interfaces = node.interfaces()
-    own = [Route(address.partition("/")[0], device=interface.name, type="local", table="local")
-           for interface in interfaces for address in interface.addresses if ":" not in address]
-    forwards = node.run("sysctl", "net.ipv4.ip_forward").stdout.split()[-1:] != ["0"]
-    return Kernel(iptables_save.parse(node.run("iptables-save").stdout), (*own, *node.routes()), interfaces, forwards)

@@ -2,54 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator
 
-from kitlib.exercises.case import Case, Fate
+from kitlib.exercises import live_causes
+from kitlib.exercises.case import CIRCLE, Case, Fate
+from kitlib.exercises.cause import Cause, Finding
 
 CONTAINERS = ("docker", "container", "ls")
 
 
-class Finding(NamedTuple):
-    """Does a cause hold, and what shows that it does or does not."""
-
-    holds: bool
-    words: str
-
-
-class Cause(NamedTuple):
-    """A cause: its name as faults are called, what one says of it, and how to look whether it holds."""
-
-    name: str
-    words: str
-    look: Callable[[Case], Finding]
-
-
 def causes_of(case: Case) -> tuple[str, ...]:
     """The names of the causes that hold; empty if all is well."""
-    return tuple(cause.name for cause in CAUSES if cause.look(case).holds)
+    return tuple(cause.name for cause in causes_for(case) if cause.look(case).holds)
+
+
+def causes_for(case: Case) -> tuple[Cause, ...]:
+    """What may be wrong in this lab: on a live one more is broken than a recording could hold."""
+    return CAUSES + live_causes.CAUSES if case.lab.backend.live else CAUSES
 
 
 def _no_endpoints(case: Case) -> Finding:
     behind = " and ".join(case.endpoints) or "nobody"
+    refused = next((fate for fate in case.udp + case.tcp if "has no endpoints" in rule_of(fate)), None)
+    if refused and case.endpoints:       # somebody is there, and the node has not heard of it
+        return Finding(True, f"On {refused.node.title}, `{rule_of(refused)}` refuses it.")
     return Finding(not case.endpoints, f"`kubectl get endpointslices -A -o json` lists {behind} behind {case.service}.")
 
 
 def _rules_missing(case: Case) -> Finding:
     node, kept = case.pod.node.title, case.chosen == {case.service}
-    if not case.endpoints:
+    if _no_endpoints(case).holds:
         return Finding(False, f"There is nobody to send the query to, and {node} has rules that say so: look for "
                               "`has no endpoints` in `iptables-save`.")
     then = "stays" if kept else f"becomes {' or '.join(sorted(case.chosen))}"
     return Finding(kept, f"In PREROUTING of {node}'s nat table the destination {case.service} {then}.")
 
 
+def rule_of(fate: Fate) -> str:
+    """The rule or policy that ends the packet's way; "" if none does, or only what nobody can tell decides."""
+    last = fate.walk.matched[-1] if fate.walk.end == "is dropped" and not fate.walk.assumptions else None
+    return "" if last is None else last.rule.text if last.rule else f"the policy of {last.chain}, DROP"
+
+
 def _dropped(fates: tuple[Fate, ...]) -> Iterator[tuple[str, str]]:
     """Where a rule or policy drops the packet, and which; a REJECT tells the sender and is not meant."""
-    for node, walk, _ in fates:
-        last = walk.matched[-1] if walk.matched else None
-        if walk.end == "is dropped" and not (last and last.rule and last.rule.target == "REJECT"):
-            yield node.title, last.rule.text if last and last.rule else f"the policy of {last.chain}, DROP"
+    return ((fate.node.title, rule_of(fate)) for fate in fates if rule_of(fate) and "REJECT" not in rule_of(fate))
 
 
 def _forward_drop(case: Case) -> Finding:
@@ -79,7 +76,8 @@ def _ip_forward(case: Case) -> Finding:
 
 
 def _blackhole(case: Case) -> Finding:
-    lost = next((f"{node.title}: {lost}" for node, _, lost in case.udp if lost and "ip_forward" not in lost), None)
+    lost = next((f"{node.title}: {lost}" for node, _, lost in case.udp
+                 if lost and "ip_forward" not in lost and CIRCLE not in lost), None)
     return Finding(bool(lost), f"{lost}." if lost else f"`ip route` on {_nodes(case)} has a way to every CoreDNS pod.")
 
 

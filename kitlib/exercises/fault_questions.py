@@ -5,17 +5,19 @@ Right answers and hints come from what the lab says and from what was captured, 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kitlib.errors import NotFound
 from kitlib.exercises.answers import number
 from kitlib.exercises.case import Case
 from kitlib.exercises.evidence import title_of
-from kitlib.exercises.fault_causes import CAUSES, causes_of
-from kitlib.exercises.live_faults import asked_again
+from kitlib.exercises.fault_causes import causes_for, causes_of
+from kitlib.exercises.live_faults import acted, asked_again
+from kitlib.exercises.live_recipes import LIVE
 from kitlib.exercises.mending import mended
 from kitlib.exercises.question import Question
-from kitlib.faults import LIVE, RECIPES, commands
+from kitlib.faults import RECIPES, commands
 from kitlib.parsers.datagrams import TCP, datagram_of, dissected
 from kitlib.result import typed_on_host
 
@@ -77,9 +79,9 @@ def machines_on_the_way(case: Case, seen: Capture) -> Question:
 
 
 def why(case: Case, seen: Capture) -> Question:
-    """Why: one of ten causes; for each wrong one there is evidence against it."""
+    """Why: one of the causes that this lab can have; for each wrong one there is evidence against it."""
     case = case.with_sight_of(seen)
-    findings = {cause.words: cause.look(case) for cause in CAUSES}
+    findings = {cause.words: cause.look(case) for cause in causes_for(case)}
     right = next((words for words, found in findings.items() if found.holds), "nothing is wrong")
     last = case.unanswered.farthest.sighting if case.unanswered else None
     return Question(
@@ -103,24 +105,23 @@ def _first_step(case: Case) -> str:
 def mend(case: Case, seen: Capture) -> Question:
     """Which command mends it, judged by what it would do: the causes are looked for again in the lab it leaves."""
     case = case.with_sight_of(seen)
+    before = causes_of(case)
 
     def effect(typed: object) -> str:
         if typed == MENDED:
             return MENDED
-        after = asked_again(case, seen.points) if case.lab.backend.live else _after(case, typed)
-        left = {cause.name: cause.look(after) for cause in CAUSES}
+        after = _really_after(case, seen, typed) if case.lab.backend.live else _after(case, typed)
+        left = {cause.name: cause.look(after) for cause in causes_for(after)}
         still = [name for name, found in left.items() if found.holds]
-        before = causes_of(case)
         if not still:
             return MENDED
         worse = [name for name in still if name not in before]
         lead = "That would mend it, but break something else: " if worse and worse == still else "Not mended: "
         return lead + left[(worse or still)[0]].words
 
-    asked = "Mend it where it is broken, with commands of your own; then check(mend, \"done\") asks the network." \
-        if case.lab.backend.live else "Which command mends it? Type it as on the host; several lines are fine."
+    live = " It is run there, and the network is asked; \"done\" if you ran it yourself." if case.lab.backend.live else ""
     return Question(
-        asked, MENDED, read=effect,
+        f"Which command mends it? Type it as on the host; several lines are fine.{live}", MENDED, read=effect,
         hints=lambda would: would, hint=f"The command belongs where the fault is: {_finding(case)}",
         more=f"Its first words could be: {' '.join(solution(case).split()[:5])} …", id=f"{case.label}, mend",
         solution=lambda: f"The command that undoes it:\n{solution(case)}")
@@ -128,14 +129,21 @@ def mend(case: Case, seen: Capture) -> Question:
 
 def _after(case: Case, typed: object) -> Case:
     lab = mended(case.lab, typed)
-    return Case(lab, lab.pod(case.pod.name), case.label, case.journeys)
+    return replace(case, lab=lab, pod=lab.pod(case.pod.name))
+
+
+def _really_after(case: Case, seen: Capture, typed: object) -> Case:
+    if str(typed).strip().casefold() != "done":
+        acted(case.lab, str(typed))
+    return asked_again(case, seen.points)
 
 
 def _finding(case: Case) -> str:
-    return next((found.words for cause in CAUSES if (found := cause.look(case)).holds), "nothing is wrong")
+    return next((found.words for cause in causes_for(case) if (found := cause.look(case)).holds), "nothing is wrong")
 
 
 def solution(case: Case) -> str:
     """The commands that mend the case, one a line, as typed on the host."""
-    steps = (LIVE if case.lab.backend.live else RECIPES)[causes_of(case)[0]].mends
+    recipes = LIVE if case.lab.backend.live else RECIPES
+    steps = recipes[case.fault or causes_of(case)[0]].mends
     return "\n".join(typed_on_host(*step) for step in commands(case.lab, case.pod, steps))

@@ -5,11 +5,15 @@ from __future__ import annotations
 import atexit
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from kitlib.errors import KitError, NotFound
+from kitlib.errors import KitError, NotFound, ParseError
+from kitlib.exercises import mending
+from kitlib.exercises.answers import WHAT
 from kitlib.exercises.case import Case
-from kitlib.faults import LIVE, Commands, commands
+from kitlib.exercises.live_recipes import KEPT_PORT, LIVE
+from kitlib.faults import Commands, commands
 
 if TYPE_CHECKING:
     from kitlib.lab import Lab
@@ -33,7 +37,7 @@ def break_lab(lab: Lab, pod: Pod, name: str) -> None:
 
 def mend_lab(lab: Lab, pod: Pod, name: str) -> None:
     """Undo this fault; what was mended already stays as it is."""
-    for step in LIVE[name].mends:
+    for step in LIVE[name].mends + LIVE[name].tidies:
         with suppress(KitError):
             _run(lab, pod, (step,))
 
@@ -55,10 +59,22 @@ def _run(lab: Lab, pod: Pod, steps: Commands) -> None:
             raise KitError(f"This failed, so the lab is not as it should be:\n{result}")
 
 
+def acted(lab: Lab, typed: str) -> None:
+    """Run the commands that a learner typed, at their places in the lab; nothing else than what mends networks."""
+    places = {at.name: at.id for at in (*lab.nodes, *lab.containers, *lab.pods())}
+    for place, argv in mending.commands(typed):
+        if argv[0] not in mending.EFFECTS:
+            raise ParseError(WHAT, f"a command that mends something: {', '.join(mending.EFFECTS)}", argv[0])
+        result = lab.run(places.get(place.rpartition(":")[2], "host"), tuple(argv))
+        if result.rc:
+            raise KitError(f"This failed:\n{result}")
+
+
 def asked_again(case: Case, points: tuple[VantagePoint, ...]) -> Case:
     """The case by what the pod's own queries, asked again now, meet at these vantage points."""
-    questions = [journey.question for journey in case.own_journeys if journey.question]
+    asked = {(journey.question, journey.client_leg.client.port) for journey in case.own_journeys if journey.question}
     with case.lab.capture(*points) as seen:
-        for question in questions:
-            case.pod.dig("+tries=1", "+timeout=3", question.name, question.type)
-    return Case(case.lab, case.pod, case.label).with_sight_of(seen)
+        for question, port in asked:        # from a new port, unless the client keeps its own
+            source = f"{case.pod.address}#{port if port == KEPT_PORT else 0}"
+            case.pod.dig("+tries=1", "+timeout=1", "-b", source, question.name, question.type)
+    return replace(case, journeys=seen.journeys())

@@ -91,8 +91,8 @@ def _at_its_place(place: str, words: list[str], written: str) -> Iterator[tuple[
             rest = _without_flags(rest)
             yield from _at_its_place(f"node:{rest[0]}", rest[1:], written) if len(rest) > 1 else ()
         case ["kubectl", *_] if "exec" in words and "--" in words:
-            raise ParseError(WHAT, "a command for a node or for the cluster: a pod's own network is not broken here",
-                             shlex.join(words))
+            at = words.index("exec")
+            yield f"pod:{_without_flags(words[at + 1:])[0]}", words[words.index("--") + 1:]
         case ["sh" | "bash", "-c", script]:
             for _, inner in commands(script):
                 yield place, inner

@@ -11,9 +11,10 @@ from kitlib.drawings.prose import say
 from kitlib.errors import NotFound
 from kitlib.exercises.case import Case
 from kitlib.exercises.evidence import title_of
-from kitlib.exercises.fault_causes import CAUSES
+from kitlib.exercises.fault_causes import causes_for
 from kitlib.exercises.fault_questions import solution
 from kitlib.exercises.live_faults import break_lab
+from kitlib.exercises.live_recipes import LIVE
 from kitlib.exercises.question import Question
 from kitlib.lab import Lab, open_lab
 
@@ -27,34 +28,37 @@ CASES = {1: "no-endpoints", 2: "service-rules-missing", 3: "forward-drop", 4: "i
 OTHER_CLIENTS = {11: "host-client-clusterfirst"}
 MYSTERIES = ("no-endpoints", "service-rules-missing", "forward-drop", "ip-forward-off", "route-blackhole",
              "one-endpoint-dead")             # those in which the same dig shows that something is wrong
+LIVE_MYSTERIES = ("egress-names-the-clusterip", "rp-filter", "forwarding-loop")
 
 _told: WeakKeyDictionary[Question, int] = WeakKeyDictionary()
 
 
-def open_case(number: int) -> Case:
+def open_case(number: int | str) -> Case:
     """The case of this number: a lab in which something is broken, and the pod whose user complains.
 
-    On a live lab it is broken now, really, until it is mended or this Python ends.
+    On the netns lab it is broken now, really, until it is mended or this Python ends; there a fault can be named too.
     """
-    if number not in CASES:
-        raise NotFound(f"There is no case {number!r}. There are: {', '.join(map(str, CASES))}.")
-    lab = _broken(CASES[number])
-    return Case(lab, lab.pod(OTHER_CLIENTS.get(number, CLIENT)), f"case {number}")
+    lab, fault = open_lab(), CASES.get(number, number)
+    if fault not in (*CASES.values(), *(LIVE if lab.backend.live else ())):
+        more = f" On the netns lab also: {', '.join(LIVE)}." if lab.backend.live else ""
+        raise NotFound(f"There is no case {number!r}. There are: {', '.join(map(str, CASES))}.{more}")
+    return _broken(lab, fault, f"case {number}", OTHER_CLIENTS.get(number, CLIENT))
 
 
 def mystery(number: int | None = None) -> Case:
     """A case that is drawn and not named: the same number draws the same one, none draws any."""
     drawn = secrets.randbelow(10**6) if number is None else number
-    lab = _broken(MYSTERIES[sha256(str(drawn).encode()).digest()[0] % len(MYSTERIES)])
-    return Case(lab, lab.pod(CLIENT), f"mystery {drawn}")
-
-
-def _broken(fault: str) -> Lab:
     lab = open_lab()
+    faults = MYSTERIES + LIVE_MYSTERIES if lab.backend.live else MYSTERIES
+    return _broken(lab, faults[sha256(str(drawn).encode()).digest()[0] % len(faults)], f"mystery {drawn}", CLIENT)
+
+
+def _broken(lab: Lab, fault: str, label: str, client: str) -> Case:
     if lab.backend.live and fault:
         break_lab(lab, lab.pod(CLIENT), fault)
-        return lab
-    return open_lab(fault=fault) if fault else lab
+    elif fault:
+        lab = open_lab(fault=fault)
+    return Case(lab, lab.pod(client), label, fault=fault)
 
 
 def hint(question: Question):
@@ -70,7 +74,7 @@ def debrief(case: Case, seen: Capture):
     """The shortest way of looking: how far it came, the one thing to read there, and what undoes it."""
     case = case.with_sight_of(seen)
     leg = case.unanswered
-    cause = next(cause for cause in CAUSES if cause.look(case).holds)
+    cause = next(cause for cause in causes_for(case) if cause.look(case).holds)
     came = f"the query was last seen at **{title_of(leg.farthest.sighting)}**" if leg else "every query was answered"
     commands = "\n".join(f"    {line}" for line in solution(case).splitlines())
     return say(f"1. One dig under capture, and its ladder: {came}.\n"
