@@ -50,7 +50,8 @@ class Case:
 
     def with_sight_of(self, seen: Capture) -> Case:
         """The case with what this capture shows."""
-        return replace(self, journeys=seen.journeys())
+        journeys = seen.journeys()
+        return self if journeys == self.journeys else replace(self, journeys=journeys)
 
     @cached_property
     def service(self) -> str:

@@ -119,7 +119,7 @@ def mend(case: Case, seen: Capture) -> Question:
         lead = "That would mend it, but break something else: " if worse and worse == still else "Not mended: "
         return lead + left[(worse or still)[0]].words
 
-    live = " It is run there, and the network is asked; \"done\" if you ran it yourself." if case.lab.backend.live else ""
+    live = " It is run, and the network is asked; \"done\" if you ran it yourself." if case.lab.backend.live else ""
     return Question(
         f"Which command mends it? Type it as on the host; several lines are fine.{live}", MENDED, read=effect,
         hints=lambda would: would, hint=f"The command belongs where the fault is: {_finding(case)}",

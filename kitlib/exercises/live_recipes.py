@@ -9,7 +9,7 @@ FIRST_AAAA = ("PREROUTING -i {pod_veth} -p udp --dport 53 -m string --algo bm --
 KEPT_PORT = 33333           # of a client that always sends from the same one
 BIG_SEGMENTS = "FORWARD -d {pod_address} -p tcp --sport 53 -m length --length 600:65535 -j DROP"
 TO_FIRST = "KUBE-SVC-TCOU7JCQXEZGVUNU -m comment --comment {to_first} -j {first_chain}"
-COIN = "KUBE-SVC-TCOU7JCQXEZGVUNU -m comment --comment {to_first} -m statistic --mode random --probability 0.5 -j {first_chain}"
+COIN = TO_FIRST.replace("-j", "-m statistic --mode random --probability 0.5 -j")
 PORTS = ("dns udp KUBE-SVC-TCOU7JCQXEZGVUNU", "dns-tcp tcp KUBE-SVC-ERIFXISQEP7F7OF4")    # name, protocol, chain
 
 
