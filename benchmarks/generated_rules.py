@@ -8,11 +8,14 @@ from dataclasses import dataclass
 HERE = ("10.1.0.1", "10.2.0.1", "10.9.9.9", "127.0.0.1")          # this machine's own addresses
 NEAR = ("10.1.0.7", "10.1.0.8", "10.2.0.7", "10.2.0.8", "10.3.4.5", "192.0.2.1")
 PORTS = (53, 80, 4000, 8080, 9153)
+STATES = ("NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED")
 MARKS = ("0x1/0x1", "0x4000/0x4000", "0x2/0x3", "0x4000/0x0", "0x8/0xf")
 BUILT_IN = {"raw": ("PREROUTING", "OUTPUT"), "nat": ("PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"),
             "mangle": ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"),
             "filter": ("INPUT", "FORWARD", "OUTPUT")}
 WITHOUT_IN, WITHOUT_OUT = ("OUTPUT", "POSTROUTING"), ("PREROUTING", "INPUT")
+# Without any rule that needs it, a kernel does not track connections, and without them it never looks into table nat.
+TRACKING = [":NEVER-REACHED - [0:0]", "-A NEVER-REACHED -m conntrack --ctstate NEW"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ def shots(chance: random.Random, count: int, first_port: int) -> list[Shot]:
 def _shot(chance: random.Random, sport: int) -> Shot:
     protocol, dport = chance.choice(("udp", "udp", "tcp")), chance.choice(PORTS)
     follow_up = chance.choice(("", "", "", "again", "reply"))
+    if protocol == "tcp" and follow_up == "again":
+        follow_up = ""      # what a second SYN means depends on TCP's own state, which the walk leaves to others
     if chance.random() < 0.35:
         source = chance.choice(HERE[:3])
         return Shot(source, chance.choice(NEAR + HERE), protocol, sport, dport, "", follow_up)
@@ -60,6 +65,7 @@ def ruleset(chance: random.Random) -> list[str]:
             lines += [f"-A {hook} -p {protocol} -j TRACE" for hook in hooks for protocol in ("udp", "tcp")]
         for chain, below in chains.items():
             lines += [_rule(chance, table, home[chain], chain, below) for _ in range(chance.choice((0, 1, 2, 3, 4)))]
+        lines += TRACKING if table == "filter" else []
         lines.append("COMMIT")
     return lines
 
@@ -71,10 +77,11 @@ def _policy(chance: random.Random, table: str) -> str:
 def _rule(chance: random.Random, table: str, hook: str, chain: str, below: list[str]) -> str:
     protocol = chance.choice(("", "udp", "udp", "tcp", "all"))
     target = _target(chance, table, hook, below)
-    if "--to-destination" in target and target.count(":") or "--to-ports" in target or "--to-source" in target:
-        protocol = protocol if protocol in ("udp", "tcp") else "udp"
+    if target.count(":") or "--to-ports" in target:
+        protocol = protocol if protocol in ("udp", "tcp") else "udp"        # only these have ports
     matches = [f"-p {protocol}"] if protocol else []
-    kinds = ["address", "address", "interface", "mark", "state", "state", "addrtype", "comment", "physdev", "coin", "every"]
+    kinds = ["address", "address", "interface", "mark", "state", "state", "addrtype", "comment", "physdev", "coin",
+             "every"]
     kinds += ["port", "port", "ports", "ports"] if protocol in ("udp", "tcp") else []
     chosen = chance.sample(kinds, chance.choice((0, 1, 1, 2, 3)))
     matches += [_match(chance, kind, protocol, hook, chain == hook) for kind in dict.fromkeys(chosen)]
@@ -94,8 +101,7 @@ def _match(chance: random.Random, kind: str, protocol: str, hook: str, is_built_
         case "mark":
             return f"-m mark {no}--mark {chance.choice(MARKS)}"
         case "state":
-            states = ",".join(chance.sample(("NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED", "DNAT", "SNAT"), 2))
-            plain = ",".join(chance.sample(("NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED"), 2))
+            plain, states = (",".join(chance.sample(names, 2)) for names in (STATES, (*STATES, "DNAT", "SNAT")))
             return chance.choice((f"-m conntrack {no}--ctstate {states}", f"-m state {no}--state {plain}"))
         case "addrtype":
             kind = chance.choice(("LOCAL", "UNICAST", "BROADCAST", "LOCAL,BROADCAST"))
@@ -109,7 +115,8 @@ def _match(chance: random.Random, kind: str, protocol: str, hook: str, is_built_
         case "every":
             return "-m statistic --mode nth --every 2 --packet 0"
         case "port":
-            return f"-m {protocol} {no}--{chance.choice(('sport', 'dport'))} {chance.choice((f'{low}', f'{low}:9500', '1024:'))}"
+            ports = chance.choice((low, f"{low}:9500", "1024:"))
+            return f"-m {protocol} {no}--{chance.choice(('sport', 'dport'))} {ports}"
     several = chance.choice((f"{low}", "53,80,4000", "53,1000:9000", "20000:60000"))
     return f"-m multiport {no}--{chance.choice(('sports', 'dports', 'ports'))} {several}"
 
@@ -132,7 +139,7 @@ def _target(chance: random.Random, table: str, hook: str, below: list[str]) -> s
         port = chance.choice((":53", ":8080", ""))
         towards = [f"-j DNAT --to-destination {to}{port}"] * 3 + ["-j REDIRECT", "-j REDIRECT --to-ports 8080"]
         source = chance.choice(("10.2.0.1", "10.9.9.9", "192.0.2.99"))
-        away = [f"-j SNAT --to-source {source}{chance.choice(('', ':3000'))}"] * 3
+        away = [f"-j SNAT --to-source {source}{chance.choice(('', ':3000-9999'))}"] * 3
         targets += towards if hook in ("PREROUTING", "OUTPUT") else away
         targets += ["-j MASQUERADE", "-j MASQUERADE --random-fully"] if hook == "POSTROUTING" else []
     return chance.choice(targets)

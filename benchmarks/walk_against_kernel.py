@@ -14,9 +14,10 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
-from generated_rules import Shot, ruleset, shots
+from generated_rules import TRACKING, Shot, ruleset, shots
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.l2 import Ether
 
@@ -27,6 +28,8 @@ from kitlib.parsers import ip, ip_route, iptables_save
 from kitlib.parsers.rule_trace import traces
 
 PACKETS_A_RULESET = 25
+MOST_SHOWN = 2
+TRIES = 3
 INSIDE = "KITLIB_INSIDE_NAMESPACES"
 CLONE_NEWNET = 0x40000000
 WORLD = """\
@@ -145,25 +148,30 @@ class Node:
         kernel = self.load(rules)
         self.said = b""
         for shot in packets:
+            if shot.follow_up == "reply":
+                self._settle()
+            before = len(self.said)
             self.send(shot)
-            if shot.follow_up:
-                self.send(self._following(kernel, shot))
+            if following := self._following(kernel, shot, before):
+                self.send(following)
         self._settle()
         if blind_to:
             shown = [line for line in self.inside("iptables-save").splitlines() if blind_to not in line]
             kernel = Kernel(iptables_save.parse("\n".join(shown)), kernel.routes, kernel.interfaces)
         return list(follow(kernel, traces(self.said.decode())))
 
-    def _following(self, kernel: Kernel, shot: Shot) -> Shot:
+    def _following(self, kernel: Kernel, shot: Shot, before: int) -> Shot | None:
         """The same packet again, or the answer to it as the other side would send it, if it went anywhere."""
-        if shot.follow_up == "reply":
-            self._settle()
-            last = follow(kernel, traces(self.said.decode()))[-1].walk
-            after = last.after
-            if last.end.startswith("goes out of eth") and after.sport is not None and after.dport is not None:
-                return Shot(after.destination, after.source, after.protocol, after.dport, after.sport,
-                            after.out_interface, "is one")
-        return shot
+        if shot.follow_up != "reply":
+            return shot if shot.follow_up == "again" else None
+        self._settle()
+        walked = [one.walk for one in follow(kernel, traces(self.said[before:].decode()))]
+        gone = next((walk for walk in walked if walk.packet.sport == shot.sport), None)
+        after = gone.after if gone else None
+        if not gone or not gone.end.startswith("goes out of eth") or None in (after.sport, after.dport):
+            return None
+        return Shot(after.destination, after.source, after.protocol, after.dport, after.sport, after.out_interface,
+                    "is one")
 
     def _settle(self) -> None:
         """Wait until the monitor has nothing more to tell."""
@@ -175,60 +183,75 @@ class Node:
 
 
 def differ(node: Node, rules: list[str], packets: list[Shot], blind_to: str) -> Followed | None:
-    """The first packet of which walk and kernel tell differently; None also for rules that do not load."""
-    try:
-        return next((one for one in node.compare(rules, packets, blind_to) if one.differences), None)
-    except RuntimeError:
-        return None
+    """The first packet of which walk and kernel tell differently, tried a few times, for coins may hide it."""
+    for _ in range(TRIES):
+        try:
+            found = next((one for one in node.compare(rules, packets, blind_to) if one.differences), None)
+        except RuntimeError:        # rules that do not load
+            return None
+        if found:
+            return found
+    return None
 
 
 def smallest(node: Node, rules: list[str], packets: list[Shot], blind_to: str) -> tuple[list[str], list[Shot]]:
-    """Take away packets and rules, one after the other, as long as a difference remains."""
-    for shot in list(packets):
-        fewer = [other for other in packets if other != shot]
-        if fewer and differ(node, rules, fewer, blind_to):
-            packets = fewer
-    for line in reversed(list(rules)):
-        if line.startswith("-A") and "-j TRACE" not in line:
-            fewer = [other for other in rules if other is not line]
-            if differ(node, fewer, packets, blind_to):
-                rules = fewer
-    used = {word for line in rules if line.startswith("-A") for word in line.split()}
-    return [line for line in rules if not line.startswith(":") or " - " not in line or line.split()[0][1:] in used], packets
+    """Take away packets and rules, many at a time and then one at a time, as long as a difference remains."""
+    packets = _fewest(packets, lambda fewer: differ(node, rules, fewer, blind_to))
+    given = [line for line in rules if line[0] != "-" or "-j TRACE" in line or line in TRACKING]
+    kept = _fewest([line for line in rules if line not in given], lambda fewer: differ(
+        node, [line for line in rules if line in given or line in fewer], packets, blind_to))
+    rules = [line for line in rules if line in given or line in kept]
+    used = {word for line in rules if line[0] == "-" for word in line.split()}      # chains that still matter
+    return [line for line in rules if line[0] != ":" or " - " not in line or line.split()[0][1:] in used], packets
 
 
-def show(node: Node, seed: int, rules: list[str], packets: list[Shot], blind_to: str) -> None:
+def _fewest(things: list, shows_it: Callable[[list], object]) -> list:
+    """The fewest of these that still show it, as found by leaving out ever smaller stretches."""
+    size = len(things)
+    while size:
+        at = 0
+        while at < len(things):
+            fewer = things[:at] + things[at + size:]
+            if fewer != things and shows_it(fewer):
+                things = fewer
+            else:
+                at += size
+        size //= 2
+    return things
+
+
+def show(node: Node, seed: int, rules: list[str], packets: list[Shot], blind_to: str, found: Followed) -> None:
     """Print the smallest case of a difference."""
     rules, packets = smallest(node, rules, packets, blind_to)
-    found = differ(node, rules, packets, blind_to)
-    print(f"\nDifference (seed {seed}):", *rules, *map(str, packets), sep="\n  ")
-    print(*(found.differences if found else ["it did not show again"]), sep="\n  ")
-    for step, met in found.pairs if found else ():
-        ours = (step.table, step.chain, step.verdict, step.rule.text if step.rule else "policy") if step else "-"
-        print(f"    walk {ours}\n  kernel {(met.table, met.chain, met.verdict, met.rule or 'policy') if met else '-'}")
+    found = differ(node, rules, packets, blind_to) or found
+    print(f"\nDifference (seed {seed}):", *rules, *map(str, packets), *found.differences, sep="\n  ")
+    for step, met in found.pairs:
+        print(f"    walk {(step.table, step.chain, step.verdict, step.rule.text if step.rule else '') if step else ''}")
+        print(f"  kernel {(met.table, met.chain, met.verdict, met.rule) if met else ''}")
 
 
 def prove(wanted: int, seed: int, blind_to: str) -> int:
     """Compare until enough pairs have been; the number of rulesets that showed a difference."""
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})     # packets are handled in the order in which they are sent
     node, chance, counted, rulesets, wrong, started = Node(), random.Random(seed), Counter(), 0, 0, time.monotonic()
-    while counted["pairs"] < wanted and wrong < 5:
-        rules, packets = ruleset(chance), shots(chance, PACKETS_A_RULESET, 20000 + rulesets * 40 % 40000)
+    while counted["pairs"] < wanted and wrong < MOST_SHOWN:
+        first_port = 20000 + rulesets * 40 % 40000
+        rules, packets = ruleset(chance), shots(chance, PACKETS_A_RULESET, first_port)
         rulesets += 1
         followed = node.compare(rules, packets, blind_to)
         counted["pairs"] += len(followed)
         counted["rules"] += sum(bool(met.rule) for one in followed for met in one.met)
-        counted.update(option.name if match.module == "" else f"-m {match.module}" for one in followed
-                       for step in one.walk.matched if step.rule for match in step.rule.matches for option in match.options)
-        counted.update(f"-j {step.rule.target}" for one in followed for step in one.walk.matched
-                       if step.rule and "-" not in step.rule.target)
-        if any(one.differences for one in followed):
+        matched = [step.rule for one in followed for step in one.walk.matched if step.rule]
+        counted.update(option.name if match.module == "" else f"-m {match.module}"
+                       for rule in matched for match in rule.matches for option in match.options)
+        counted.update(f"-j {rule.target}" for rule in matched if "-" not in rule.target)
+        if found := next((one for one in followed if one.differences), None):
             wrong += 1
-            show(node, seed, rules, packets, blind_to)
+            show(node, seed, rules, packets, blind_to, found)
     node.monitor.kill()
     seconds = time.monotonic() - started
-    print(f"{counted['pairs']} (ruleset, packet) pairs of {rulesets} rulesets, {counted['rules']} rules met, seed {seed}, "
-          f"{seconds:.1f} s: {wrong} rulesets with a difference.")
+    print(f"{counted['pairs']} (ruleset, packet) pairs of {rulesets} rulesets, {counted['rules']} rules met, "
+          f"seed {seed}, {seconds:.1f} s: {wrong} rulesets with a difference.")
     print("What matched:", ", ".join(f"{name} {count}" for name, count in sorted(counted.items()) if name[0] == "-"))
     return wrong
 
@@ -238,7 +261,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=int, default=10_000, help="how many (ruleset, packet) pairs (%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of the random rulesets and packets (%(default)s)")
-    parser.add_argument("--blind-to", default="", help="hide the rules that hold this from the walk: it must be noticed")
+    parser.add_argument("--blind-to", default="", help="hide rules that hold this from the walk: it must be noticed")
     arguments = parser.parse_args()
     if INSIDE not in os.environ:
         argv = ["unshare", *AS_ITS_ROOT, "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",

@@ -6,6 +6,7 @@ import os
 import re
 
 import nbformat
+import pytest
 from namespaces import require_namespaces
 from nbclient import NotebookClient
 

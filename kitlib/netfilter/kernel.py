@@ -94,10 +94,20 @@ class Kernel:
             return ""
         return decision.route.source or self.address_of(decision.route.device, decision.route.via)
 
-    def address_of(self, interface: str, near: str = "") -> str:
+    def masquerade_address(self, interface: str, destination: str) -> str:
+        """The address that MASQUERADE takes: the out-interface's, near the next hop; on lo, no loopback address.
+
+        Source: net/ipv4/devinet.c, inet_select_addr.
+        """
+        route = self.route(destination).route
+        near = route.via if route and route.via else destination
+        others = (self.address_of(found.name) for found in self.interfaces if found.name != "lo")
+        return self.address_of(interface, near, loopback=False) or next(others, "")
+
+    def address_of(self, interface: str, near: str = "", loopback: bool = True) -> str:
         """The first IPv4 address of an interface, one in the network of `near` if it has such; "" if it has none."""
         own = [address.split("/") for found in self.interfaces if found.name == interface
-               for address in found.addresses if ":" not in address]
+               for address in found.addresses if ":" not in address and (loopback or not address.startswith("127."))]
         fits = [address for address, length in own
                 if near and IPv4Address(near) in IPv4Network(f"{address}/{length}", strict=False)]
         return next(iter([*fits, *(address for address, _ in own)]), "")

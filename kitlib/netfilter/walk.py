@@ -25,6 +25,7 @@ INPUT = (("INPUT", "mangle"), ("INPUT", "filter"), ("INPUT", "nat"))
 FORWARD = (("FORWARD", "mangle"), ("FORWARD", "filter"), ("POSTROUTING", "mangle"), ("POSTROUTING", "nat"))
 OUTPUT = (("routing", ""), ("OUTPUT", "raw"), ("OUTPUT", "mangle"), ("OUTPUT", "nat"), ("OUTPUT", "filter"),
           ("routing again", ""), ("POSTROUTING", "mangle"), ("POSTROUTING", "nat"))
+BEFORE_CONNTRACK = frozenset({"INVALID"})           # what xt_conntrack.c says of a packet that has no connection yet
 CHANGES_DESTINATION = ("PREROUTING", "OUTPUT")      # nat at the other two hooks changes the source
 
 
@@ -32,7 +33,8 @@ def walks(kernel: Kernel, packet: Packet, entry: Entry | None = None) -> tuple[W
     """Every way that a packet may take; their probabilities add up to 1 if nothing is assumed.
 
     It comes in if it has an in-interface, else it was made here. `entry` is the connection that conntrack knows it by,
-    for a packet whose state is not NEW. What this machine's routes leave open (policy routing) is not looked at.
+    for a packet that is not the first of its connection. What this machine's routes leave open (policy routing) is not
+    looked at.
     """
     return tuple(_travel(kernel, Walk(packet), PREROUTING if packet.in_interface else OUTPUT, entry))
 
@@ -45,8 +47,8 @@ def _travel(kernel: Kernel, walk: Walk, stops: tuple[tuple[str, str], ...], entr
     if not table:
         passage, more, end = _routed(kernel, hook, walk.after)
         yield from _travel(kernel, replace(walk, passages=(*walk.passages, passage), end=end), (*rest, *more), entry)
-    elif table == "nat" and "NEW" not in walk.after.states:
-        passage = _remembered(hook, walk, entry)
+    elif table == "nat" and (entry or "NEW" not in walk.after.states):
+        passage = _remembered(hook, walk, None if "UNTRACKED" in walk.after.states else entry)
         yield from _travel(kernel, replace(walk, passages=(*walk.passages, passage)), tuple(rest), entry)
     else:
         for way in _through(kernel, hook, table, walk):
@@ -54,10 +56,13 @@ def _travel(kernel: Kernel, walk: Walk, stops: tuple[tuple[str, str], ...], entr
 
 
 def _through(kernel: Kernel, hook: str, table: str, walk: Walk) -> Iterator[Walk]:
-    here, found = walk.after, False
+    known, found = walk.after.states, False
+    is_unknown = table == "raw" and walk.after.in_interface != "lo"       # what comes by lo was known when it was made
+    here = walk.after._replace(states=BEFORE_CONNTRACK) if is_unknown else walk.after
     for way in TableWalk(kernel, hook, table).ways(here):
         found = True
-        passage = Passage(hook, table, here, way.packet, "", way.trail, kernel)
+        after = way.packet._replace(states=known) if way.packet.states == BEFORE_CONNTRACK else way.packet
+        passage = Passage(hook, table, here, after, "", way.trail, kernel)
         end = {"DROP": "is dropped", "UNDECIDED": "is undecided"}.get(way.verdict, "")
         yield Walk(walk.packet, (*walk.passages, passage), end, walk.probability * way.probability,
                    (*walk.assumptions, *way.assumptions))
@@ -85,7 +90,8 @@ def _remembered(hook: str, walk: Walk, entry: Entry | None) -> Passage:
     here = walk.after
     if entry is None:
         return Passage(hook, "nat", here, here, "not the first packet of its connection: nat's rules are not read")
-    is_reply = _fits(walk.packet, entry.reply)
+    # An answer that comes by lo has had its rewrite undone already, where it was made.
+    is_reply = any(_fits(walk.packet, way) for way in (entry.reply, entry.original.inverse))
     towards = entry.original.inverse if is_reply else entry.reply.inverse
     if hook in CHANGES_DESTINATION:
         after = here._replace(destination=towards.destination.address, dport=towards.destination.port or None)
