@@ -232,7 +232,7 @@ def show(node: Node, seed: int, rules: list[str], packets: list[Shot], blind_to:
 
 def prove(wanted: int, seed: int, blind_to: str) -> int:
     """Compare until enough pairs have been; the number of rulesets that showed a difference."""
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})     # packets are handled in the order in which they are sent
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})      # so that packets are handled in the order of sending
     node, chance, counted, rulesets, wrong, started = Node(), random.Random(seed), Counter(), 0, 0, time.monotonic()
     while counted["pairs"] < wanted and wrong < MOST_SHOWN:
         first_port = 20000 + rulesets * 40 % 40000

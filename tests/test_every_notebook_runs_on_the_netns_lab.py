@@ -27,8 +27,8 @@ def test_a_notebook_means_the_same_on_the_netns_lab(stored) -> None:
 
 
 def meaning(cell) -> set[str]:
-    """What a cell's output says, without the numbers of this run and without the endpoint that a coin has drawn."""
+    """What a cell's output says, without the numbers of this run: ports, and the endpoint that a coin has drawn."""
     shown = [output.get("data", {}).get("text/plain", "") for output in cell.get("outputs", ())]
     text = "\n".join(shown).replace("10.244.0.3", "10.244.0.2")
-    rewrites = re.findall(r"(?:destination|source) rewritten \([^)]*\): .*", text)
+    rewrites = re.findall(r"(?:destination|source) rewritten \([^)]*\): .*", re.sub(r":\d{4,5}\b", ":port", text))
     return {*rewrites, *re.findall(r"Not attempted|Question: [^\d\n]*", text)}

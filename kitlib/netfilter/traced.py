@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 from kitlib.netfilter.kernel import Kernel
@@ -35,26 +35,22 @@ def follow(kernel: Kernel, traces: dict[str, tuple[Met, ...]]) -> tuple[Followed
     Which way a coin sent the packet is taken from the trace; everything else is worked out from rules and routes.
     """
     entries: list[Entry] = []
-    answered: set[Entry] = set()
     untracked: set[tuple] = set()
     followed = []
     for met in traces.values():
         packet = packet_of(met[0])
         entry = next((known for known in reversed(entries) if _direction(packet, known)), None)
-        is_answer = entry is not None and _direction(packet, entry) == "reply"
         if packet.in_interface == "lo" and packet[:5] in untracked:
             packet = packet._replace(states=frozenset({"UNTRACKED"}))
-        elif entry:
-            packet = packet._replace(states=_states(entry, is_answer or entry in answered))
         best = min((compared(walk, met) for walk in walks(kernel, packet, entry)),
                    key=lambda one: len(one.differences))
         followed.append(best)
-        if not entry and best.walk.is_remembered:
-            entries.append(best.walk.entry)
         if "UNTRACKED" in best.walk.after.states:
             untracked.add(best.walk.after[:5])
-        elif is_answer:
-            answered.add(entry)
+        elif entry and _direction(packet, entry) == "reply":
+            entries.append(replace(entry, flags=()))
+        elif not entry and best.walk.is_remembered:
+            entries.append(replace(best.walk.entry, flags=("UNREPLIED",)))
     return tuple(followed)
 
 
@@ -116,11 +112,3 @@ def _direction(packet: Packet, entry: Entry) -> str:
         if addresses and way.source.port in (0, packet.sport) and way.destination.port in (0, packet.dport):
             return name
     return ""
-
-
-def _states(entry: Entry, is_answered: bool) -> frozenset[str]:
-    """What conntrack thinks of a packet that is not its connection's first: NEW until an answer has been seen."""
-    rewritten = {"DNAT": entry.original.destination != entry.reply.source,
-                 "SNAT": entry.original.source != entry.reply.destination}
-    known = "ESTABLISHED" if is_answered else "NEW"
-    return frozenset({known, *(name for name, happened in rewritten.items() if happened)})

@@ -32,10 +32,11 @@ CHANGES_DESTINATION = ("PREROUTING", "OUTPUT")      # nat at the other two hooks
 def walks(kernel: Kernel, packet: Packet, entry: Entry | None = None) -> tuple[Walk, ...]:
     """Every way that a packet may take; their probabilities add up to 1 if nothing is assumed.
 
-    It comes in if it has an in-interface, else it was made here. `entry` is the connection that conntrack knows it by,
-    for a packet that is not the first of its connection. What this machine's routes leave open (policy routing) is not
-    looked at.
+    It comes in if it has an in-interface, else it was made here. `entry` is the connection that conntrack knows it by:
+    then it is not the first packet. What this machine's routes leave open (policy routing) is not looked at.
     """
+    if entry and "UNTRACKED" not in packet.states:
+        packet = packet._replace(states=_states(packet, entry))
     return tuple(_travel(kernel, Walk(packet), PREROUTING if packet.in_interface else OUTPUT, entry))
 
 
@@ -90,8 +91,7 @@ def _remembered(hook: str, walk: Walk, entry: Entry | None) -> Passage:
     here = walk.after
     if entry is None:
         return Passage(hook, "nat", here, here, "not the first packet of its connection: nat's rules are not read")
-    # An answer that comes by lo has had its rewrite undone already, where it was made.
-    is_reply = any(_fits(walk.packet, way) for way in (entry.reply, entry.original.inverse))
+    is_reply = _is_reply(walk.packet, entry)
     towards = entry.original.inverse if is_reply else entry.reply.inverse
     if hook in CHANGES_DESTINATION:
         after = here._replace(destination=towards.destination.address, dport=towards.destination.port or None)
@@ -100,6 +100,19 @@ def _remembered(hook: str, walk: Walk, entry: Entry | None) -> Passage:
     how = "undoes" if is_reply else "repeats"
     said = f"conntrack {how} the rewrite: {here} becomes {after}" if after != here else "nothing was rewritten"
     return Passage(hook, "nat", here, after, f"not the first packet of its connection: {said}")
+
+
+def _states(packet: Packet, entry: Entry) -> frozenset[str]:
+    """What conntrack thinks of a packet that is not its connection's first: NEW until an answer has been seen."""
+    rewritten = {"DNAT": entry.original.destination != entry.reply.source,
+                 "SNAT": entry.original.source != entry.reply.destination}
+    known = "NEW" if "UNREPLIED" in entry.flags and not _is_reply(packet, entry) else "ESTABLISHED"
+    return frozenset({known, *(name for name, happened in rewritten.items() if happened)})
+
+
+def _is_reply(packet: Packet, entry: Entry) -> bool:
+    """Does it answer? What comes by lo has had its rewrite undone already, where it was made."""
+    return any(_fits(packet, way) for way in (entry.reply, entry.original.inverse))
 
 
 def _fits(packet: Packet, way: Tuple) -> bool:
