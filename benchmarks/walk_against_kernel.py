@@ -28,7 +28,7 @@ from kitlib.parsers import ip, ip_route, iptables_save
 from kitlib.parsers.rule_trace import traces
 
 PACKETS_A_RULESET = 25
-MOST_SHOWN = 2
+MOST_SHOWN = 1
 TRIES = 3
 INSIDE = "KITLIB_INSIDE_NAMESPACES"
 CLONE_NEWNET = 0x40000000

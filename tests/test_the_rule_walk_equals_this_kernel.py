@@ -7,7 +7,6 @@ import subprocess
 import sys
 
 import pytest
-
 from namespaces import REPO, require_namespaces
 
 PAIRS, SEED = 600, 3        # ten thousand, and other seeds: make benchmark
@@ -18,8 +17,8 @@ KINDS = ["-s", "-d", "-i", "-o", "-p", "-m udp", "-m tcp", "-m multiport", "-m m
 
 
 def prove(*arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, "benchmarks/walk_against_kernel.py", "--seed", str(SEED), *arguments], cwd=REPO,
-                          capture_output=True, text=True, timeout=100, check=False)
+    command = [sys.executable, "benchmarks/walk_against_kernel.py", "--seed", str(SEED), *arguments]
+    return subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=100, check=False)
 
 
 def test_hundreds_of_packets_pass_the_same_rules(capsys: pytest.CaptureFixture) -> None:
@@ -35,7 +34,7 @@ def test_hundreds_of_packets_pass_the_same_rules(capsys: pytest.CaptureFixture) 
         print("\n" + said.stdout.splitlines()[0])
 
 
-@pytest.mark.parametrize("hidden", ["-j MARK", "-m conntrack", "-j RETURN"])
+@pytest.mark.parametrize("hidden", ["-j MARK", "-m conntrack"])
 def test_a_rule_that_the_walk_overlooks_is_found_and_shown_by_the_smallest_ruleset(hidden: str) -> None:
     require_namespaces()
     said = prove("--pairs", "200", "--blind-to", hidden)

@@ -18,7 +18,7 @@ NAMESPACES = (*AS_ITS_ROOT, "--net", "--mount", "--pid", "--fork", "--kill-child
 WAIT_S = 30
 WAVES = (       # which file is loaded by which program; a wave begins when the one before has ended
     {"cables.ip": ("ip", "-batch")},
-    {"up.ip": ("ip", "-batch"), "sysctl.conf": ("sysctl", "-e", "-q", "-p"), "node.rules": ("iptables-restore",)},
+    {"up.ip": ("ip", "-batch"), "node.sysctl": ("sysctl", "-e", "-q", "-p"), "node.rules": ("iptables-restore",)},
     {"dnsmasq.conf": ("dnsmasq", "-C")},
 )
 

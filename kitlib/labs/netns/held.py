@@ -62,7 +62,7 @@ class Held:
         with suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
         deadline = time.monotonic() + 5
-        while _words(self.pid):
+        while Path(f"/proc/{self.pid}").exists():       # the last to go: its parent waits for it
             if time.monotonic() > deadline:
                 raise KitError(f"Process {self.pid} holds the lab and does not end. Look at it with: ps {self.pid}")
             time.sleep(0.005)
