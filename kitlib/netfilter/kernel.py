@@ -45,7 +45,8 @@ class Decision:
 class Kernel:
     """What decides about packets on one kernel. `routes` are of all tables (`ip route show table all`).
 
-    Not looked at: rules of `ip rule` beyond the usual three, rp_filter, route_localnet.
+    Not looked at: rules of `ip rule` beyond the usual three, rp_filter, route_localnet. Taken for granted: some rule
+    needs conntrack (DNAT, `-m conntrack`, …); where none does, the kernel tracks nothing and does not look into nat.
     """
 
     ruleset: Ruleset

@@ -77,8 +77,9 @@ def held() -> Iterator[Held]:
     """The labs of this user that are up on this machine."""
     for folder in Path("/proc").glob("[0-9]*"):
         words = _words(int(folder.name))
-        if words[1:2] == [HOLDER] and folder.stat().st_uid == os.geteuid():
-            yield Held(words[2], int(folder.name))
+        with suppress(FileNotFoundError):       # it has ended since
+            if words[1:2] == [HOLDER] and folder.stat().st_uid == os.geteuid():
+                yield Held(words[2], int(folder.name))
 
 
 def find(name: str) -> Held | None:

@@ -11,7 +11,6 @@ from kitlib.labs.netns import SHARED
 from kitlib.labs.netns.build import up
 from kitlib.labs.netns.description import LAB, read
 from kitlib.labs.netns.held import Held, find, held
-from kitlib.labs.netns.needs import require
 from kitlib.shell import foreground
 
 
@@ -33,7 +32,6 @@ def _up(_arguments: Namespace) -> int:
     if find(SHARED):
         print("The netns lab is up already. To build it anew: python -m kitlib lab down")
         return 0
-    require()
     started = time.monotonic()
     lab = up(read(_arguments.description), SHARED, stay=True)
     print(f"The netns lab is up: {len(lab.pids)} places after {time.monotonic() - started:.2f} s.\n"
