@@ -57,8 +57,8 @@ def what_both_carry(seen: Capture) -> Question:
         (*parts, " and ".join(same) or "nothing"),
         hints={part: f"{part.capitalize()}: {one} in leg 2, {other} in leg 3." for part, (one, other) in parts.items()},
         hint="Compare the headings of both legs in the ladder, and their first arrows.",
-        solution=f"{', '.join(f'{part}: {parts[part][0]}' for part in same)}. A resolver on the node took the question "
-                 "from one socket and passed it on from another.")
+        solution=f"{', '.join(f'{part}: {parts[part][0]}' for part in same) or 'Nothing'}. A resolver on the node took "
+                 "the question from one socket and passed it on from another.")
 
 
 def where_time_goes(journeys: Sequence[Journey]) -> Question:
