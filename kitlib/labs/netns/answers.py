@@ -74,7 +74,7 @@ def _chosen(lab: Description, kind: str, namespace: str, names: list[str]) -> li
 def _rows(kind: str, items: list[Object], is_wide: bool, everywhere: bool) -> list[dict[str, str]]:
     columns = {"NAMESPACE": "{metadata[namespace]}"} if everywhere and kind != "nodes" else {}
     columns |= {"NAME": "{metadata[name]}", **COLUMNS[kind], **(WIDE.get(kind, {}) if is_wide else {})}
-    return [{heading: cell.format(**item, **_lists(item)) or "<none>" for heading, cell in columns.items()}
+    return [{heading: cell.format(**item | _lists(item)) or "<none>" for heading, cell in columns.items()}
             for item in items]
 
 
