@@ -35,6 +35,8 @@ def open_lab(name: str | None = None, recording: str | Path = DEFAULT_RECORDING,
     if name not in LIVE:
         raise UnknownLab(f"There is no lab {name!r}. This kit has: {', '.join(['recorded', *LIVE])}. "
                          "Choose one with open_lab(NAME) or the environment variable KITLIB_LAB.")
+    if fault:
+        raise NotFound(f"A fault is played from a recording. On the {name} lab, live_faults.break_lab makes one.")
     module, _, function = LIVE[name].rpartition(".")
     return Lab(getattr(import_module(module), function)())
 

@@ -59,8 +59,9 @@ def on_this_machine() -> list[str]:
     A lab makes up the same names every time, and what it is made of lives elsewhere, so that none is ever to be seen.
     """
     lab = read()
-    ours = [lab.network.bridge, "/run/lab", "lab-sys", "lab-netns", *(f"veth{digest(node.name, 7)}" for node in lab.nodes),
-            *(name for pod in lab.pods for name in (veth(pod), cni_namespace(pod))), *(pod.name for pod in lab.pods)]
+    ours = [lab.network.bridge, "/run/lab", "lab-sys", "lab-netns",
+            *(f"veth{digest(end.container, 7)}" for end in lab.network.attachments),
+            *(name for pod in lab.pods for name in (veth(pod), cni_namespace(pod)))]
     rules = subprocess.run(["iptables-save"], capture_output=True, text=True, timeout=20, check=False).stdout
     named = os.listdir("/run/netns") if os.path.isdir("/run/netns") else []
     seen = [*os.listdir("/sys/class/net"), *named, *Path("/proc/self/mounts").read_text().splitlines(),
