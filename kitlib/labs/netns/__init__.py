@@ -18,7 +18,9 @@ SHARED = "shared"       # the name of the lab that `lab up` brings up
 
 def open_backend() -> NetnsLab:
     """The lab that `python -m kitlib lab up` brought up; without one, a lab that lasts as long as this Python."""
-    return NetnsLab(find(SHARED) or up(read(), f"private-{uuid.uuid4().hex[:8]}"))
+    shared = find(SHARED)
+    is_ready = shared is not None and shared.is_ready
+    return NetnsLab(shared if is_ready else up(read(), f"private-{uuid.uuid4().hex[:8]}"))
 
 
 class NetnsLab(LiveLab):

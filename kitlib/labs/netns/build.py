@@ -79,7 +79,7 @@ def _build(lab: Description, name: str, builder: Builder, stay: bool) -> Held:
     pids = _start(builder, [site for site in places if not site.shares], {})
     pids |= _start(builder, [site for site in places if site.shares], pids)
     laid = cables(lab, pids)
-    write(held, {f"{place}/cables.ip": text + "\n" for place, text in laid.items()} | {"pids.json": json.dumps(pids)})
+    write(held, {f"{place}/cables.ip": text + "\n" for place, text in laid.items()})
     files = [(place, file) for place in laid for file in ("cables.ip",)]
     files += [(site.id, file) for site in places for file in site.files]
     for wave in WAVES:
@@ -87,6 +87,7 @@ def _build(lab: Description, name: str, builder: Builder, stay: bool) -> Held:
             if file in wave:
                 builder.say(*inside(pids.get(place, "")), *wave[file], f"{FILES}/{place}/{file}")
         builder.wait()
+    write(held, {"pids.json": json.dumps(pids)})        # now it is ready
     if stay:
         builder.say("stay")
         builder.holder.wait_for("this lab stays", WAIT_S)

@@ -33,6 +33,11 @@ class Held:
         """A file of the lab's private /run, seen from outside."""
         return Path(f"/proc/{self.pid}/root{FILES}") / name
 
+    @property
+    def is_ready(self) -> bool:
+        """Has it been built?"""
+        return self.file("pids.json").exists()
+
     @cached_property
     def pids(self) -> dict[str, str]:
         """The process that stands in each place, by the lab's own count."""
