@@ -24,7 +24,7 @@ class Capture:
                  vantage_point: Callable[[str, str], VantagePoint]) -> None:
         self.points = points
         self._vantage_point = vantage_point
-        self._listening = backend.capture()
+        self._listening = backend.capture(points)
         self._words: dict[VantagePoint, Result] = {}
         self._frames: dict[VantagePoint, tuple[Frame, ...]] = {}
 

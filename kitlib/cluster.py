@@ -8,6 +8,7 @@ from kitlib.errors import NotFound
 from kitlib.parsers import docker, kubectl, kubectl_services
 from kitlib.parsers.process_flags import flag
 from kitlib.place import Host, Node, Place, Pod
+from kitlib.sighting import VantagePoint
 from kitlib.topology import MachineBox, NodeBox, PodBox, Topology
 
 if TYPE_CHECKING:
@@ -100,6 +101,13 @@ def topology(lab: Lab) -> Topology:
     machines = tuple(MachineBox(at.id, at.title, at.address, at.kind) for at in lab.containers)
     return Topology(wires.bridge, wires.subnet, wires.gateway, boxes, machines, *lab.ranges,
                     dns.cluster_ip if dns else "")
+
+
+def vantage_points(lab: Lab) -> tuple[VantagePoint, ...]:
+    """Where a live lab listens if no point is named: both ends of every pod's cable, nodes, bridge, containers."""
+    cabled = [pod for pod in lab.pods() if not pod.host_network]
+    cables = [point for pod in cabled for point in (pod.eth0, pod.veth)]
+    return (*cables, *(place.default_point for place in (*lab.nodes, lab.host, *lab.containers)))
 
 
 def _pod_boxes(node: Node) -> tuple[PodBox, ...]:

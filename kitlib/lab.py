@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
-from typing import Protocol
 
 from kitlib import cluster
 from kitlib.capture import Capture
 from kitlib.errors import NotFound, UnknownLab
+from kitlib.labs import LIVE, Backend
 from kitlib.labs.recorded import RecordedLab
 from kitlib.parsers import docker, kubectl_services
 from kitlib.place import Host, Node, Place, Pod
@@ -19,7 +20,6 @@ from kitlib.sighting import VantagePoint
 
 RECORDINGS = Path(__file__).resolve().parent.parent / "lab-setup" / "recordings"
 DEFAULT_RECORDING = "kind-test1"
-LABS = ("recorded",)
 
 
 def open_lab(name: str | None = None, recording: str | Path = DEFAULT_RECORDING) -> Lab:
@@ -28,22 +28,13 @@ def open_lab(name: str | None = None, recording: str | Path = DEFAULT_RECORDING)
     `recording` is the folder to replay: a name under lab-setup/recordings, or a path of your own.
     """
     name = name or os.environ.get("KITLIB_LAB") or "recorded"
-    if name not in LABS:
-        raise UnknownLab(f"There is no lab {name!r}. This kit has: {', '.join(LABS)}. "
+    if name == "recorded":
+        return Lab(RecordedLab(load(RECORDINGS / recording)))
+    if name not in LIVE:
+        raise UnknownLab(f"There is no lab {name!r}. This kit has: {', '.join(['recorded', *LIVE])}. "
                          "Choose one with open_lab(NAME) or the environment variable KITLIB_LAB.")
-    return Lab(RecordedLab(load(RECORDINGS / recording)))
-
-
-class Backend(Protocol):
-    """The only thing in which labs differ: how argv reaches a place, and how a capture is taken."""
-
-    name: str
-
-    def run(self, place: str, argv: tuple[str, ...]) -> Result:
-        """Run argv at a place."""
-
-    def capture(self):
-        """A context that collects what the vantage points catch: see RecordedLab.capture."""
+    module, _, function = LIVE[name].rpartition(".")
+    return Lab(getattr(import_module(module), function)())
 
 
 class Lab:
@@ -63,6 +54,8 @@ class Lab:
     def capture(self, *points: Place | VantagePoint) -> Capture:
         """Listen at these vantage points (all that the lab has, if none is named) while the `with` block runs."""
         chosen = tuple(point.default_point if isinstance(point, Place) else point for point in points)
+        if not chosen and self.backend.live:
+            chosen = cluster.vantage_points(self)
         return Capture(self.backend, chosen, self.vantage_point)
 
     @cached_property

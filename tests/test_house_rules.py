@@ -139,7 +139,7 @@ def test_ruff_watches_what_it_should(code: str, rule: str) -> None:
 def texts() -> Iterator[tuple[str, str]]:
     """Every text that is kept in the repository, recorded outputs aside: they say what a machine said."""
     patterns = ("*", ".ci/*", "kitlib/**/*", "notebooks/*.ipynb", "tests/**/*", "lab-setup/**/*", "benchmarks/*")
-    kept = [file for pattern in patterns for file in REPO.glob(pattern) if file.is_file()]
+    kept = [file for pattern in patterns for file in REPO.glob(pattern) if file.is_file() and file.name != ".git"]
     for file in kept:
         if not name_of(file).startswith(GENERATED) and file.suffix not in (".pyc", ".pcap", ".pcapng", ".png"):
             yield name_of(file), file.read_text(encoding="utf-8")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 
 import pytest
 
 from kitlib.errors import KitError
-from kitlib.shell import run
+from kitlib.shell import Running, background, run
 
 
 def python(code: str, *args: str, timeout: float = 20):
@@ -65,3 +66,46 @@ def test_a_program_killed_by_a_signal_has_a_negative_exit_code() -> None:
 def test_a_shell_string_or_nothing_is_refused(argv) -> None:
     with pytest.raises(KitError, match="list of arguments"):
         run(argv, 5)
+
+
+SERVER = "import sys, time; sys.stdout.buffer.write(b'\\xd4\\n\\xff'); sys.stdout.flush(); " \
+         "print('ready', file=sys.stderr, flush=True); time.sleep(60)"
+
+
+def test_input_is_handed_over_as_text_or_bytes() -> None:
+    copy = [sys.executable, "-c", "import sys; sys.stdout.buffer.write(sys.stdin.buffer.read())"]
+    assert run(copy, 20, stdin="line\n" * 3000).stdout == "line\n" * 3000
+    assert run(copy, 20, stdin="ä".encode()).stdout == "ä"
+
+
+def test_a_program_in_the_background_is_waited_for_and_ends_with_the_block() -> None:
+    with background([sys.executable, "-c", SERVER]) as running:
+        running.wait_for("ready", timeout=20)
+        pid = running.pid
+        os.kill(pid, 0)
+    assert running.stdout == b"\xd4\n\xff"
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_an_interrupted_block_ends_the_program_too() -> None:
+    with pytest.raises(KeyboardInterrupt), background([sys.executable, "-c", SERVER]) as running:
+        running.wait_for("ready", timeout=20)
+        raise KeyboardInterrupt
+    with pytest.raises(ProcessLookupError):
+        os.kill(running.pid, 0)
+
+
+def test_a_program_that_ignores_the_interrupt_is_killed_and_its_output_kept() -> None:
+    stubborn = Running([sys.executable, "-c", f"import signal; signal.signal(2, signal.SIG_IGN); {SERVER}"])
+    stubborn.wait_for("ready", timeout=20)
+    started = time.monotonic()
+    assert stubborn.stop(patience=0.2) == b"\xd4\n\xff"
+    assert 0.2 <= time.monotonic() - started < 10
+
+
+def test_waiting_for_what_never_comes_tells_what_was_said_instead() -> None:
+    with pytest.raises(KitError, match="ended at once; it said: no such device"):
+        Running([sys.executable, "-c", "import sys; sys.exit('no such device')"]).wait_for("ready", timeout=20)
+    with pytest.raises(KitError, match=r"did not say 'steady' within 1 s; it said: ready"):
+        Running([sys.executable, "-c", SERVER]).wait_for("steady", timeout=1)

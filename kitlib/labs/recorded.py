@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import difflib
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from kitlib.errors import KitError, NotRecorded
+from kitlib.labs import Caught
 from kitlib.recording import Command, Recording, Scene
 from kitlib.result import Result, typed_on_host
-from kitlib.sighting import Frame
+from kitlib.sighting import VantagePoint
 from kitlib.takes import Take, read_take
 
 
@@ -23,6 +24,7 @@ class RecordedLab:
     """Plays a recording: the backend of `open_lab("recorded")`."""
 
     name = "recorded"
+    live = False
 
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
@@ -50,13 +52,13 @@ class RecordedLab:
         raise NotRecorded(self._nearest(place, argv))
 
     @contextmanager
-    def capture(self) -> Iterator[list[tuple[str, str, Result, tuple[Frame, ...]]]]:
-        """Collect, at the end, what every vantage point of the takes played meanwhile had caught.
+    def capture(self, points: Sequence[VantagePoint]) -> Iterator[list[Caught]]:
+        """Collect, at the end, what every vantage point of the takes played meanwhile had caught, named or not.
 
         Yields a list that fills on exit: place, interface, tcpdump's own words, frames.
         """
         self._under_capture = []
-        caught: list[tuple[str, str, Result, tuple[Frame, ...]]] = []
+        caught: list[Caught] = []
         yield caught
         if not self._under_capture:
             raise KitError("Nothing was caught: no command whose captures were recorded ran under lab.capture(). "
