@@ -21,10 +21,10 @@ class Capture:
     """`with lab.capture(pod, node) as seen:` listens until the block ends; then `seen` can be asked."""
 
     def __init__(self, backend: Backend, points: tuple[VantagePoint, ...],
-                 vantage_point: Callable[[str, str], VantagePoint]) -> None:
+                 listen: tuple[VantagePoint, ...], vantage_point: Callable[[str, str], VantagePoint]) -> None:
         self.points = points
         self._vantage_point = vantage_point
-        self._listening = backend.capture(points)
+        self._listening = backend.capture(listen)
         self._words: dict[VantagePoint, Result] = {}
         self._frames: dict[VantagePoint, tuple[Frame, ...]] = {}
 

@@ -29,11 +29,14 @@ class Cause:
         self.start = self.first.time_ns if queries else -inf
         self.arrived = max((hop.sighting.time_ns for hop in leg.queries if hop.attempt == 1), default=-inf)
         last_sent = max((hop.attempt for hop in leg.responses), default=0)
-        self.left = min((hop.sighting.time_ns for hop in leg.responses if hop.attempt == last_sent), default=inf)
+        left = min((hop.sighting.time_ns for hop in leg.responses if hop.attempt == last_sent), default=inf)
+        self.left = inf if any(one.time_ns > left for one in queries) else left      # asked again: not over yet
         self.end = max((one.time_ns for one in seen if one.message.is_response), default=inf)
         self.is_untouched = len({(one.client, one.server) for one in queries}) < 2
-        self.made_on = _machine(self.first) if self.is_untouched and self.first.ttl in FRESH_TTLS else None
-        self.last_machine = _machine(leg.farthest.sighting)
+        self.first_machine, self.last_machine = _machine(self.first), _machine(leg.farthest.sighting)
+        ttls_there = {one.ttl for one in queries or seen if _machine(one) == self.first_machine}
+        fresh = len(ttls_there) == 1 and self.first.ttl in FRESH_TTLS      # a router counts the TTL down
+        self.made_on = self.first_machine if self.is_untouched and fresh else None
         local = {(_machine(one), one.ttl in FRESH_TTLS) for one in queries} == {(self.made_on, True)}
         self.vanished_on = self.made_on if local else None if queries else self.last_machine
         self.has_left_node = any(one.interface_index is None and _machine(one) == self.made_on and not _is_cable(one)
@@ -52,7 +55,8 @@ class Cause:
 
 
 def _machine(seen: Sighting) -> str | None:
-    return seen.point.machine if seen.point else None
+    """Whose kernel made or took the packet; unknown at a bridge, which passes on what others send each other."""
+    return seen.point.machine if seen.point and seen.point.kind != "host" else None
 
 
 def _is_cable(seen: Sighting) -> bool:
@@ -71,8 +75,8 @@ def may_cause(parent: Cause, leg: Cause) -> bool:
     in_time = parent.start < leg.start and parent.arrived <= leg.start < parent.left
     if not in_time or (leg.end < inf and leg.end > parent.left):
         return False
-    if any(one.servers & leg.servers for one in parent.line()):
-        return False      # a server does not ask itself, nor is it asked by those that it asks
+    if any((one.servers | one.clients) & leg.servers for one in parent.line()):
+        return False      # nobody asks back along the line of those who asked
     if parent.has_query and leg.first.client.address in parent.clients:
         return False      # one host asks both
     # A query that starts on a cable was made behind it, so what caused it must have come over that cable.
@@ -83,8 +87,8 @@ def sign_of(parent: Cause, leg: Cause) -> int:
     """What but time and question points to this parent: NOTHING, MACHINE or ADDRESS."""
     if parent.has_query and parent.leg.endpoint.address == leg.first.client.address:
         return ADDRESS
-    if leg.made_on is None or parent.vanished_on != leg.made_on:
-        return NOTHING
+    if leg.made_on is None or parent.vanished_on != leg.made_on or leg.end < parent.left == inf:
+        return NOTHING        # the last: a proxy that gets an answer gives one
     answered = parent.has_query and leg.end <= parent.left < inf and leg.has_left_node
     return MACHINE if answered or (same_id(parent, leg) and (parent.has_query or leg.end < inf)) else NOTHING
 

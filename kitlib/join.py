@@ -55,7 +55,7 @@ def _find_parents_among(legs: list[Cause], hosts: set[str]) -> None:
     for leg in legs:
         signs = {parent: sign_of(parent, leg) for parent in legs if may_cause(parent, leg)}
         if ADDRESS not in signs.values():
-            near = [parent for parent in signs if leg.made_on and parent.vanished_on == leg.made_on]
+            near = [parent for parent in signs if parent.vanished_on and parent.vanished_on == leg.first_machine]
             for parent in [parent for parent in near if same_id(parent, leg)] or near:
                 claims.setdefault(parent, []).append(leg)
     for leg in legs:

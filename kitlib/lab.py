@@ -9,12 +9,13 @@ from pathlib import Path
 
 from kitlib import cluster
 from kitlib.capture import Capture
-from kitlib.errors import NotFound, UnknownLab
+from kitlib.errors import NotFound, PlaceGone, UnknownLab
 from kitlib.labs import LIVE, Backend
 from kitlib.labs.recorded import RecordedLab
+from kitlib.labs.recorder import Recorder
 from kitlib.parsers import docker, kubectl_services
 from kitlib.place import Host, Node, Place, Pod
-from kitlib.recording import load
+from kitlib.recording import load, with_fault
 from kitlib.result import Result
 from kitlib.sighting import VantagePoint
 
@@ -22,19 +23,28 @@ RECORDINGS = Path(__file__).resolve().parent.parent / "lab-setup" / "recordings"
 DEFAULT_RECORDING = "kind-test1"
 
 
-def open_lab(name: str | None = None, recording: str | Path = DEFAULT_RECORDING) -> Lab:
+def open_lab(name: str | None = None, recording: str | Path | None = None, fault: str | None = None) -> Lab:
     """Open a lab: the argument, or what KITLIB_LAB names, or the recorded one.
 
-    `recording` is the folder to replay: a name under lab-setup/recordings, or a path of your own.
+    `recording` is the folder to replay (or KITLIB_RECORDING names it): a name under lab-setup/recordings, or a path
+    of your own. `fault` opens the lab as it was while that was broken; NotFound lists the faults there are.
+    With KITLIB_MODE=record, all that a live lab is asked is written to that folder.
     """
     name = name or os.environ.get("KITLIB_LAB") or "recorded"
-    if name == "recorded":
-        return Lab(RecordedLab(load(RECORDINGS / recording)))
-    if name not in LIVE:
+    folder = RECORDINGS / (recording or os.environ.get("KITLIB_RECORDING") or DEFAULT_RECORDING)
+    recording_it = os.environ.get("KITLIB_MODE") == "record"
+    if name not in ("recorded", *LIVE):
         raise UnknownLab(f"There is no lab {name!r}. This kit has: {', '.join(['recorded', *LIVE])}. "
                          "Choose one with open_lab(NAME) or the environment variable KITLIB_LAB.")
+    if name == "recorded":
+        if recording_it:
+            raise UnknownLab("KITLIB_MODE=record needs a live lab, and the lab chosen is the recorded one. "
+                             f"Set KITLIB_LAB to one of: {', '.join(LIVE)}.")
+        loaded = load(folder)
+        return Lab(RecordedLab(with_fault(loaded, fault) if fault else loaded))
     module, _, function = LIVE[name].rpartition(".")
-    return Lab(getattr(import_module(module), function)())
+    backend = getattr(import_module(module), function)()
+    return Lab(Recorder(backend, folder) if recording_it else backend)
 
 
 class Lab:
@@ -49,14 +59,20 @@ class Lab:
 
     def run(self, place: str, argv: tuple[str, ...]) -> Result:
         """Run argv at a place given by its id; Place.run is the comfortable way."""
-        return self.backend.run(place, argv)
+        try:
+            return self.backend.run(place, argv)
+        except PlaceGone:       # what was known about the cluster is no longer true: ask anew
+            vars(self).clear()
+            self.__init__(self.backend)
+            raise
 
     def capture(self, *points: Place | VantagePoint) -> Capture:
         """Listen at these vantage points (all that the lab has, if none is named) while the `with` block runs."""
         chosen = tuple(point.default_point if isinstance(point, Place) else point for point in points)
-        if not chosen and self.backend.live:
-            chosen = cluster.vantage_points(self)
-        return Capture(self.backend, chosen, self.vantage_point)
+        listen = chosen
+        if self.backend.live and (not chosen or isinstance(self.backend, Recorder)):
+            listen = tuple(dict.fromkeys((*chosen, *cluster.vantage_points(self))))
+        return Capture(self.backend, chosen, listen, self.vantage_point)
 
     @cached_property
     def host(self) -> Host:

@@ -4,16 +4,17 @@
     facts.jsonl               commands at rest, one a line: place, argv, rc, stdout, stderr
     scenes/NAME/takeNN.jsonl  one run of the scene's command: what ran, the vantage points, what was asked right after
     scenes/NAME/takeNN.pcapng all vantage points of that take in one file, an interface block each (opens in Wireshark)
+    faults/NAME/              the same for the cluster while something was broken: the facts that differ, and takes
 
 Whatever is wrong with a file is a RecordingError that names the file and the line. Nothing is ever executed.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kitlib.errors import RecordingError
+from kitlib.errors import NotFound, RecordingError
 from kitlib.recording_files import argv_of, get, inside, lines, parse_object, read
 
 FORMAT = 1
@@ -32,7 +33,10 @@ class Command:
 
 @dataclass(frozen=True)
 class Scene:
-    """A command that comes out differently each time, with its takes. `traced`: TRACE rules were loaded."""
+    """A command that comes out differently each time, with its takes. `traced`: TRACE rules were loaded.
+
+    `also` are other queries from the same place, which ran after it under the same capture.
+    """
 
     name: str
     place: str
@@ -40,11 +44,22 @@ class Scene:
     note: str
     traced: bool
     takes: tuple[Path, ...]
+    also: tuple[tuple[str, ...], ...] = ()
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that was broken while it was recorded. `note` says what; `facts` is the file of what it changed."""
+
+    name: str
+    note: str
+    facts: Path
+    scene: Scene
 
 
 @dataclass(frozen=True)
 class Recording:
-    """A recording: its folder, how it was made, its facts and scenes."""
+    """A recording: its folder, how it was made, its facts and scenes. `older`: the facts from before a fault."""
 
     folder: Path
     name: str
@@ -52,6 +67,8 @@ class Recording:
     made_with: dict[str, str]
     facts: dict[tuple[str, tuple[str, ...]], Command]
     scenes: tuple[Scene, ...]
+    faults: tuple[Fault, ...] = ()
+    older: frozenset[tuple[str, tuple[str, ...]]] = frozenset()
 
 
 def load(folder: Path) -> Recording:
@@ -65,7 +82,35 @@ def load(folder: Path) -> Recording:
     scenes = tuple(_scene(entry, folder, index_file) for entry in get(index, "scenes", list, index_file, 0))
     made_with = get(index, "made_with", dict, index_file, 0)
     name, made = (get(index, key, str, index_file, 0) for key in ("name", "made"))
-    return Recording(folder, name, made, made_with, facts, scenes)
+    faults = tuple(_fault(entry, folder, index_file) for entry in index.get("faults", []))
+    return Recording(folder, name, made, made_with, facts, scenes, faults)
+
+
+def with_fault(recording: Recording, name: str) -> Recording:
+    """The cluster while this was broken: its facts instead of those of before, and no scene but its own."""
+    fault = next((fault for fault in recording.faults if fault.name == name), None)
+    if fault is None:
+        known = ", ".join(fault.name for fault in recording.faults) or "none"
+        raise NotFound(f"The recording {recording.name} has no fault {name!r}. It has: {known}.")
+    entries = lines(fault.facts, _changed_fact)
+    outdated = {key for key, fact in entries if fact is None}
+    changed = {key: fact for key, fact in entries if fact}
+    facts = {key: fact for key, fact in recording.facts.items() if key not in outdated} | changed
+    return replace(recording, facts=facts, scenes=(fault.scene,), older=frozenset(facts.keys() - changed.keys()))
+
+
+def _changed_fact(entry: dict, path: Path, line: int) -> tuple[tuple[str, tuple[str, ...]], Command | None]:
+    if "outdated" in entry:
+        outdated = get(entry, "outdated", dict, path, line)
+        return (get(outdated, "place", str, path, line), argv_of(outdated, path, line)), None
+    fact = command_of(entry, path, line)
+    return (fact.place, fact.argv), fact
+
+
+def _fault(entry: dict, folder: Path, index_file: Path) -> Fault:
+    facts = inside(folder, Path(get(entry, "facts", str, index_file, 0)), index_file, 0)
+    scene = _scene(entry, folder, index_file)
+    return Fault(scene.name, scene.note, facts, scene)
 
 
 def _scene(entry: dict, folder: Path, index_file: Path) -> Scene:
@@ -74,7 +119,8 @@ def _scene(entry: dict, folder: Path, index_file: Path) -> Scene:
     if not takes:
         raise RecordingError(f"{index_file}: scene {name} has no takes.")
     argv = argv_of(entry, index_file, 0)
-    return Scene(name, place, argv, note, get(entry, "traced", bool, index_file, 0), takes)
+    also = tuple(argv_of({"argv": words}, index_file, 0) for words in entry.get("also", []))
+    return Scene(name, place, argv, note, get(entry, "traced", bool, index_file, 0), takes, also)
 
 
 def command_of(entry: dict, path: Path, line: int) -> Command:

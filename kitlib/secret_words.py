@@ -6,10 +6,14 @@ import re
 
 SECRETS = {      # what it is -> how it looks; a group `secret` where only a part of the match is secret
     "a private key": r"-----BEGIN [A-Z ]*PRIVATE KEY-----(?P<secret>.*?)(?:-----END|$)",
-    "a kubeconfig's key or certificate": r"(?:client-key|client-certificate|certificate-authority)-data\W+(?P<secret>[\w+/=]{16,})",
+    "a kubeconfig's key or certificate":
+        r"(?:client-key|client-certificate|certificate-authority)-data\W+(?P<secret>[\w+/=]{16,})",
+    "a Secret or a kubeconfig": r"\bkind\W{1,6}(?:Secret|Config)\b",
+    "a password in an address": r"://[^/\s:@]+:(?P<secret>[^@/\s]+)@",
     "a service account's token (JWT)": r"\beyJ[\w-]{10,}\.[\w-]{10,}(?:\.[\w-]+)?",
     "a bootstrap token": r"\b[a-z0-9]{6}\.[a-z0-9]{16}\b",
-    "a password or token": r"(?i)\b(?:password|passwd|token|secret|api[_-]?key)[\"\\]*\s*[:=]\s*[\"\\]*(?P<secret>[\w+/=.~-]{16,})",
+    "a password or token":
+        r"(?i)\b(?:password|passwd|token|secret|api[_-]?key)[\"\\]*\s*[:=]\s*[\"\\]*(?P<secret>[\w+/=.~-]{16,})",
 }
 _PATTERNS = {what: re.compile(pattern, re.DOTALL) for what, pattern in SECRETS.items()}
 

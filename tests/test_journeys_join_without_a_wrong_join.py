@@ -150,11 +150,12 @@ ADDRESS = {"pod": "10.244.2.{}", "near": "10.244.0.1{}", "outside": "172.20.0.10
 class Simulation(World):
     """Clients, CoreDNS, a proxy on each node and an upstream resolver."""
 
-    def __init__(self, habits: Habits) -> None:
+    def __init__(self, habits: Habits, someone_on_the_node: bool) -> None:
         super().__init__(habits)
         self.leg_numbers = count(1)
         self.flows: dict[tuple, tuple[int, int]] = {}
         self.taken: set[tuple] = set()
+        self.someone_on_the_node = someone_on_the_node
 
     def client(self, ask: Ask) -> None:
         question = QUESTIONS[ask.question] if ask.question < 3 else Question(f"n{ask.question}.example.", "A")
@@ -162,6 +163,8 @@ class Simulation(World):
         leg, id = next(self.leg_numbers), ask.id
         if not ask.has_ip_id:
             id += 10 * list(ADDRESS).index(ask.kind) + 100 * ask.host     # the coincidence that kitlib.legs admits
+        if ask.kind == "default" and self.someone_on_the_node:
+            question = Question(f"other.{question.name}", question.type)      # the coincidence that kitlib.join admits
         while (socket, ask.kind, id, question) in self.taken:
             id += 1000              # the same query twice at once from one socket is no second query
         self.taken.add((socket, ask.kind, id, question))
@@ -170,7 +173,7 @@ class Simulation(World):
             socket = Socket(socket.address, masquerade)
         steps = way(ask.kind, ask.host, socket, core, masquerade)
         at, attempts = ask.session * 60 * SECOND + ask.start * 150 * US, count(1)
-        for losses in (ask.losses, ((None, None),))[:2 if ask.again else 1]:
+        for losses in (ask.losses[:2] if ask.slow else ask.losses, ((None, None),))[:2 if ask.again else 1]:
             at = self.exchange(ask, (leg, core), steps, at, id, question, losses, attempts) + SECOND
 
     def exchange(self, ask: Ask, who: tuple[int, int], steps: list[Step], at: int, id: int, question: Question,
@@ -313,7 +316,7 @@ points = st.just(everywhere) | st.frozensets(st.sampled_from(sorted(POINTS)), mi
 
 
 def simulated(habits: Habits, clients: list[Ask]) -> Simulation:
-    world = Simulation(habits)
+    world = Simulation(habits, any(client.kind == "node" for client in clients))
     for client in clients:
         world.client(client)
     return world

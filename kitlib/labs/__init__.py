@@ -9,7 +9,8 @@ from typing import Protocol
 from kitlib.result import Result
 from kitlib.sighting import Frame, VantagePoint
 
-LIVE: dict[str, str] = {}     # the live labs: name, and the function that gives its backend, imported when asked for
+# The live labs: name, and the function that gives its backend, imported when asked for.
+LIVE: dict[str, str] = {"kind": "kitlib.labs.kind.kind_lab"}
 
 Caught = tuple[str, str, Result, tuple[Frame, ...]]     # place, interface, tcpdump's own words, frames
 

@@ -28,27 +28,30 @@ class RecordedLab:
 
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
-        self._scenes = {(scene.place, scene.argv): scene for scene in recording.scenes if not scene.traced}
+        self._scenes = {(scene.place, argv): scene for scene in recording.scenes if not scene.traced
+                        for argv in (scene.argv, *scene.also)}
         self._played: dict[str, int] = {}
         self._take: Take | None = None
         self._under_capture: list[Take] = []
 
     def __str__(self) -> str:
         made_with = ", ".join(f"{what} {version}" for what, version in self.recording.made_with.items())
-        return f"the recorded lab: {self.recording.name}, recorded on {self.recording.made} with {made_with}"
+        broken = ", while something was broken" if self.recording.older else ""
+        return f"the recorded lab: {self.recording.name}, recorded on {self.recording.made} with {made_with}{broken}"
 
     def run(self, place: str, argv: tuple[str, ...]) -> Result:
         """Answer a command: the next take of a scene, what was asked right after that take, or a fact."""
         scene = self._scenes.get((place, argv))
-        if scene:
+        if scene and not (argv in scene.also and self._take in self._under_capture):
             take = self._next_take(scene)
-            return _result(take.commands[0], f"recorded: take {take.number} of {take.of}")
-        for command in self._take.commands[1:] if self._take else ():
+            command = next(command for command in take.commands if (command.place, command.argv) == (place, argv))
+            return _result(command, f"recorded: take {take.number} of {take.of}")
+        for command in self._take.commands if self._take else ():
             if (command.place, command.argv) == (place, argv):
                 played = shlex.join(self._take.commands[0].argv)
                 return _result(command, f"recorded right after take {self._take.number} of {played}")
         if fact := self.recording.facts.get((place, argv)):
-            return _result(fact)
+            return _result(fact, "recorded before anything was broken" if (place, argv) in self.recording.older else "")
         raise NotRecorded(self._nearest(place, argv))
 
     @contextmanager
