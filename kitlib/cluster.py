@@ -110,6 +110,18 @@ def vantage_points(lab: Lab) -> tuple[VantagePoint, ...]:
     return (*cables, *(place.default_point for place in (*lab.nodes, lab.host, *lab.containers)))
 
 
+def one_of(what: str, name: str, places: tuple, matching: tuple):
+    """The place called `name`, or the single one that matches; a NotFound that lists the others if there is none."""
+    exact = [place for place in places if place.name == name]
+    found = exact or list(matching)
+    if len(found) == 1:
+        return found[0]
+    listed = ", ".join(place.name for place in (found or places))
+    problem = f"{len(found)} {what}s are called {name!r}: {listed}. Give more of the name." if found else \
+        f"There is no {what} {name!r}. There are: {listed}."
+    raise NotFound(problem)
+
+
 def _pod_boxes(node: Node) -> tuple[PodBox, ...]:
     devices = {route.destination: route.device for route in node.routes()}
     return tuple(PodBox(pod.id, pod.title, pod.address, devices[pod.address], pod.kind)

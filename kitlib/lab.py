@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kitlib import cluster
 from kitlib.capture import Capture
-from kitlib.errors import NotFound, PlaceGone, UnknownLab
+from kitlib.errors import PlaceGone, UnknownLab
 from kitlib.labs import LIVE, Backend
 from kitlib.labs.recorded import RecordedLab
 from kitlib.labs.recorder import Recorder
@@ -119,15 +119,15 @@ class Lab:
 
     def pod(self, name: str) -> Pod:
         """The pod of this name, or the only one whose name starts with it."""
-        return _one("pod", name, self._pods, self.pods(name))
+        return cluster.one_of("pod", name, self._pods, self.pods(name))
 
     def node(self, name: str) -> Node:
         """The node of this name; the cluster's prefix may be left out: lab.node("worker3")."""
-        return _one("node", name, self.nodes, tuple(node for node in self.nodes if name == node.title))
+        return cluster.one_of("node", name, self.nodes, tuple(node for node in self.nodes if name == node.title))
 
     def container(self, name: str) -> Place:
         """The container of this name beside the nodes."""
-        return _one("container", name, self.containers, ())
+        return cluster.one_of("container", name, self.containers, ())
 
     @property
     def coredns(self) -> tuple[Pod, ...]:
@@ -137,21 +137,9 @@ class Lab:
     def vantage_point(self, place: str, interface: str) -> VantagePoint:
         """The vantage point at an interface of the place with this id."""
         places: tuple[Place, ...] = (self.host, *self.nodes, *self._pods, *self.containers)
-        return _one("place", place, places, tuple(at for at in places if at.id == place)).at(interface)
+        return cluster.one_of("place", place, places, tuple(at for at in places if at.id == place)).at(interface)
 
     @cached_property
     def topology(self) -> cluster.Topology:
         """The picture of this lab: host, bridge, nodes, veth pairs, pods and their addresses."""
         return cluster.topology(self)
-
-
-def _one(what: str, name: str, places: tuple, matching: tuple):
-    """The place called `name`, or the single one that matches; a NotFound that lists the others if there is none."""
-    exact = [place for place in places if place.name == name]
-    found = exact or list(matching)
-    if len(found) == 1:
-        return found[0]
-    listed = ", ".join(place.name for place in (found or places))
-    problem = f"{len(found)} {what}s are called {name!r}: {listed}. Give more of the name." if found else \
-        f"There is no {what} {name!r}. There are: {listed}."
-    raise NotFound(problem)

@@ -58,8 +58,8 @@ class Writer:
         caught = [replace(frame, interface=interface_name(point.place, point.interface))
                   for point, frames in points for frame in frames]
         path.with_suffix(".pcapng").write_bytes(write_pcapng(sorted(caught, key=lambda frame: frame.time_ns)))
-        append(path, {"pcap": path.with_suffix(".pcapng").name}, *({"command": asdict(command)} for command in commands),
-               *({"point": asdict(point)} for point, _ in points))
+        entries = [{"command": asdict(command)} for command in commands] + [{"point": asdict(at)} for at, _ in points]
+        append(path, {"pcap": path.with_suffix(".pcapng").name}, *entries)
         scene["takes"].append(path.relative_to(self.folder).as_posix())
         self._take, self._after = path, {(command.place, command.argv) for command in commands}
         self._write_index()

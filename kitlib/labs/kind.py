@@ -70,7 +70,7 @@ class KindLab(LiveLab):
         if result.rc and LACKING.search(result.stderr) and (entered := self.tools.borrowed(place, argv)):
             borrowed = self._ask(entered, self.timeout)
             return Result(self._typed("host", entered), argv, borrowed.rc, borrowed.stdout, borrowed.stderr,
-                          f"{place} has no {argv[0]}: this is {self.tools.whose}, in its network namespace")
+                          f"{place} has no {argv[0]}: {self.tools.whose} ran in its network namespace")
         if result.rc:
             self._complain(place, result.stderr)
         return result

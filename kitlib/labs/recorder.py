@@ -19,8 +19,8 @@ from kitlib.secret_words import secrets_in
 from kitlib.sighting import VantagePoint
 from kitlib.takes import Point
 
-VERSIONS = {"Kubernetes": (("kubectl", "version"), r"Server Version: (\S+)"), "kind": (("kind", "version"), r"kind (\S+)"),
-            "Linux": (("uname", "-r"), r"(\S+)")}
+VERSIONS = {"kind": (("kind", "version"), r"kind (\S+)"), "Linux": (("uname", "-r"), r"(\S+)"),
+            "Kubernetes": (("kubectl", "version"), r"Server Version: (\S+)")}
 
 
 @dataclass
@@ -38,7 +38,7 @@ class Block:
 
 
 class Recorder:
-    """Asks the live lab behind it, and writes each answer. A capture listens everywhere, so that any can be replayed."""
+    """Asks the live lab behind it, and writes each answer. Captures listen everywhere: any can be replayed."""
 
     live = True
 
@@ -51,7 +51,7 @@ class Recorder:
         return f"{self.backend}. All of it is recorded to {self.writer.folder}"
 
     def run(self, place: str, argv: tuple[str, ...]) -> Result:
-        """Run argv at a place, and write the answer down: into the take that is open, after the last one, or as a fact."""
+        """Run argv at a place and write the answer: into the take that is open, after the last one, or as a fact."""
         began = time.time_ns()
         result = self.backend.run(place, argv)
         if secrets := secrets_in(result.stdout + result.stderr):
