@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kitlib.errors import NotFound, NotRecorded
 from kitlib.join import join
 from kitlib.journey import Journey
+from kitlib.labs import Caught, Traced
+from kitlib.netfilter.traced import Followed, follow
+from kitlib.parsers import iptables_save, rule_trace
 from kitlib.parsers.dns import sightings
 from kitlib.result import Result
 from kitlib.sighting import Frame, Sighting, VantagePoint
 
 if TYPE_CHECKING:
-    from kitlib.lab import Backend
-    from kitlib.place import Place
+    from kitlib.place import Node, Place
 
 
 class Capture:
     """`with lab.capture(pod, node) as seen:` listens until the block ends; then `seen` can be asked."""
 
-    def __init__(self, backend: Backend, points: tuple[VantagePoint, ...],
-                 listen: tuple[VantagePoint, ...], vantage_point: Callable[[str, str], VantagePoint]) -> None:
+    def __init__(self, listening: AbstractContextManager[Caught], points: tuple[VantagePoint, ...],
+                 vantage_point: Callable[[str, str], VantagePoint]) -> None:
         self.points = points
         self._vantage_point = vantage_point
-        self._listening = backend.capture(listen)
+        self._listening = listening
         self._words: dict[VantagePoint, Result] = {}
         self._frames: dict[VantagePoint, tuple[Frame, ...]] = {}
 
@@ -38,14 +42,14 @@ class Capture:
             self._keep()
 
     def _keep(self) -> None:
-        for place, interface, words, frames in self._caught:
+        for place, interface, words, frames in self._caught.seen:
             point = self._vantage_point(place, interface)
             if point in self.points or (not self.points and interface != "any"):
                 self._words[point] = words
                 self._frames[point] = self._frames.get(point, ()) + frames
         missing = [point.title for point in self.points if point not in self._words]
         if missing:
-            there = ", ".join(self._vantage_point(place, interface).title for place, interface, *_ in self._caught)
+            there = ", ".join(self._vantage_point(place, interface).title for place, interface, *_ in self._caught.seen)
             raise NotRecorded(f"No capture was recorded at {', '.join(missing)}. Recorded were: {there}.")
         self.points = tuple(self._words)
 
@@ -57,6 +61,22 @@ class Capture:
     def tcpdump(self, point: Place | VantagePoint) -> Result:
         """What tcpdump said at one vantage point, in its own words."""
         return self._words[self._chosen(point)]
+
+    def trace(self, node: Node) -> Result:
+        """What the kernel of a node told of the rules that the packets met there: `xtables-monitor --trace`."""
+        return self._traced(node).words
+
+    def followed(self, node: Node) -> tuple[Followed, ...]:
+        """Every packet that this node's kernel traced, and beside it the rule walk by the rules of that moment."""
+        kernel = replace(node.kernel(), ruleset=iptables_save.parse(self._traced(node).rules.stdout))
+        return follow(kernel, rule_trace.traces(self._traced(node).words.stdout))
+
+    def _traced(self, node: Node) -> Traced:
+        if node.id not in self._caught.traces:
+            there = ", ".join(place.rpartition(":")[2] for place in self._caught.traces)
+            raise NotFound(f"No rule trace was taken on {node.title}. " + (
+                f"There is one of: {there}." if there else "Ask for it: lab.capture(trace=True)."))
+        return self._caught.traces[node.id]
 
     def frames(self, point: Place | VantagePoint) -> tuple[Frame, ...]:
         """The raw frames at one vantage point."""

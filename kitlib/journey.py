@@ -138,13 +138,3 @@ class Journey:
     def came_back(self) -> bool:
         """Did the response reach the interface where the client's query was first seen?"""
         return self.client_leg.came_back
-
-    @property
-    def last_seen(self) -> Sighting:
-        """The last sighting of the journey: for an unanswered query, how far it came."""
-        return self.hops[-1].sighting
-
-    @property
-    def answer_last_seen(self) -> Sighting | None:
-        """The last sighting of the response to the client: if it never came back, how far it came."""
-        return self.client_leg.responses[-1].sighting if self.answered else None

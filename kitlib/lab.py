@@ -66,13 +66,17 @@ class Lab:
             self.__init__(self.backend)
             raise
 
-    def capture(self, *points: Place | VantagePoint) -> Capture:
-        """Listen at these vantage points (all that the lab has, if none is named) while the `with` block runs."""
+    def capture(self, *points: Place | VantagePoint, trace: bool = False) -> Capture:
+        """Listen at these vantage points (all that the lab has, if none is named) while the `with` block runs.
+
+        With `trace`, the nodes' kernels tell meanwhile which rules the packets met: see Capture.followed.
+        """
         chosen = tuple(point.default_point if isinstance(point, Place) else point for point in points)
         listen = chosen
         if self.backend.live and (not chosen or isinstance(self.backend, Recorder)):
             listen = tuple(dict.fromkeys((*chosen, *cluster.vantage_points(self))))
-        return Capture(self.backend, chosen, listen, self.vantage_point)
+        traced = tuple(node.id for node in self.nodes if trace)
+        return Capture(self.backend.capture(listen, traced), chosen, self.vantage_point)
 
     @cached_property
     def host(self) -> Host:

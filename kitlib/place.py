@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kitlib.errors import NotFound
-from kitlib.parsers import ip, ip_route, resolv_conf
+from kitlib.netfilter.kernel import Kernel
+from kitlib.parsers import ip, ip_route, iptables_save, resolv_conf
 from kitlib.result import Result
 from kitlib.sighting import VantagePoint
 
@@ -92,6 +93,13 @@ class Node(Place):
 
     role: str = ""
     pod_range: str = ""
+
+    def kernel(self) -> Kernel:
+        """What decides about packets here: rules, routes, addresses, and whether it forwards at all."""
+        forwards = self.run("sysctl", "net.ipv4.ip_forward").stdout.strip().endswith("= 1")
+        return Kernel(iptables_save.parse(self.run("iptables-save").stdout),
+                      ip_route.routes(self.run("ip", "route", "show", "table", "all").stdout),
+                      self.interfaces(), forwards)
 
     def pods(self) -> tuple[Pod, ...]:
         """The pods that run on this node."""

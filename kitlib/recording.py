@@ -4,6 +4,7 @@
     facts.jsonl               commands at rest, one a line: place, argv, rc, stdout, stderr
     scenes/NAME/takeNN.jsonl  one run of the scene's command: what ran, the vantage points, what was asked right after
     scenes/NAME/takeNN.pcapng all vantage points of that take in one file, an interface block each (opens in Wireshark)
+    traced-rules.jsonl        the rules as they stood in the scenes with a rule trace, with TRACE rules in raw
     faults/NAME/              the same for the cluster while something was broken: the facts that differ, and takes
 
 Whatever is wrong with a file is a RecordingError that names the file and the line. Nothing is ever executed.
@@ -11,11 +12,11 @@ Whatever is wrong with a file is a RecordingError that names the file and the li
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kitlib.errors import NotFound, RecordingError
-from kitlib.recording_files import argv_of, get, inside, lines, parse_object, read
+from kitlib.recording_files import argv_of, get, inside, lines, parse_object, text
 
 FORMAT = 1
 
@@ -69,21 +70,28 @@ class Recording:
     scenes: tuple[Scene, ...]
     faults: tuple[Fault, ...] = ()
     older: frozenset[tuple[str, tuple[str, ...]]] = frozenset()
+    traced_rules: dict[tuple[str, tuple[str, ...]], Command] = field(default_factory=dict)
 
 
 def load(folder: Path) -> Recording:
     """Read a recording's list and its facts; scenes are read when they are played."""
     index_file = folder / "recording.json"
-    index = parse_object(read(index_file).decode("utf-8", "replace"), index_file, 0)
+    index = parse_object(text(index_file), index_file, 0)
     if index.get("format") != FORMAT:
         raise RecordingError(f"{index_file}: this kit reads recordings of format {FORMAT}, and this one says "
                              f"{index.get('format')!r}. Use the kit that made it, or record again.")
-    facts = {(fact.place, fact.argv): fact for fact in lines(folder / "facts.jsonl", command_of)}
+    facts = _answers(folder / "facts.jsonl")
     scenes = tuple(_scene(entry, folder, index_file) for entry in get(index, "scenes", list, index_file, 0))
     made_with = get(index, "made_with", dict, index_file, 0)
     name, made = (get(index, key, str, index_file, 0) for key in ("name", "made"))
-    faults = tuple(_fault(entry, folder, index_file) for entry in index.get("faults", []))
-    return Recording(folder, name, made, made_with, facts, scenes, faults)
+    faults = tuple(_fault(entry, folder, index_file)
+                   for entry in get({"faults": [], **index}, "faults", list, index_file, 0))
+    traced_rules = _answers(folder / "traced-rules.jsonl") if any(scene.traced for scene in scenes) else {}
+    return Recording(folder, name, made, made_with, facts, scenes, faults, traced_rules=traced_rules)
+
+
+def _answers(path: Path) -> dict[tuple[str, tuple[str, ...]], Command]:
+    return {(fact.place, fact.argv): fact for fact in lines(path, command_of)}
 
 
 def with_fault(recording: Recording, name: str) -> Recording:
@@ -108,14 +116,14 @@ def _changed_fact(entry: dict, path: Path, line: int) -> tuple[tuple[str, tuple[
 
 
 def _fault(entry: dict, folder: Path, index_file: Path) -> Fault:
-    facts = inside(folder, Path(get(entry, "facts", str, index_file, 0)), index_file, 0)
+    facts = inside(folder, get(entry, "facts", str, index_file, 0), index_file, 0)
     scene = _scene(entry, folder, index_file)
     return Fault(scene.name, scene.note, facts, scene)
 
 
 def _scene(entry: dict, folder: Path, index_file: Path) -> Scene:
     name, place, note = (get(entry, key, str, index_file, 0) for key in ("name", "place", "note"))
-    takes = tuple(inside(folder, Path(take), index_file, 0) for take in get(entry, "takes", list, index_file, 0))
+    takes = tuple(inside(folder, take, index_file, 0) for take in get(entry, "takes", list, index_file, 0))
     if not takes:
         raise RecordingError(f"{index_file}: scene {name} has no takes.")
     argv = argv_of(entry, index_file, 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -50,16 +50,21 @@ class Writer:
             self._after.add(key)
             append(self._take, {"command": asdict(command)})
 
-    def take(self, commands: Sequence[Command], points: Sequence[tuple[Point, Sequence[Frame]]]) -> None:
-        """One run of a command under capture: the scene is the first command's, a new one if need be."""
-        scene = self._scene(commands[0])
+    def take(self, commands: Sequence[Command], points: Sequence[tuple[Point, Sequence[Frame]]],
+             traces: Mapping[str, tuple[Command, Command]]) -> None:
+        """One run of a command under capture: the scene is the first command's, a new one if need be.
+
+        `traces`: for each node whose kernel told of its rules, what it told, and the rules as they stood.
+        """
+        scene = self._scene(commands[0], bool(traces))
         path = self.folder / "scenes" / scene["name"] / f"take{len(scene['takes']) + 1:02}.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
         caught = [replace(frame, interface=interface_name(point.place, point.interface))
                   for point, frames in points for frame in frames]
         path.with_suffix(".pcapng").write_bytes(write_pcapng(sorted(caught, key=lambda frame: frame.time_ns)))
-        entries = [{"command": asdict(command)} for command in commands] + [{"point": asdict(at)} for at, _ in points]
-        append(path, {"pcap": path.with_suffix(".pcapng").name}, *entries)
+        append(path, {"pcap": path.with_suffix(".pcapng").name}, *({"command": asdict(each)} for each in commands),
+               *({"point": asdict(point)} for point, _ in points), *({"trace": asdict(t)} for t, _ in traces.values()))
+        append(self.folder / "traced-rules.jsonl", *(asdict(rules) for _, rules in traces.values()))
         scene["takes"].append(path.relative_to(self.folder).as_posix())
         self._take, self._after = path, {(command.place, command.argv) for command in commands}
         self._write_index()
@@ -69,12 +74,12 @@ class Writer:
         self._index["left_out"].append({"place": place, "argv": list(argv), "because": list(secrets)})
         self._write_index()
 
-    def _scene(self, command: Command) -> dict:
+    def _scene(self, command: Command, traced: bool) -> dict:
         for scene in self._index["scenes"]:
-            if (scene["place"], tuple(scene["argv"])) == (command.place, command.argv):
+            if (scene["place"], tuple(scene["argv"]), scene["traced"]) == (command.place, command.argv, traced):
                 return scene
         scene = {"name": f"{len(self._index['scenes']) + 1:02}-{Path(command.argv[0]).name}", "place": command.place,
-                 "argv": list(command.argv), "note": "", "traced": False, "takes": []}
+                 "argv": list(command.argv), "note": "", "traced": traced, "takes": []}
         self._index["scenes"].append(scene)
         return scene
 
@@ -85,5 +90,7 @@ class Writer:
 
 def append(path: Path, *entries: dict) -> None:
     """Add JSON objects to a file, one a line."""
+    if not entries:
+        return
     with path.open("a", encoding="utf-8") as file:
         file.writelines(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)

@@ -48,9 +48,14 @@ class Take:
     @cached_property
     def _all_frames(self) -> tuple[Frame, ...]:
         try:
-            return frames(read(self.pcap), self.pcap.name)
+            found = frames(read(self.pcap), self.pcap.name)
         except ParseError as error:
             raise RecordingError(f"{self.pcap}: the capture is damaged: {error}. Take the file in again.") from error
+        listed = {interface_name(point.place, point.interface) for point in self.points}
+        if unlisted := {frame.interface for frame in found} - listed:
+            raise RecordingError(f"{self.pcap.with_suffix('.jsonl')}: the take lacks the vantage points "
+                                 f"{', '.join(sorted(unlisted))} of its capture; the file seems cut short.")
+        return found
 
 
 def interface_name(place: str, interface: str) -> str:
@@ -65,7 +70,8 @@ def read_take(recording: Recording, scene: Scene, number: int) -> Take:
     pcap = None
     for line, entry in lines(path, lambda entry, path, line: (line, entry)):
         if "pcap" in entry:
-            pcap = inside(folder, path.parent.relative_to(folder) / get(entry, "pcap", str, path, line), path, line)
+            name = get(entry, "pcap", str, path, line)
+            pcap = inside(folder, str(path.parent / name), path, line)
         else:
             kind = next((kind for kind in kinds if kind in entry), None)
             if kind is None:
@@ -73,8 +79,9 @@ def read_take(recording: Recording, scene: Scene, number: int) -> Take:
                                      f"found {', '.join(entry) or 'nothing'}.")
             parse = _point if kind == "point" else command_of
             kinds[kind].append(parse(get(entry, kind, dict, path, line), path, line))
-    if pcap is None or not kinds["command"]:
-        missing = "the name of its capture file" if pcap is None else "the command that it recorded"
+    if pcap is None or not kinds["command"] or not kinds["point"]:
+        missing = "the name of its capture file" if pcap is None else "the command that it recorded" \
+            if not kinds["command"] else "its vantage points"
         raise RecordingError(f"{path}: the take lacks {missing}; the file seems cut short.")
     return Take(scene.name, number, len(scene.takes), *(tuple(found) for found in kinds.values()), pcap)
 

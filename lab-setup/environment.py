@@ -16,6 +16,7 @@ import sys
 import time
 import webbrowser
 from pathlib import Path
+from typing import NoReturn
 
 REPO = Path(__file__).resolve().parent.parent
 VENV = REPO / ".venv"
@@ -44,11 +45,13 @@ def main() -> int:
     args = parser.parse_args()
     try:
         make_ready("test,browser" if args.browser_tests else "test")
-        return open_lab() if args.what == "lab" else 0
+        if args.what == "lab":
+            open_lab()
     except subprocess.CalledProcessError as error:
         fail(f"This did not work (exit code {error.returncode}): {' '.join(map(str, error.cmd))}")
     except KeyboardInterrupt:
         return 130
+    return 0
 
 
 def make_ready(extras: str) -> None:
@@ -123,7 +126,7 @@ def require_venv() -> None:
          f"      Debian, Ubuntu: apt install python{version}-venv. Elsewhere: install uv. Then try again.")
 
 
-def open_lab() -> int:
+def open_lab() -> NoReturn:
     """Open JupyterLab on the first notebook; print the address where no browser can be opened."""
     notebooks = sorted((REPO / "notebooks").glob("[0-9][0-9]*.ipynb"))
     if not notebooks:
@@ -134,10 +137,11 @@ def open_lab() -> int:
     if can_open_browser():
         say("Starting JupyterLab; it opens in your browser. Ctrl+C twice ends it.")
     else:
-        say("Starting JupyterLab. No browser can be opened here: open the address printed below. Ctrl+C ends it.")
+        say("Starting JupyterLab. No browser can be opened here: open the address printed below. Ctrl+C twice ends it.")
         options.append("--no-browser")
     options.append(f"--LabApp.default_url=/lab/tree/{notebooks[0].relative_to(REPO).as_posix()}")
-    return subprocess.run([PYTHON, "-m", "jupyter", "lab", *options], cwd=REPO, check=False).returncode
+    os.chdir(REPO)
+    os.execv(PYTHON, [PYTHON, "-m", "jupyter", "lab", *options])    # so that Ctrl+C reaches JupyterLab alone
 
 
 def is_root() -> bool:

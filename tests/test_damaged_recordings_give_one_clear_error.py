@@ -93,6 +93,45 @@ def test_a_truncated_take_names_the_line_wherever_it_is_cut(copy):
             play(copy)
 
 
+def test_a_take_cut_between_lines_lacks_vantage_points(copy):
+    take = copy / SCENE / "take01.jsonl"
+    whole = take.read_text().splitlines(keepends=True)
+    first = next(number for number, line in enumerate(whole) if line.startswith('{"point"'))
+    for end in range(first, first + 7):      # what was caught at the last of them is in the capture
+        take.write_text("".join(whole[:end]))
+        with pytest.raises(RecordingError, match=r"take01\.jsonl: the take lacks (the|its) vantage points"):
+            play(copy)
+
+
+@pytest.mark.parametrize("file", ["recording.json", "facts.jsonl", f"{SCENE}/take01.jsonl"])
+@pytest.mark.parametrize(("damage", "complaint"), [(b"\xff", "not UTF-8"), (b"[" * 100_000, "not JSON")])
+def test_other_damage_is_named_too(copy, file, damage, complaint):
+    (copy / file).write_bytes((copy / file).read_bytes().replace(b'"', damage + b'"', 1))
+    with pytest.raises(RecordingError, match=rf"{file}, line 1: {complaint}"):
+        play(copy)
+
+
+@pytest.mark.parametrize("takes", [[["nested"]], [7], [None], ["take\0"]])
+def test_a_path_that_is_none_is_named(copy, takes):
+    index = json.loads((copy / "recording.json").read_text())
+    change_index(copy, scenes=[index["scenes"][0] | {"takes": takes}, "no object"])
+    with pytest.raises(RecordingError, match=r"recording\.json, line 1: expected a path"):
+        load(copy)
+
+
+def test_a_take_of_another_command_is_named(copy):
+    take = copy / SCENE / "take01.jsonl"
+    take.write_text(take.read_text().replace("www.example.com", "www.example.net"))
+    with pytest.raises(RecordingError, match=r"take01\.jsonl: the take does not hold"):
+        play(copy)
+
+
+def test_a_recording_behind_a_link_plays(copy, tmp_path_factory):
+    link = tmp_path_factory.mktemp("links") / "link"
+    link.symlink_to(copy)
+    assert play(link).sightings
+
+
 def test_a_truncated_capture_is_named_wherever_it_is_cut(copy):
     pcap = copy / SCENE / "take01.pcapng"
     whole = pcap.read_bytes()

@@ -16,9 +16,9 @@ REPO = Path(__file__).resolve().parent.parent
 KITLIB = sorted((REPO / "kitlib").rglob("*.py"))
 PYTHON = [*KITLIB, *(file for folder in ("lab-setup", "benchmarks", "tests") for file in (REPO / folder).rglob("*.py"))]
 FLOORS = (
-    {"sighting", "result", "errors", "shell", "secret_words"},
+    {"sighting", "ruleset", "result", "errors", "shell", "secret_words"},
     {"parsers", "recording", "recording_files", "recording_writer", "takes"},
-    {"journey", "join", "causes", "legs", "trips", "search_list", "topology"},
+    {"journey", "join", "causes", "legs", "trips", "search_list", "topology", "netfilter"},
     {"lab", "place", "capture", "labs", "cluster"},
     {"drawings"},
     {"widgets", "exercises", "checkup", "report", "record", "scrub", "scrub_frames", "validate"},
@@ -27,7 +27,7 @@ FLOORS = (
 LATE: set[tuple[int, str]] = set()    # no room imports a higher one, not even when a function is called
 HEAVY = {"sh", "scapy", "matplotlib", "ipywidgets"}
 NEVER = {"subprocess", "pickle", "marshal", "shelve", "scapy.all"}
-GENERATED = ("lab-setup/recordings/", "tests/fixtures/", "LICENSE")
+GENERATED = ("lab-setup/recordings/", "tests/fixtures/", "LICENSE", ".git")     # .git: a file in a worktree
 
 
 def name_of(file: Path) -> str:

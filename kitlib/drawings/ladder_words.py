@@ -23,14 +23,10 @@ class Line:
         return width(self.words, SIZE, self.bold)
 
 
-
-
 def start(row: Row) -> str:
     """What starts here, and if it was sent again."""
     again = "" if row.hop.attempt == 1 else f" (attempt {row.hop.attempt})"
     return f"{what(row.hop.sighting.message)}{again}"
-
-
 
 
 def label(row: Row, journey: Journey) -> list[Line]:

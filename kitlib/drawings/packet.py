@@ -3,18 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Protocol
 
 from kitlib.drawings.table import Table
-
-
-class Field(Protocol):
-    """What a header field has to offer (the header parser's fields do)."""
-
-    layer: str
-    name: str
-    value: object
-    meaning: str
+from kitlib.parsers.dns_headers import Field
 
 
 def packet(fields: Iterable[Field], title: str, changed: Mapping[tuple[str, str], object] | None = None) -> Table:
@@ -23,7 +14,7 @@ def packet(fields: Iterable[Field], title: str, changed: Mapping[tuple[str, str]
     rows, layer = [], ""
     for field in fields:
         old = changed.get((field.layer, field.name))
-        value = str(field.value) if old is None else f"{field.value} (was {old})"
+        value = field.value if old is None else f"{field.value} (was {old})"
         rows.append(("" if field.layer == layer else field.layer, field.name, value, field.meaning))
         layer = field.layer
     marked = frozenset(i for i, field in enumerate(fields) if (field.layer, field.name) in changed)

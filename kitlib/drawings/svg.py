@@ -14,6 +14,7 @@ from kitlib.drawings.palette import INK, PAPER, PAPER_EDGE
 FONT = "'DejaVu Sans','Helvetica Neue',Arial,sans-serif"    # the widest first: widths are measured on it
 SIZE, LINE = 12, 17
 BOLDER = 1.17
+SMALLEST = 0.75     # a picture shrinks to this on a narrow page, where it is still readable; then it scrolls
 _GROUPS = (("'ijl", 0.29), ("IJ ,.·|/\\", 0.34), (":;f-", 0.38), ("()[]t!", 0.41), ("r", 0.43), ("sz", 0.53),
            ("c", 0.55), ("vxyk", 0.6), ("eoa", 0.62), ("µ", 0.65), ("ABCDEGHKNOQRUVXZ&", 0.8), ("wM#+<=>~^→←×◀", 0.86),
            ("mW%@—…●", 1.01))
@@ -99,6 +100,6 @@ def card(title: str, alt: str, w: float, h: float, parts: Iterable[str]) -> str:
     """The whole picture on its card, named and described for a screen reader."""
     w, h = round(w), round(h)
     head = _tag("svg", xmlns="http://www.w3.org/2000/svg", role="img", viewBox=f"0 0 {w} {h}", width=w, height=h,
-                font_family=FONT, style="max-width:none")
+                font_family=FONT, style=f"max-width:100%;min-width:{w * SMALLEST:g}px;height:auto")
     return (f"{head}><title>{_words(title)}</title><desc>{_words(alt)}</desc>"
             f"{box(0.5, 0.5, w - 1, h - 1, PAPER, PAPER_EDGE, 8, 1)}{''.join(parts)}</svg>")

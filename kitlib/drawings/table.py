@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from html import escape
@@ -10,7 +11,7 @@ from itertools import chain
 from kitlib.drawings.palette import ACCENT
 from kitlib.errors import KitError
 
-_CELL = "text-align:left;vertical-align:top;padding:4px 14px 4px 8px;font-size:13px;white-space:pre-line"
+_CELL = "text-align:left;vertical-align:top;padding:4px 7px;font-size:13px;white-space:pre-line"
 # Part transparent, so that the page's own text stays readable on it in a light and in a dark theme.
 _MARKED = f"{_CELL};background:rgba(213,94,0,.16)"
 
@@ -48,10 +49,15 @@ class Table:
     def _cells(self, index: int, row: tuple[str, ...]) -> str:
         style = _MARKED if index in self.marked else _CELL
         first = f"{style};border-left:4px solid {ACCENT}" if index in self.marked else style
-        return "".join(f'<td style="{style if i else first}">{escape(cell)}</td>' for i, cell in enumerate(row))
+        return "".join(f'<td style="{style if i else first}">{_breakable(cell)}</td>' for i, cell in enumerate(row))
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         return {"text/html": self.html, "text/plain": self.text}
+
+
+def _breakable(cell: str) -> str:
+    """Escaped; a word too long for a narrow page may go on in the next line after a dot or colon."""
+    return re.sub(r"[^\s&]{21,}", lambda word: re.sub("[.:](?=.)", r"\g<0><wbr>", word[0]), escape(cell))
 
 
 def aligned(lines: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[str]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
 
 from kitlib.result import Result
 from kitlib.sighting import Frame, VantagePoint
@@ -12,7 +13,29 @@ from kitlib.sighting import Frame, VantagePoint
 # The live labs: name, and the function that gives its backend, imported when asked for.
 LIVE: dict[str, str] = {"kind": "kitlib.labs.kind.kind_lab"}
 
-Caught = tuple[str, str, Result, tuple[Frame, ...]]     # place, interface, tcpdump's own words, frames
+
+class Seen(NamedTuple):
+    """What one vantage point caught: tcpdump's own words, and the frames."""
+
+    place: str
+    interface: str
+    words: Result
+    frames: tuple[Frame, ...]
+
+
+class Traced(NamedTuple):
+    """What a node's kernel told of the rules that packets met there, and the rules as they stood meanwhile."""
+
+    words: Result
+    rules: Result
+
+
+@dataclass
+class Caught:
+    """What a backend fills while it listens: a Seen for each vantage point, and what was traced, by place."""
+
+    seen: list[Seen] = field(default_factory=list)
+    traces: dict[str, Traced] = field(default_factory=dict)
 
 
 class Backend(Protocol):
@@ -24,5 +47,8 @@ class Backend(Protocol):
     def run(self, place: str, argv: tuple[str, ...]) -> Result:
         """Run argv at a place."""
 
-    def capture(self, points: Sequence[VantagePoint]) -> AbstractContextManager[list[Caught]]:
-        """Listen while a block runs; the list fills on exit. A recording gives all the points that it has."""
+    def capture(self, points: Sequence[VantagePoint], traced: Sequence[str]) -> AbstractContextManager[Caught]:
+        """Listen at the points while a block runs, and to the kernels of the places `traced`; it fills on exit.
+
+        A recording gives all the points that it has.
+        """

@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from kitlib.errors import KitError, PlaceGone
 from kitlib.labs import Caught
-from kitlib.labs.kind_tools import Tools
+from kitlib.labs.kind_tools import Tools, is_listener
 from kitlib.labs.live import LiveLab
+from kitlib.labs.rule_tracing import sweep
 from kitlib.result import Result, typed_on_host
 from kitlib.shell import Outcome, run
 from kitlib.sighting import VantagePoint
@@ -42,7 +43,11 @@ def kind_lab() -> KindLab:
     if not listing.stdout.split():
         raise KitError(f"No node of a kind cluster {name!r} is running here. Bring it up: make cluster, or choose "
                        "another: KITLIB_CLUSTER=NAME (kind get clusters).")
-    return KindLab(name, is_current=current == f"kind-{name}")
+    lab = KindLab(name, is_current=current == f"kind-{name}")
+    for node in listing.stdout.split():
+        with suppress(KitError):      # a node without iptables has none of our TRACE rules either
+            sweep(lab, f"node:{node}")
+    return lab
 
 
 class KindLab(LiveLab):
@@ -76,14 +81,17 @@ class KindLab(LiveLab):
         return result
 
     @contextmanager
-    def capture(self, points: Sequence[VantagePoint]) -> Iterator[list[Caught]]:
+    def capture(self, points: Sequence[VantagePoint], traced: Sequence[str] = ()) -> Iterator[Caught]:
         """Listen at all the points while the block runs: see LiveLab.capture."""
         self.tools.refresh()
-        with super().capture(points) as caught:
-            yield caught
+        try:
+            with super().capture(points, traced) as caught:
+                yield caught
+        finally:
+            self.tools.sweep()
 
     def _reach(self, place: str, argv: tuple[str, ...]) -> tuple[str, ...]:
-        if argv[0] == "tcpdump" and (place == "host" or "-w" in argv):
+        if is_listener(argv):
             return self.tools.listening(place, argv)
         kind, _, name = place.partition(":")
         if kind == "host":
@@ -100,7 +108,7 @@ class KindLab(LiveLab):
         return ("kubectl", "--context", f"kind-{self.cluster}", f"--request-timeout={ANSWER_S}s")
 
     def _typed(self, place: str, argv: tuple[str, ...]) -> str:
-        if argv[0] == "tcpdump" and "-w" in argv:
+        if is_listener(argv):
             return typed_on_host("host", self.tools.listening(place, argv, shown=True))
         typed = typed_on_host(place, argv)
         other = "" if self.is_current else f" --context kind-{self.cluster}"

@@ -12,17 +12,23 @@ import os
 import re
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cached_property
 
 from kitlib.errors import KitError
 
-HELPER, LISTEN_S = "kitlib-tools", 600
+HELPER, LISTEN_S = "kitlib-tools", 120
 NETWORK_ONLY = ("conntrack", "dig", "ethtool", "host", "ip", "iptables-save", "nft", "nslookup", "ping", "ss",
                 "tcpdump")            # what these say depends on the network namespace, and on no file of the place …
 RESOLVING = ("dig", "host", "nslookup")     # … but for resolv.conf
 # Shows the program that follows another resolv.conf, in a mount namespace of its own: nothing else sees it.
 WITH_RESOLV_CONF = ("unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /mnt && cp "$0" /mnt/resolv.conf && '
                     'mount --bind /mnt/resolv.conf /etc/resolv.conf && exec "$@"')
+
+
+def is_listener(argv: tuple[str, ...]) -> bool:
+    """Is this a program that listens beside a query, and would never end by itself?"""
+    return argv[0] == "xtables-monitor" or (argv[0] == "tcpdump" and "-w" in argv)
 
 
 class Tools:
@@ -38,6 +44,7 @@ class Tools:
         self._pids: dict[str, str] = {}
         self._pods: dict[str, dict] = {}
         self._namespaces: dict[str, dict[str, str]] = {}
+        self._left: set[tuple[str, ...]] = set()
 
     @cached_property
     def way(self) -> str:
@@ -56,19 +63,28 @@ class Tools:
         return f"captures with {self.whose} tcpdump"
 
     def listening(self, place: str, argv: tuple[str, ...], shown: bool = False) -> tuple[str, ...]:
-        """The argv that runs tcpdump at a place and ends with us, or after LISTEN_S at the latest.
+        """The argv that runs a listener at a place and ends with us, or after LISTEN_S at the latest.
 
         `shown` leaves out what only sees to that end.
         """
-        if self.way == "machine":
+        if self.way == "machine" and shutil.which(argv[0]):
             return (*(() if shown else ("setpriv", "--pdeathsig", "INT")), *self._enter(place), *argv)
         bound = () if shown else ("timeout", "-s", "INT", str(LISTEN_S))
         if self.way == "image":
+            self._left.add(("docker", "rm", "--force", HELPER))
             return (*self._helper(), *bound, *self._enter(place), *argv)
         if place == "host":
             return (*bound, *argv)
         node, namespace = self._inside(place)
+        self._left.add(("docker", "exec", node, "pkill", "-INT", "-f", f"timeout -s INT {LISTEN_S} "))
         return ("docker", "exec", node, *bound, *(("ip", "netns", "exec", namespace) if namespace else ()), *argv)
+
+    def sweep(self) -> None:
+        """End what a closed `docker exec` leaves running behind it."""
+        for argv in self._left:
+            with suppress(KitError):      # pkill says 1 when nothing was left
+                self._answer(argv)
+        self._left.clear()
 
     def borrowed(self, place: str, argv: tuple[str, ...]) -> tuple[str, ...]:
         """The argv that runs a program from outside in a place's network; empty if that would not be the same."""

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from kitlib.errors import KitError, ParseError
-from kitlib.labs import Caught
+from kitlib.labs import Caught, Seen
+from kitlib.labs.rule_tracing import tracing
 from kitlib.parsers.dns import sightings
 from kitlib.parsers.pcap import frames
 from kitlib.result import Result, typed_on_host
@@ -36,26 +37,29 @@ class LiveLab:
         outcome = run(self.reach(place, argv), self.timeout)
         return Result(self.typed(place, argv), argv, outcome.rc, outcome.stdout, outcome.stderr)
 
-    @contextmanager
-    def capture(self, points: Sequence[VantagePoint]) -> Iterator[list[Caught]]:
-        """Listen at all the points while the block runs, until what it asked is answered.
+    def result(self, place: str, argv: tuple[str, ...], stdout: str) -> Result:
+        """What a program that ran beside a block has said."""
+        return Result(self.typed(place, argv), argv, 0, stdout, note="live")
 
-        Yields a list that fills on exit: place, interface, tcpdump's own words, frames.
-        """
-        caught: list[Caught] = []
+    @contextmanager
+    def capture(self, points: Sequence[VantagePoint], traced: Sequence[str] = ()) -> Iterator[Caught]:
+        """Listen at all the points while the block runs, until what it asked is answered; trace the rules meanwhile."""
+        caught = Caught()
         argvs = [("tcpdump", "-i", point.interface, *LISTEN) for point in points]
         with ExitStack() as stack:
             listeners = [stack.enter_context(background(self.reach(point.place, argv)))
                          for point, argv in zip(points, argvs, strict=True)]
             for listener in listeners:
                 listener.wait_for("listening on", START_S)
+            for place in traced:
+                stack.enter_context(tracing(self, place, caught))
             yield caught
             _settle(listeners)
             for listener in listeners:
                 listener.interrupt()
         for point, argv, listener in zip(points, argvs, listeners, strict=True):
-            caught.append((point.place, point.interface, self._words(point, argv, listener.stdout),
-                           frames(listener.stdout, point.title)))
+            caught.seen.append(Seen(point.place, point.interface, self._words(point, argv, listener.stdout),
+                                    frames(listener.stdout, point.title)))
 
     def _words(self, point: VantagePoint, argv: tuple[str, ...], pcap: bytes) -> Result:
         read = run(READ, self.timeout, stdin=pcap)

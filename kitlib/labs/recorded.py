@@ -12,8 +12,8 @@ import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from kitlib.errors import KitError, NotRecorded
-from kitlib.labs import Caught
+from kitlib.errors import KitError, NotRecorded, RecordingError
+from kitlib.labs import Caught, Seen, Traced
 from kitlib.recording import Command, Recording, Scene
 from kitlib.result import Result, typed_on_host
 from kitlib.sighting import VantagePoint
@@ -28,8 +28,10 @@ class RecordedLab:
 
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
-        self._scenes = {(scene.place, argv): scene for scene in recording.scenes if not scene.traced
-                        for argv in (scene.argv, *scene.also)}
+        self._scenes, self._traced_scenes = (
+            {(scene.place, argv): scene for scene in recording.scenes if scene.traced == traced
+             for argv in (scene.argv, *scene.also)} for traced in (False, True))
+        self._tracing = False
         self._played: dict[str, int] = {}
         self._take: Take | None = None
         self._under_capture: list[Take] = []
@@ -41,10 +43,12 @@ class RecordedLab:
 
     def run(self, place: str, argv: tuple[str, ...]) -> Result:
         """Answer a command: the next take of a scene, what was asked right after that take, or a fact."""
-        scene = self._scenes.get((place, argv))
+        scene = (self._traced_scenes if self._tracing else self._scenes).get((place, argv))
         if scene and not (argv in scene.also and self._take in self._under_capture):
             take = self._next_take(scene)
-            command = next(command for command in take.commands if (command.place, command.argv) == (place, argv))
+            command = next((each for each in take.commands if (each.place, each.argv) == (place, argv)), None)
+            if command is None:
+                raise RecordingError(f"{scene.takes[take.number - 1]}: the take does not hold {shlex.join(argv)!r}.")
             return _result(command, f"recorded: take {take.number} of {take.of}")
         for command in self._take.commands if self._take else ():
             if (command.place, command.argv) == (place, argv):
@@ -55,27 +59,29 @@ class RecordedLab:
         raise NotRecorded(self._nearest(place, argv))
 
     @contextmanager
-    def capture(self, points: Sequence[VantagePoint]) -> Iterator[list[Caught]]:
+    def capture(self, points: Sequence[VantagePoint] = (), traced: Sequence[str] = ()) -> Iterator[Caught]:
         """Collect, at the end, what every vantage point of the takes played meanwhile had caught, named or not.
 
-        Yields a list that fills on exit: place, interface, tcpdump's own words, frames.
+        With `traced`, only takes with a rule trace are played.
         """
-        self._under_capture = []
-        caught: list[Caught] = []
-        yield caught
+        self._under_capture, self._tracing = [], bool(traced)
+        caught = Caught()
+        try:
+            yield caught
+        finally:
+            self._tracing = False
         if not self._under_capture:
             raise KitError("Nothing was caught: no command whose captures were recorded ran under lab.capture(). "
                            "Run a query inside the `with` block, for example pod.dig('www.example.com').")
         for take in self._under_capture:
+            note = f"recorded: take {take.number} of {take.of}"
             for point in take.points:
                 typed = f"{typed_on_host(point.ran_at, point.argv)} | tcpdump -v -n -r -"
-                note = f"recorded: take {take.number} of {take.of}"
                 words = Result(typed, point.argv, 0, point.text, note=note)
-                caught.append((point.place, point.interface, words, take.frames(point)))
-
-    def places(self) -> tuple[str, ...]:
-        """Every place that the recording knows a command of."""
-        return tuple(dict.fromkeys([place for place, _ in self.recording.facts] + [at for at, _ in self._scenes]))
+                caught.seen.append(Seen(point.place, point.interface, words, take.frames(point)))
+            for told in take.traces:
+                rules = self.recording.traced_rules[told.place, ("iptables-save",)]
+                caught.traces[told.place] = Traced(_result(told, note), _result(rules, "recorded while it was traced"))
 
     def _next_take(self, scene: Scene) -> Take:
         number = self._played.get(scene.name, 0) % len(scene.takes) + 1

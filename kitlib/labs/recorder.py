@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kitlib.errors import KitError
-from kitlib.labs import Backend, Caught
+from kitlib.labs import Backend, Caught, Seen
 from kitlib.recording import Command
 from kitlib.recording_writer import Writer
 from kitlib.result import Result
@@ -57,7 +57,7 @@ class Recorder:
         if secrets := secrets_in(result.stdout + result.stderr):
             self.writer.leave_out(place, argv, secrets)
             return result
-        command = Command(place, argv, result.rc, result.stdout, result.stderr)
+        command = _command(place, result)
         if self._block is not None:
             self._block.commands.append((began, command))
         else:
@@ -65,20 +65,22 @@ class Recorder:
         return result
 
     @contextmanager
-    def capture(self, points: Sequence[VantagePoint]) -> Iterator[list[Caught]]:
+    def capture(self, points: Sequence[VantagePoint], traced: Sequence[str] = ()) -> Iterator[Caught]:
         """Listen while the block runs, then write it as a take."""
         self._block = block = Block()
         try:
-            with self.backend.capture(points) as caught:
+            with self.backend.capture(points, traced) as caught:
                 yield caught
         finally:
             self._block = None
         if block.commands:
-            times = [frame.time_ns for *_, frames in caught for frame in frames]
+            times = [frame.time_ns for seen in caught.seen for frame in seen.frames]
             commands = block.main_first(min(times, default=0))
             for extra in commands[1:]:
                 self.writer.add(extra, to_take=False)
-            self.writer.take(commands, [(_point(*entry[:3]), entry[3]) for entry in caught])
+            traces = {place: (_command(place, told.words), _command(place, told.rules))
+                      for place, told in caught.traces.items()}
+            self.writer.take(commands, [(_point(seen), seen.frames) for seen in caught.seen], traces)
 
     def _made_with(self) -> dict[str, str]:
         return {what: found for what, (argv, pattern) in VERSIONS.items() if (found := self._version(argv, pattern))}
@@ -91,6 +93,10 @@ class Recorder:
         return found[1] if found else ""
 
 
-def _point(place: str, interface: str, words: Result) -> Point:
-    typed = words.typed.partition(" | ")[0]
-    return Point(place, interface, "host", tuple(shlex.split(typed)), words.stdout)
+def _command(place: str, result: Result) -> Command:
+    return Command(place, result.argv, result.rc, result.stdout, result.stderr)
+
+
+def _point(seen: Seen) -> Point:
+    typed = seen.words.typed.partition(" | ")[0]
+    return Point(seen.place, seen.interface, "host", tuple(shlex.split(typed)), seen.words.stdout)

@@ -117,6 +117,6 @@ def _question(line: str) -> Question:
 
 def _record(line: str) -> Record:
     words = line.split(None, 4)
-    if len(words) != 5 or not words[1].isdigit() or words[2] != "IN":
+    if len(words) != 5 or not (words[1].isascii() and words[1].isdigit()) or words[2] != "IN":
         raise ParseError("dig", "a record: NAME TTL IN TYPE DATA", line)
     return Record(words[0], words[3], int(words[1]), words[4])

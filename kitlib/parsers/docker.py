@@ -8,7 +8,7 @@ from ipaddress import ip_interface, ip_network
 from typing import Any
 
 from kitlib.errors import ParseError
-from kitlib.parsers.json_fields import load, take
+from kitlib.parsers.json_fields import load, take, take_address
 
 COLUMNS = ("CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES")
 
@@ -79,7 +79,7 @@ def attachments(text: str) -> tuple[Attachment, ...]:
         Attachment(
             take(item, str, "Name", what=what).removeprefix("/"),
             network,
-            take(end, str, "IPAddress", what=what),
+            take_address(end, "IPAddress", what=what, other=("",)),
             take(end, int, "IPPrefixLen", what=what),
             take(end, str, "Gateway", what=what),
             take(end, str, "MacAddress", what=what),

@@ -83,6 +83,8 @@ def _interface_from_block(block: str) -> tuple[Interface, str]:
     behind = header[3] or ""
     other_end = re.fullmatch(r"if(\d+)", behind)
     netnsid = _after(link, "link-netnsid")
+    if netnsid and not re.fullmatch("[0-9]+", netnsid):
+        raise ParseError("ip addr", "link-netnsid and a number", " ".join(link), header[2])
     return Interface(
         int(header[1]),
         header[2],
@@ -92,7 +94,7 @@ def _interface_from_block(block: str) -> tuple[Interface, str]:
         tuple(_address_from_words(words) for words in lines if words[0] in ("inet", "inet6")),
         peer_index=int(other_end[1]) if other_end else None,
         peer_namespace=_after(link, "link-netns"),
-        peer_netnsid=int(netnsid) if netnsid.isdigit() else None,
+        peer_netnsid=int(netnsid) if netnsid else None,
     ), "" if other_end else behind
 
 

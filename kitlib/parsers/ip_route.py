@@ -68,10 +68,10 @@ def _checked(route: Route, found: object) -> Route:
     try:
         if route.destination != "default":
             ip_network(route.destination)
-        if route.via:
-            ip_address(route.via)
+        for address in filter(None, (route.via, route.source)):
+            ip_address(address)
     except ValueError:
-        raise ParseError("ip route", "a destination and a next hop that are addresses", found) from None
+        raise ParseError("ip route", "a destination, a next hop and a source that are addresses", found) from None
     if not route.device and route.type not in WITHOUT_DEVICE:
         raise ParseError("ip route", "one next hop: dev INTERFACE", found)
     return route

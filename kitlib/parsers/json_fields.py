@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from ipaddress import ip_address
+from types import UnionType
 from typing import Any
 
 from kitlib.errors import ParseError
@@ -19,7 +21,7 @@ def load(text: str, what: str) -> Any:
         raise ParseError(what, "JSON", text.strip(), where) from None
 
 
-def take(value: Any, kind: type, *path: str, what: str, default: Any = _REQUIRED) -> Any:
+def take(value: Any, kind: type | UnionType, *path: str, what: str, default: Any = _REQUIRED) -> Any:
     """The field of type `kind` at `path`; null and absent mean `default`. Raises ParseError."""
     for depth, key in enumerate(path):
         if not isinstance(value, dict):
@@ -29,7 +31,24 @@ def take(value: Any, kind: type, *path: str, what: str, default: Any = _REQUIRED
             break
     if value is None and default is not _REQUIRED:
         return default
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+    if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
         found = "nothing" if value is None else value
-        raise ParseError(what, f"a value of type {kind.__name__}", found, ".".join(path))
+        raise ParseError(what, f"a value of type {getattr(kind, '__name__', kind)}", found, ".".join(path))
     return value
+
+
+def take_address(value: Any, *path: str, what: str, other: tuple[str, ...] = ()) -> str:
+    """The IP address at `path`, or one of the words that may stand instead; "" among them: it may be absent."""
+    text = take(value, str, *path, what=what, default="" if "" in other else _REQUIRED)
+    try:
+        if text not in other:
+            ip_address(text)
+    except ValueError:
+        raise ParseError(what, "an IP address", text, ".".join(path)) from None
+    return text
+
+
+def take_words(value: Any, *path: str, what: str) -> dict[str, str]:
+    """The labels at `path`: words by name, none if absent. Raises ParseError."""
+    found = take(value, dict, *path, what=what, default={})
+    return {name: take(found, str, name, what=what) for name in found}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kitlib.errors import ParseError
-from kitlib.parsers.json_fields import load, take
+from kitlib.parsers.json_fields import load, take, take_address, take_words
 
 ROLE_LABEL = "node-role.kubernetes.io/"
 
@@ -67,16 +67,16 @@ def _pod(item: Any) -> Pod:
     return Pod(
         *named(item, "Pod"),
         node=take(item, str, "spec", "nodeName", what="Pod", default=""),
-        address=take(item, str, "status", "podIP", what="Pod", default=""),
+        address=take_address(item, "status", "podIP", what="Pod", other=("",)),
         host_network=take(item, bool, "spec", "hostNetwork", what="Pod", default=False),
         dns_policy=take(item, str, "spec", "dnsPolicy", what="Pod"),
-        labels=take(item, dict, "metadata", "labels", what="Pod", default={}),
+        labels=take_words(item, "metadata", "labels", what="Pod"),
     )
 
 
 def _node(item: Any) -> Node:
     addresses = take(item, list, "status", "addresses", what="Node")
-    internal = [take(entry, str, "address", what="Node") for entry in addresses
+    internal = [take_address(entry, "address", what="Node") for entry in addresses
                 if take(entry, str, "type", what="Node") == "InternalIP"]
     if not internal:
         raise ParseError("Node", "an address of type InternalIP", addresses, "status.addresses")

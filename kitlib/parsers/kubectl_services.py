@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from kitlib.parsers.json_fields import take
+from kitlib.parsers.json_fields import take, take_address, take_words
 from kitlib.parsers.kubectl import items, named
 
 SERVICE_LABEL = "kubernetes.io/service-name"
@@ -72,25 +72,31 @@ def _service(item: Any) -> Service:
     return Service(
         *named(item, "Service"),
         type=take(item, str, "spec", "type", what="Service"),
-        cluster_ip=take(item, str, "spec", "clusterIP", what="Service", default=""),
+        cluster_ip=take_address(item, "spec", "clusterIP", what="Service", other=("", "None")),
         ports=_ports(take(item, list, "spec", "ports", what="Service", default=[]), "Service"),
-        selector=take(item, dict, "spec", "selector", what="Service", default={}),
+        selector=take_words(item, "spec", "selector", what="Service"),
     )
 
 
 def _slice(item: Any) -> Endpoints:
     what = "EndpointSlice"
+    kind = take(item, str, "addressType", what=what)
     return Endpoints(
         named(item, what)[0],
         service=take(item, str, "metadata", "labels", SERVICE_LABEL, what=what, default=""),
-        address_type=take(item, str, "addressType", what=what),
+        address_type=kind,
         endpoints=tuple(
-            _endpoint(entry, address)
+            _endpoint(entry, _address(address, kind))
             for entry in take(item, list, "endpoints", what=what, default=[])
             for address in take(entry, list, "addresses", what=what)
         ),
         ports=_ports(take(item, list, "ports", what=what, default=[]), what),
     )
+
+
+def _address(value: Any, kind: str) -> str:
+    found, what = {"addresses": value}, "EndpointSlice"
+    return take(found, str, "addresses", what=what) if kind == "FQDN" else take_address(found, "addresses", what=what)
 
 
 def _endpoint(entry: Any, address: str) -> Endpoint:
@@ -107,7 +113,7 @@ def _ports(entries: list[Any], what: str) -> tuple[Port, ...]:
             take(entry, str, "name", what=what, default=""),
             take(entry, int, "port", what=what),
             take(entry, str, "protocol", what=what),
-            entry.get("targetPort"),
+            take(entry, int | str, "targetPort", what=what, default=None),
         )
         for entry in entries
     )

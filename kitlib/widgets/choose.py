@@ -22,7 +22,7 @@ def choose(label: str, options: Sequence[str], show: Callable[[int], str], start
     rows = max(2, min(MOST_ROWS, len(options)))
     listed = ipywidgets.Select(options=list(zip(options, range(len(options)), strict=True)), value=start, rows=rows,
                                description=label, tooltip=f"{label}: choose one of the list",
-                               layout={"width": "100%", "max_width": "820px", "height": f"{rows * 20 + 12}px"})
+                               layout={"width": "auto", "max_width": "820px", "height": f"{rows * 20 + 12}px"})
     back = ipywidgets.Button(description="Previous", tooltip=f"{label}: the one before")
     on = ipywidgets.Button(description="Next", tooltip=f"{label}: the one after")
     shown = ipywidgets.HTML(show(start))

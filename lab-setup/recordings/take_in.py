@@ -30,7 +30,8 @@ from kitlib.takes import interface_name
 
 LEFT_OUT = (("nft", "-j"), ("conntrack", "-L", "-o"), ("ip6tables-save",), ("ip", "-s"), ("docker", "ps"),
             ("kubectl", "get", "endpoints"), ("kubectl", "get", "pods", "-o", "json"),
-            ("kubectl", "-n", "kube-system", "get", "pods"))
+            ("kubectl", "-n", "kube-system", "get", "pods"), ("ip", "-j", "-d", "link"),
+            ("iptables-save", "-c", "-t", "nat"))
 FEW_TAKES = dict.fromkeys(("pod-dig-tcp", "pod-dig-truncated", "pod-many", "pod-parallel", "forward-drop",
                            "ip-forward-off", "no-endpoints", "route-blackhole", "service-rules-missing",
                            "upstream-down"), 2) | {"route-wrong-node": 1}     # later takes: kindnetd had mended it
@@ -52,6 +53,8 @@ def main() -> int:
     out.mkdir(parents=True, exist_ok=True)
     kept = [fact for fact in facts if not any(tuple(fact["argv"][:len(left)]) == left for left in LEFT_OUT)]
     write_lines(out / "facts.jsonl", [answer(fact) for fact in kept])
+    write_lines(out / "traced-rules.jsonl", [answer(rules) for rules in read_lines(raw / "scenes" / "trace-rules.jsonl")
+                                             if rules["argv"] == ["iptables-save"]])
     pods = pods_of_namespaces(facts)
     scenes = [take_in_scene(folder, out, pods) for folder in sorted((raw / "scenes").iterdir()) if folder.is_dir()]
     faults = [take_in_fault(readme.parent, out, kept, pods) for readme in sorted(raw.glob("faults/*/README.md"))]

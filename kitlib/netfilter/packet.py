@@ -1,0 +1,65 @@
+"""What of a packet rules and routes look at, and what they decided."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple
+
+from kitlib.ruleset import Rule
+
+
+class Packet(NamedTuple):
+    """A packet as netfilter sees it at one moment. A port is None when the kernel draws it at random.
+
+    `states` is what conntrack thinks of it: NEW, ESTABLISHED, RELATED, INVALID or UNTRACKED, and DNAT, SNAT if its
+    connection is rewritten. `physdev_in` and `physdev_out` are the ports of a bridge that it came and leaves by.
+    """
+
+    source: str
+    destination: str
+    protocol: str = "udp"
+    sport: int | None = 0
+    dport: int | None = 53
+    in_interface: str = ""
+    out_interface: str = ""
+    mark: int = 0
+    states: frozenset[str] = frozenset({"NEW"})
+    physdev_in: str = ""
+    physdev_out: str = ""
+
+    def __str__(self) -> str:
+        sport, dport = (port if port is not None else "?" for port in (self.sport, self.dport))
+        return f"{self.source}:{sport} → {self.destination}:{dport}"
+
+
+class Outcome(Enum):
+    """What came of looking at a rule."""
+
+    MATCHED = "matched"
+    SKIPPED = "skipped"
+    UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One rule looked at (or, without a rule, the policy of a built-in chain): whether it matched, why, what it did.
+
+    `verdict` is as the kernel's trace says it: CONTINUE, ACCEPT (also of DNAT and its kin), DROP, RETURN, "JUMP:CHAIN",
+    "GOTO:CHAIN"; "" for a rule that was skipped. `depth` counts the jumps that led here.
+    """
+
+    table: str
+    chain: str
+    rule: Rule | None
+    outcome: Outcome
+    why: str
+    verdict: str
+    depth: int
+    packet: Packet            # as the rule saw it
+    after: Packet             # as the rule left it
+
+    @property
+    def is_rewrite(self) -> bool:
+        """Did this rule change addresses or ports?"""
+        return (self.packet[:2], self.packet[3:5]) != (self.after[:2], self.after[3:5])

@@ -1,0 +1,72 @@
+"""The nouns of a walk: the passages through tables and routing decisions, and the whole way of a packet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kitlib.netfilter.kernel import Kernel
+from kitlib.netfilter.matches import Stretch
+from kitlib.netfilter.packet import Packet, Step
+from kitlib.parsers.conntrack import Entry, Tuple
+from kitlib.sighting import Socket
+
+
+@dataclass(frozen=True)
+class Passage:
+    """One stop on the way: a table at a hook, or (without a table) a routing decision, in words in `said`."""
+
+    hook: str
+    table: str
+    before: Packet
+    after: Packet
+    said: str = ""
+    trail: tuple[Step | Stretch, ...] = ()
+    kernel: Kernel | None = None
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """Every rule that was looked at, in order, the skipped ones too."""
+        return tuple(step for part in self.trail
+                     for step in (part.steps(self.kernel) if isinstance(part, Stretch) else (part,)))
+
+    @property
+    def matched(self) -> tuple[Step, ...]:
+        """Only the rules (and policies) that had a say."""
+        return tuple(part for part in self.trail if isinstance(part, Step) and part.verdict)
+
+
+@dataclass(frozen=True)
+class Walk:
+    """A packet's way through a kernel. `assumptions` are what could not be told and was taken for granted here.
+
+    `end` says how it ends: "goes out of eth0", "is delivered here", "is dropped", "is lost: …", "is undecided".
+    """
+
+    packet: Packet
+    passages: tuple[Passage, ...] = ()
+    end: str = ""
+    probability: float = 1.0
+    assumptions: tuple[str, ...] = ()
+
+    @property
+    def after(self) -> Packet:
+        """The packet as it leaves."""
+        return self.passages[-1].after if self.passages else self.packet
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """Every rule that was looked at, over all hooks and tables."""
+        return tuple(step for passage in self.passages for step in passage.steps)
+
+    @property
+    def matched(self) -> tuple[Step, ...]:
+        """Every rule and policy that had a say, over all hooks and tables."""
+        return tuple(step for passage in self.passages for step in passage.matched)
+
+    @property
+    def entry(self) -> Entry:
+        """What conntrack will remember if this packet begins a connection; port 0 is one drawn at random."""
+        first, last = self.packet, self.after
+        original, reply = (Tuple(Socket(one.source, one.sport or 0), Socket(one.destination, one.dport or 0))
+                           for one in (first, last))
+        return Entry(first.protocol, original, reply.inverse, mark=last.mark)

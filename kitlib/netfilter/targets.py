@@ -1,0 +1,84 @@
+"""What a rule does to a packet that it matches: the verdict, and what is rewritten. iptables-extensions(8)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from kitlib.netfilter.kernel import Kernel
+from kitlib.netfilter.packet import Packet
+from kitlib.ruleset import Rule
+
+VERDICTS = {"": "CONTINUE", "ACCEPT": "ACCEPT", "DROP": "DROP", "RETURN": "RETURN", "REJECT": "DROP"}
+# They look, count, or change what no rule and no route here reads.
+ONLY_GO_ON = {"LOG", "NFLOG", "TRACE", "AUDIT", "CHECKSUM", "TCPMSS", "TOS", "DSCP", "TTL", "CLASSIFY", "CONNSECMARK"}
+LOCALHOST = "127.0.0.1"
+
+
+class Effect(NamedTuple):
+    """The verdict (in the words of the kernel's trace), the packet afterwards; `unknown` says what cannot be told."""
+
+    verdict: str
+    packet: Packet
+    unknown: str = ""
+
+
+def apply(rule: Rule, packet: Packet, hook: str, kernel: Kernel) -> Effect:
+    """What the target of a rule, which is no chain of the ruleset, does to a packet at this hook."""
+    target, said = rule.target, {option.name: option for option in rule.target_options}
+    words = {name: option.values[0] if option.values else "" for name, option in said.items()}
+    if target in VERDICTS:
+        return Effect(VERDICTS[target], packet)
+    if target in ONLY_GO_ON:
+        return Effect("CONTINUE", packet)
+    if target == "MARK" and "--set-xmark" in words:
+        return Effect("CONTINUE", packet._replace(mark=_marked(packet.mark, words["--set-xmark"])))
+    if target == "NOTRACK" or (target == "CT" and "--notrack" in words):
+        return Effect("CONTINUE", packet._replace(states=frozenset({"UNTRACKED"})))
+    if target == "DNAT" and "--to-destination" in words:
+        return _to_destination(packet, *_socket(words["--to-destination"]))
+    if target == "REDIRECT":
+        address = LOCALHOST if hook == "OUTPUT" else kernel.address_of(packet.in_interface)
+        return _to_destination(packet, address, words.get("--to-ports", ""))
+    if target == "SNAT" and "--to-source" in words:
+        return _from_source(packet, *_socket(words["--to-source"]), words)
+    if target == "MASQUERADE":
+        way = kernel.route(packet.destination)
+        return _from_source(packet, kernel.source_for(way), words.get("--to-ports", ""), words)
+    return Effect("", packet, f"unknown here: -j {target}{''.join(f' {name}' for name in words)}")
+
+
+def _marked(mark: int, words: str) -> int:
+    """--set-xmark VALUE/MASK: zero the bits of the mask, then XOR the value."""
+    value, _, mask = words.partition("/")
+    return (mark & ~int(mask or "0xffffffff", 0) & 0xFFFFFFFF) ^ int(value, 0)
+
+
+def _socket(words: str) -> tuple[str, str]:
+    address, _, port = words.partition(":")
+    return address, port
+
+
+def _to_destination(packet: Packet, address: str, port: str) -> Effect:
+    if "-" in address:
+        return Effect("", packet, f"which address of {address} is drawn cannot be told")
+    changed = packet._replace(destination=address or packet.destination, dport=_port(port, packet.dport))
+    return Effect("ACCEPT", _seen_by_conntrack(packet, changed, "DNAT"))
+
+
+def _from_source(packet: Packet, address: str, port: str, words: dict[str, str]) -> Effect:
+    if "-" in address or not address:
+        return Effect("", packet, f"which address of {address or 'the interface'} is drawn cannot be told")
+    is_random = "--random" in words or "--random-fully" in words
+    changed = packet._replace(source=address, sport=None if is_random else _port(port, packet.sport))
+    return Effect("ACCEPT", _seen_by_conntrack(packet, changed, "SNAT"))
+
+
+def _port(words: str, now: int | None) -> int | None:
+    """The port that a target names; of several the kernel draws one, so that it cannot be told."""
+    low, _, high = words.partition("-")
+    return now if not low else int(low) if high in ("", low) else None
+
+
+def _seen_by_conntrack(before: Packet, after: Packet, kind: str) -> Packet:
+    same = before._replace(states=after.states) == after
+    return after if same else after._replace(states=after.states | {kind})

@@ -1,0 +1,106 @@
+"""A packet taken through a whole kernel: the hooks in order, the routing decision between them, and conntrack.
+
+    comes in  PREROUTING ─ routing ─┬─ for this machine ─ INPUT
+                                    └─ for another ────── FORWARD ─ POSTROUTING  goes out
+    made here (routing) ─ OUTPUT ─ (routing again, if it was rewritten) ─ POSTROUTING  goes out
+
+raw comes before conntrack. nat is consulted for the first packet of a connection only; for all others conntrack repeats
+what was decided then, and undoes it for replies. Sources: iptables(8), net/netfilter/nf_nat_core.c,
+include/uapi/linux/netfilter_ipv4.h (hook priorities).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from kitlib.netfilter.chain_walk import TableWalk
+from kitlib.netfilter.kernel import Kernel
+from kitlib.netfilter.packet import Packet
+from kitlib.netfilter.path import Passage, Walk
+from kitlib.parsers.conntrack import Entry, Tuple
+
+PREROUTING = (("PREROUTING", "raw"), ("PREROUTING", "mangle"), ("PREROUTING", "nat"), ("routing", ""))
+INPUT = (("INPUT", "mangle"), ("INPUT", "filter"), ("INPUT", "nat"))
+FORWARD = (("FORWARD", "mangle"), ("FORWARD", "filter"), ("POSTROUTING", "mangle"), ("POSTROUTING", "nat"))
+OUTPUT = (("routing", ""), ("OUTPUT", "raw"), ("OUTPUT", "mangle"), ("OUTPUT", "nat"), ("OUTPUT", "filter"),
+          ("routing again", ""), ("POSTROUTING", "mangle"), ("POSTROUTING", "nat"))
+CHANGES_DESTINATION = ("PREROUTING", "OUTPUT")      # nat at the other two hooks changes the source
+
+
+def walks(kernel: Kernel, packet: Packet, entry: Entry | None = None) -> tuple[Walk, ...]:
+    """Every way that a packet may take; their probabilities add up to 1 if nothing is assumed.
+
+    It comes in if it has an in-interface, else it was made here. `entry` is the connection that conntrack knows it by,
+    for a packet whose state is not NEW. What this machine's routes leave open (policy routing) is not looked at.
+    """
+    return tuple(_travel(kernel, Walk(packet), PREROUTING if packet.in_interface else OUTPUT, entry))
+
+
+def _travel(kernel: Kernel, walk: Walk, stops: tuple[tuple[str, str], ...], entry: Entry | None) -> Iterator[Walk]:
+    if walk.end or not stops:
+        yield walk if walk.end else replace(walk, end=_end(walk))
+        return
+    (hook, table), *rest = stops
+    if not table:
+        passage, more, end = _routed(kernel, hook, walk.after)
+        yield from _travel(kernel, replace(walk, passages=(*walk.passages, passage), end=end), (*rest, *more), entry)
+    elif table == "nat" and "NEW" not in walk.after.states:
+        passage = _remembered(hook, walk, entry)
+        yield from _travel(kernel, replace(walk, passages=(*walk.passages, passage)), tuple(rest), entry)
+    else:
+        for way in _through(kernel, hook, table, walk):
+            yield from _travel(kernel, way, tuple(rest), entry)
+
+
+def _through(kernel: Kernel, hook: str, table: str, walk: Walk) -> Iterator[Walk]:
+    here, found = walk.after, False
+    for way in TableWalk(kernel, hook, table).ways(here):
+        found = True
+        passage = Passage(hook, table, here, way.packet, "", way.trail, kernel)
+        end = {"DROP": "is dropped", "UNDECIDED": "is undecided"}.get(way.verdict, "")
+        yield Walk(walk.packet, (*walk.passages, passage), end, walk.probability * way.probability,
+                   (*walk.assumptions, *way.assumptions))
+    if not found:
+        yield walk
+
+
+def _routed(kernel: Kernel, hook: str, here: Packet) -> tuple[Passage, tuple[tuple[str, str], ...], str]:
+    """The routing decision: the passage, what comes next if it comes in, and the end if no way leads on."""
+    decision = kernel.route(here.destination)
+    if decision.is_local:
+        after = here if here.in_interface else here._replace(out_interface=decision.device)
+        return Passage(hook, "", here, after, decision.why), INPUT if here.in_interface else (), ""
+    if not decision.is_way:
+        return Passage(hook, "", here, here, decision.why), (), f"is lost: {decision.why}"
+    if here.in_interface and not kernel.forwards:
+        why = f"{decision.why}, but net.ipv4.ip_forward is 0: this machine forwards nothing"
+        return Passage(hook, "", here, here, why), (), "is lost: net.ipv4.ip_forward is 0"
+    after = here._replace(out_interface=decision.device)
+    return Passage(hook, "", here, after, decision.why), FORWARD if here.in_interface else (), ""
+
+
+def _remembered(hook: str, walk: Walk, entry: Entry | None) -> Passage:
+    """nat for a packet of a known connection: no rule is read, conntrack repeats or undoes what was decided."""
+    here = walk.after
+    if entry is None:
+        return Passage(hook, "nat", here, here, "not the first packet of its connection: nat's rules are not read")
+    is_reply = _fits(walk.packet, entry.reply)
+    towards = entry.original.inverse if is_reply else entry.reply.inverse
+    if hook in CHANGES_DESTINATION:
+        after = here._replace(destination=towards.destination.address, dport=towards.destination.port or None)
+    else:
+        after = here._replace(source=towards.source.address, sport=towards.source.port or None)
+    how = "undoes" if is_reply else "repeats"
+    said = f"conntrack {how} the rewrite: {here} becomes {after}" if after != here else "nothing was rewritten"
+    return Passage(hook, "nat", here, after, f"not the first packet of its connection: {said}")
+
+
+def _fits(packet: Packet, way: Tuple) -> bool:
+    """Does this packet, as it came in, belong to that direction of a connection?"""
+    return (packet.source, packet.sport) == tuple(way.source) and way.destination.port in (0, packet.dport)
+
+
+def _end(walk: Walk) -> str:
+    out = walk.after.out_interface
+    return f"goes out of {out}" if out and out != "lo" else "is delivered here"

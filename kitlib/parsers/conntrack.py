@@ -1,0 +1,56 @@
+"""The connections that a kernel remembers, as `conntrack -L` lists them: conntrack(8)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from kitlib.errors import ParseError
+from kitlib.sighting import Socket
+
+TUPLE = re.compile(r"src=(\S+) dst=(\S+) (?:sport=(\d+) dport=(\d+)|type=\d+ code=\d+ id=\d+)")
+HEAD = re.compile(r"(?:ipv[46]\s+\d+\s+)?(\w+)\s+\d+ (?:(\d+) )?(?:([A-Z_]+) )?src=")
+SUMMARY = re.compile(r"conntrack v\S+ \(conntrack-tools\)")
+
+
+class Tuple(NamedTuple):
+    """One direction of a connection: its source and its destination. Without ports (ICMP) they are 0."""
+
+    source: Socket
+    destination: Socket
+
+    @property
+    def inverse(self) -> Tuple:
+        """The same seen from the other end."""
+        return Tuple(self.destination, self.source)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A connection: how its first packet came in, and how its reply will look when it comes in."""
+
+    protocol: str
+    original: Tuple
+    reply: Tuple
+    seconds_left: int | None = None
+    state: str = ""                # TCP's; UDP has none
+    flags: tuple[str, ...] = ()    # ASSURED, UNREPLIED, OFFLOAD
+    mark: int = 0
+
+
+def entries(text: str) -> tuple[Entry, ...]:
+    """The entries in the output of `conntrack -L` (with or without `-o extended`). Raises ParseError."""
+    lines = (line for line in text.splitlines() if line.strip() and not SUMMARY.match(line))
+    return tuple(_entry(line) for line in lines)
+
+
+def _entry(line: str) -> Entry:
+    head, tuples = HEAD.match(line), TUPLE.findall(line)
+    if not head or len(tuples) != 2:
+        raise ParseError("conntrack -L", "PROTOCOL … and two tuples src=… dst=… sport=… dport=…", line)
+    original, reply = (Tuple(Socket(source, int(sport or 0)), Socket(destination, int(dport or 0)))
+                       for source, destination, sport, dport in tuples)
+    mark = re.search(r"\bmark=(\d+)", line)
+    return Entry(head[1], original, reply, int(head[2]) if head[2] else None, head[3] or "",
+                 tuple(re.findall(r"\[([A-Z_]+)\]", line)), int(mark[1]) if mark else 0)

@@ -1,0 +1,62 @@
+"""The kernel's own account of which rules a packet met: the text of `xtables-monitor --trace`.
+
+Only packets that a TRACE rule matched are told of, and only rules that matched: xtables-monitor(8).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from kitlib.errors import ParseError
+
+PACKET = re.compile(r"PACKET: (\d+) ([0-9a-f]+) (.*)")
+TRACE = re.compile(r" TRACE: (\d+) ([0-9a-f]+) (\w+):(\S+?):(rule|return|policy):(\S+)\s*(.*)")
+RULE = re.compile(r"0x[0-9a-f]+:(\S+)")
+VERDICTS = {"0xfffffffb": "RETURN", "0xffffffff": "CONTINUE"}     # what xtables-monitor has no word for
+
+
+@dataclass(frozen=True)
+class Met:
+    """One line of a trace: a rule that matched, or the policy of a chain that was reached.
+
+    `verdict` is the kernel's: CONTINUE, ACCEPT (also of DNAT and its kin), DROP, RETURN, "JUMP:CHAIN", "GOTO:CHAIN".
+    `rule` is written as iptables-save would, "" for a policy. `packet` are the header fields as they were then.
+    """
+
+    table: str
+    chain: str
+    verdict: str
+    rule: str
+    packet: dict[str, str] = field(hash=False)
+
+
+def traces(text: str) -> dict[str, tuple[Met, ...]]:
+    """For each packet, by its trace id and in order of appearance, the rules and policies it met. Raises ParseError."""
+    headers: dict[str, dict[str, str]] = {}
+    found: dict[str, list[Met]] = {}
+    for line in text.splitlines():
+        if packet := PACKET.match(line):
+            headers[packet[2]] = dict(_fields(packet[3]))
+        elif (met := TRACE.match(line)) and met[2] in headers:
+            found.setdefault(met[2], []).append(_met(met, headers[met[2]], line))
+        elif line.strip():
+            raise ParseError("xtables-monitor --trace", "PACKET: or TRACE: of a packet told of before", line)
+    return {packet: tuple(lines) for packet, lines in found.items()}
+
+
+def _met(line: re.Match, packet: dict[str, str], whole: str) -> Met:
+    _, _, table, chain, kind, said, text = line.groups()
+    if kind == "policy":
+        return Met(table, chain, said, "", packet)
+    verdict = RULE.match(said)
+    if not verdict:
+        raise ParseError("xtables-monitor --trace", "rule:HANDLE:VERDICT", whole)
+    return Met(table, chain, VERDICTS.get(verdict[1], verdict[1]), text.removeprefix(f"-4 -t {table} ").strip(), packet)
+
+
+def _fields(text: str) -> Iterator[tuple[str, str]]:
+    for word in text.split():
+        key, _, value = word.partition("=")
+        yield key, value

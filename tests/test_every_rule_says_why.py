@@ -1,0 +1,196 @@
+"""The rule walk says of every rule whether it matched and why; what it does not know it names and never guesses."""
+
+from __future__ import annotations
+
+import pytest
+
+from kitlib import open_lab
+from kitlib.netfilter.kernel import Kernel
+from kitlib.netfilter.packet import Outcome, Packet
+from kitlib.netfilter.walk import walks
+from kitlib.parsers import ip, ip_route
+from kitlib.parsers.conntrack import entries
+from kitlib.parsers.iptables_save import parse
+
+ROUTES = """default via 10.0.0.1 dev eth0
+10.1.2.0/24 dev veth1 scope link src 10.1.2.1
+local 10.0.0.5 dev eth0 table local scope host src 10.0.0.5
+local 127.0.0.0/8 dev lo table local scope host src 127.0.0.1
+"""
+ADDRESSES = """1: eth0: <UP> mtu 1500 qdisc x state UP
+    link/ether 02:42:ac:14:00:04 brd ff:ff:ff:ff:ff:ff
+    inet 10.0.0.5/24 scope global eth0
+"""
+QUERY = Packet("10.1.2.3", "10.96.0.10", "udp", 40000, 53, "veth1")
+OUT = Packet("10.0.0.5", "10.96.0.10", "udp", 40000, 53)
+
+
+def kernel(*rules: str, table: str = "filter", hook: str = "FORWARD", policy: str = "ACCEPT",
+           forwards: bool = True) -> Kernel:
+    """A kernel whose one table has these rules; a rule without -A belongs to the hook's chain."""
+    lines = [rule if rule.startswith("-A") else f"-A {hook} {rule}" for rule in rules]
+    chains = dict.fromkeys([hook, *(line.split()[1] for line in lines)])
+    built_in = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")
+    policies = dict.fromkeys(built_in, "ACCEPT") | {hook: policy}
+    heads = [f":{chain} {policies.get(chain, '-')} [0:0]" for chain in chains]
+    ruleset = parse("\n".join([f"*{table}", *heads, *lines, "COMMIT"]))
+    return Kernel(ruleset, ip_route.routes(ROUTES), ip.interfaces(ADDRESSES), forwards)
+
+
+def looked_at(rule: str, packet: Packet = QUERY):
+    """The first step of a walk over this one rule and a RETURN after it."""
+    hook = "FORWARD" if packet.in_interface else "OUTPUT"
+    return walks(kernel(rule, hook=hook), packet)[0].steps[0]
+
+
+@pytest.mark.parametrize(("rule", "why"), [
+    ("-d 10.96.0.1/32 -j DROP", "destination is 10.96.0.10, the rule wants 10.96.0.1/32"),
+    ("! -s 10.1.0.0/16 -j DROP", "source is 10.1.2.3, the rule wants anything but 10.1.0.0/16"),
+    ("-i eth+ -j DROP", "in-interface is veth1, the rule wants eth+"),
+    ("-o veth9 -j DROP", "out-interface is eth0, the rule wants veth9"),
+    ("-p tcp -j DROP", "protocol is udp, the rule wants tcp"),
+    ("-p udp -m udp --dport 54:60 -j DROP", "destination port is 53, the rule wants 54:60"),
+    ("-p udp -m udp ! --sport 40000 -j DROP", "source port is 40000, the rule wants anything but 40000"),
+    ("-p udp -m multiport --dports 80,443,1000:2000 -j DROP",
+     "destination port is 53, the rule wants 80,443,1000:2000"),
+    ("-m mark --mark 0x4000/0x4000 -j DROP", "mark is 0x0, the rule wants 0x4000/0x4000"),
+    ("-m conntrack --ctstate RELATED,ESTABLISHED -j DROP",
+     "conntrack state is NEW, the rule wants RELATED,ESTABLISHED"),
+    ("-m state --state INVALID -j DROP", "conntrack state is NEW, the rule wants INVALID"),
+    ("-m addrtype --dst-type LOCAL -j DROP", "the destination's type is UNICAST, the rule wants LOCAL"),
+    ("-m physdev --physdev-is-bridged -j DROP", "physdev-is-bridged is no, the rule wants yes"),
+    ("-m conntrack --ctstate INVALID -m nfacct --nfacct-name x -j DROP",
+     "conntrack state is NEW, the rule wants INVALID"),
+])
+def test_a_skipped_rule(rule: str, why: str) -> None:
+    step = looked_at(rule)
+    assert (step.outcome, step.verdict) == (Outcome.SKIPPED, "") and step.why.startswith(why)
+
+
+@pytest.mark.parametrize(("rule", "why", "verdict"), [
+    ('-d 10.96.0.10/32 -p udp -m comment --comment "a \\"quoted\\" word" -m udp --dport 53 -j ACCEPT',
+     "destination is 10.96.0.10, protocol is udp, destination port is 53", "ACCEPT"),
+    ("-m mark ! --mark 0x4000/0x4000 -j RETURN", "mark is 0x0, not 0x4000/0x4000", "RETURN"),
+    ("-j DROP", "it has no condition", "DROP"),
+    ("-j REJECT --reject-with icmp-port-unreachable", "it has no condition", "DROP"),
+    ("-p udp -m multiport --ports 1:60 -j LOG --log-prefix \"x \"", "protocol is udp, one of the ports is (40000, 53)",
+     "CONTINUE"),
+    ("-i veth1 -o eth0", "in-interface is veth1, out-interface is eth0", "CONTINUE"),
+])
+def test_a_rule_that_matches(rule: str, why: str, verdict: str) -> None:
+    step = looked_at(rule)
+    assert (step.outcome, step.why, step.verdict) == (Outcome.MATCHED, why, verdict)
+
+
+@pytest.mark.parametrize(("rule", "words"), [
+    ("-m limit --limit 3/min -j DROP", "-m limit depends on the packets before this one"),
+    ("-m sorcery --spell abracadabra -j DROP", "unknown here: -m sorcery --spell"),
+    ("-m sorcery -j DROP", "unknown here: -m sorcery"),
+    ("-f -j DROP", "unknown here: -f"),
+    ("-j SORCERY --spell x", "unknown here: -j SORCERY --spell"),
+    ("-m addrtype --dst-type BLACKHOLE -j DROP", "cannot be told"),
+])
+def test_what_is_unknown_is_named_and_both_ways_are_shown(rule: str, words: str) -> None:
+    found = walks(kernel(rule), QUERY)
+    steps = [next(step for step in walk.steps if step.rule) for walk in found]
+    assert all(step.outcome is Outcome.UNDECIDED and words in step.why for step in steps)
+    if "-j DROP" in rule:
+        assert {walk.end for walk in found} == {"is dropped", "goes out of eth0"}
+        assert all(words in walk.assumptions[0] for walk in found)
+    else:
+        assert [walk.end for walk in found] == ["is undecided"]
+
+
+def test_an_unknown_match_does_not_matter_where_the_rule_only_looks() -> None:
+    assert len(walks(kernel("-m limit --limit 3/min -j LOG"), QUERY)) == 1
+
+
+def test_many_unknown_rules_do_not_run_away() -> None:
+    assert len(walks(kernel(*["-m limit --limit 3/min -j DROP"] * 40), QUERY)) < 200
+
+
+def test_every_endpoint_with_its_probability() -> None:
+    rules = ["-d 10.96.0.10/32 -j SVC", "-A SVC -m statistic --mode random --probability 0.33333333349 -j SEP1",
+             "-A SVC -m statistic --mode random --probability 0.50000000000 -j SEP2", "-A SVC -j SEP3",
+             *(f"-A SEP{n} -p udp -m udp -j DNAT --to-destination 10.1.2.{n}:53" for n in (1, 2, 3))]
+    found = walks(kernel(*rules, table="nat", hook="PREROUTING"), QUERY)
+    assert [(walk.after.destination, round(walk.probability, 6)) for walk in found] == [
+        ("10.1.2.1", 0.333333), ("10.1.2.2", 0.333333), ("10.1.2.3", 0.333333)]
+    assert all(walk.end == "goes out of veth1" and "DNAT" in walk.after.states for walk in found)
+    coin = next(step for step in found[1].steps if step.rule and step.rule.target == "SEP1")
+    assert coin.outcome is Outcome.SKIPPED and "a coin decides: 0.333" in coin.why
+
+
+def test_goto_does_not_come_back_and_return_does() -> None:
+    rules = ["-g AWAY", "-j DROP", "-A AWAY -j INNER", "-A INNER -j RETURN", "-A INNER -j DROP", "-A AWAY -j RETURN"]
+    walk, = walks(kernel(*rules), QUERY)
+    assert [step.verdict for step in walk.matched] == ["GOTO:AWAY", "JUMP:INNER", "RETURN", "RETURN", "ACCEPT"]
+    assert walk.end == "goes out of eth0"
+
+
+def test_marks_are_set_and_the_walk_goes_on() -> None:
+    rules = ["-j MARK --set-xmark 0x4000/0x4000", "-m mark --mark 0x4000/0x4000 -j MARK --set-xmark 0x4000/0x0",
+             "-j MARK --set-xmark 0x1/0xffffffff"]
+    walk, = walks(kernel(*rules, table="mangle"), QUERY)
+    assert [step.after.mark for step in walk.matched[:3]] == [0x4000, 0, 1]
+
+
+def test_masquerade_takes_the_address_of_the_way_out_and_an_open_port() -> None:
+    walk, = walks(kernel("-j MASQUERADE --random-fully", table="nat", hook="POSTROUTING"), QUERY)
+    assert (walk.after.source, walk.after.sport) == ("10.0.0.5", None)
+    assert str(walk.after) == "10.0.0.5:? → 10.96.0.10:53"
+    walk, = walks(kernel("-j SNAT --to-source 10.0.0.9:77", table="nat", hook="POSTROUTING"), QUERY)
+    assert (walk.after.source, walk.after.sport) == ("10.0.0.9", 77)
+
+
+def test_redirect_goes_to_this_machine() -> None:
+    walk, = walks(kernel("-p udp -m udp --dport 53 -j REDIRECT --to-ports 5353", table="nat", hook="OUTPUT"), OUT)
+    assert (walk.after.destination, walk.after.dport, walk.end) == ("127.0.0.1", 5353, "is delivered here")
+    arriving = QUERY._replace(in_interface="eth0")
+    walk, = walks(kernel("-j REDIRECT", table="nat", hook="PREROUTING"), arriving)
+    assert (walk.after.destination, walk.end) == ("10.0.0.5", "is delivered here")
+
+
+def test_what_is_rewritten_on_the_way_out_is_routed_again() -> None:
+    walk, = walks(kernel("-j DNAT --to-destination 10.1.2.7", table="nat", hook="OUTPUT"), OUT)
+    assert [passage.after.out_interface for passage in walk.passages if not passage.table] == ["eth0", "veth1"]
+
+
+def test_notrack_keeps_nat_out() -> None:
+    walk, = walks(kernel("-j NOTRACK", table="raw", hook="PREROUTING"), QUERY)
+    assert walk.after.states == {"UNTRACKED"}
+    assert walks(kernel("-j CT --notrack", table="raw", hook="PREROUTING"), QUERY)[0].after.states == {"UNTRACKED"}
+
+
+def test_a_policy_decides_what_no_rule_does() -> None:
+    walk, = walks(kernel(policy="DROP"), QUERY)
+    assert walk.end == "is dropped" and walk.matched[-1].rule is None and walk.matched[-1].verdict == "DROP"
+
+
+def test_without_ip_forward_it_ends_at_the_routing() -> None:
+    walk, = walks(kernel(forwards=False), QUERY)
+    assert walk.end == "is lost: net.ipv4.ip_forward is 0"
+
+
+def test_conntrack_undoes_for_the_reply_what_nat_did_for_the_query() -> None:
+    entry, = entries("udp 17 25 src=10.1.2.3 dst=10.96.0.10 sport=40000 dport=53 "
+                     "src=10.244.0.3 dst=10.0.0.5 sport=53 dport=777 mark=0 use=1")
+    reply = Packet("10.244.0.3", "10.0.0.5", "udp", 53, 777, "eth0", states=frozenset({"ESTABLISHED", "SNAT", "DNAT"}))
+    walk, = walks(kernel(), reply, entry)
+    assert str(walk.after) == "10.96.0.10:53 → 10.1.2.3:40000" and walk.end == "goes out of veth1"
+    again, = walks(kernel(), QUERY._replace(states=reply.states), entry)
+    assert str(again.after) == "10.0.0.5:777 → 10.244.0.3:53"
+
+
+def test_on_the_recorded_node_every_service_rule_is_told_of() -> None:
+    lab = open_lab()
+    pod, node = lab.pod("my-nginx"), lab.node("worker3")
+    packet = Packet(pod.address, lab.topology.dns_service, "udp", 40000, 53, pod.veth.interface)
+    found = walks(node.kernel(), packet)
+    assert {walk.after.destination for walk in found} == {each.address for each in lab.coredns}
+    assert sum(walk.probability for walk in found) == pytest.approx(1)
+    services = [step for step in found[0].steps if (step.table, step.chain) == ("nat", "KUBE-SERVICES")]
+    assert len(services) == 1                                   # the first rule matched: nobody looked at the others
+    other = packet._replace(destination="10.96.0.1", dport=443, protocol="tcp")
+    services = [step for step in walks(node.kernel(), other)[0].steps if step.chain == "KUBE-SERVICES"]
+    assert [step.why for step in services[:2]] == ["destination is 10.96.0.1, the rule wants 10.96.0.10/32"] * 2

@@ -1,0 +1,85 @@
+"""The longest-prefix lookup gives what `ip route get` answered on every recorded node, and says why."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from conftest import REPO
+from kitlib import open_lab
+from kitlib.netfilter.kernel import Kernel
+from kitlib.parsers import ip, ip_route
+from kitlib.ruleset import Ruleset
+
+FACTS = [json.loads(line) for line in (REPO / "lab-setup/recordings/kind-test1/facts.jsonl").read_text().splitlines()]
+ASKED = [fact for fact in FACTS if fact["argv"][:3] == ["ip", "route", "get"]]
+LISTED = {fact["place"]: fact["stdout"] for fact in FACTS if fact["argv"] == ["ip", "route", "show", "table", "all"]}
+
+
+@pytest.fixture(scope="module")
+def lab():
+    return open_lab()
+
+
+def kernel_at(lab, place: str) -> Kernel:
+    """A node's whole kernel; of a pod its routes and addresses."""
+    if place.startswith("node:"):
+        return lab.node(place.removeprefix("node:")).kernel()
+    def said(*argv: str) -> str:
+        return lab.run(place, argv).stdout
+    return Kernel(Ruleset({}), ip_route.routes(said("ip", "route")), ip.interfaces(said("ip", "addr")))
+
+
+def name_of(fact: dict) -> str:
+    return f"{fact['place'].rpartition('/')[2]} {' '.join(fact['argv'][3:])}"
+
+
+@pytest.mark.parametrize("fact", ASKED, ids=name_of)
+def test_the_recorded_answers(lab, fact) -> None:
+    answer, = ip_route.routes("\n".join(line.partition(" uid ")[0] for line in fact["stdout"].splitlines()))
+    decision = kernel_at(lab, fact["place"]).route(fact["argv"][3])
+    assert (decision.route.via, decision.device) == (answer.via, answer.device)
+    if "from" not in fact["argv"]:
+        assert kernel_at(lab, fact["place"]).source_for(decision) == answer.source
+
+
+def test_there_are_answers_of_nodes_and_pods() -> None:
+    assert len(ASKED) > 30 and {fact["place"].partition(":")[0] for fact in ASKED} == {"node", "pod"}
+    assert len(LISTED) == 4
+
+
+ROUTES = """default via 10.0.0.1 dev eth0
+10.1.0.0/16 via 10.0.0.2 dev eth0
+10.1.2.0/24 dev veth1 scope link
+blackhole 10.9.0.0/16
+unreachable 10.8.0.0/16
+throw 10.1.2.128/25
+local 10.0.0.5 dev eth0 table local proto kernel scope host src 10.0.0.5
+broadcast 10.0.0.255 dev eth0 table local proto kernel scope link src 10.0.0.5
+"""
+
+
+@pytest.mark.parametrize(("destination", "words"), [
+    ("10.1.2.3", "10.1.2.3 fits 10.1.2.0/24, a longer prefix than 10.1.0.0/16 and the default route: directly out of "
+                 "veth1"),
+    ("10.1.7.7", "10.1.7.7 fits 10.1.0.0/16, a longer prefix than the default route: via 10.0.0.2, out of eth0"),
+    ("8.8.8.8", "8.8.8.8 fits the default route: via 10.0.0.1, out of eth0"),
+    ("10.9.1.1", "10.9.1.1 fits 10.9.0.0/16, a longer prefix than the default route: blackhole, the packet is dropped "
+                 "without a word"),
+    ("10.0.0.5", "10.0.0.5 fits 10.0.0.5: local, it is for this machine"),
+])
+def test_the_choice_is_explained(destination: str, words: str) -> None:
+    assert Kernel(Ruleset({}), ip_route.routes(ROUTES)).route(destination).why == words
+
+
+def test_what_no_route_fits_is_said() -> None:
+    decision = Kernel(Ruleset({}), ip_route.routes("10.1.0.0/16 dev eth0 scope link\n")).route("8.8.8.8")
+    assert decision.route is None and "no route leads there" in decision.why and not decision.is_way
+
+
+@pytest.mark.parametrize(("address", "kind"), [
+    ("10.0.0.5", "LOCAL"), ("10.0.0.255", "BROADCAST"), ("8.8.8.8", "UNICAST"), ("224.0.0.251", "MULTICAST"),
+    ("0.0.0.0", "UNSPEC"), ("255.255.255.255", "BROADCAST")])
+def test_address_types(address: str, kind: str) -> None:
+    assert Kernel(Ruleset({}), ip_route.routes(ROUTES)).type_of(address) == kind

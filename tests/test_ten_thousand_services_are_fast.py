@@ -1,0 +1,97 @@
+"""Ten thousand Services: read within 3 × the time of iptables-restore --test, one walk within a millisecond.
+
+Measured in processor time, so that a busy machine is no red test.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import time
+
+import pytest
+
+from kitlib.netfilter.kernel import Kernel
+from kitlib.netfilter.packet import Packet
+from kitlib.netfilter.walk import walks
+from kitlib.parsers import ip_route, iptables_save
+
+SERVICES = 10_000
+ROUTES = "default via 172.20.0.1 dev eth0\n10.244.0.0/16 via 172.20.0.2 dev eth0\n"
+
+
+def address(number: int, range_: str) -> str:
+    return f"{range_}.{number >> 8}.{number & 255}"
+
+
+def service(number: int) -> tuple[list[str], list[str]]:
+    """One Service with two endpoints, as kube-proxy writes it: its chains and its rules."""
+    cluster_ip, name, svc = address(number, "10.96"), f"ns/name-{number}:dns", f"KUBE-SVC-{number:016d}"
+    chains, rules = [svc], [
+        f'-A KUBE-SERVICES -d {cluster_ip}/32 -p udp -m comment --comment "{name} cluster IP" -m udp --dport 53 '
+        f"-j {svc}",
+        f'-A {svc} ! -s 10.244.0.0/16 -d {cluster_ip}/32 -p udp -m comment --comment "{name} cluster IP" -m udp '
+        "--dport 53 -j KUBE-MARK-MASQ"]
+    for last in (0, 1):
+        endpoint, sep = address(2 * number + last, "10.244"), f"KUBE-SEP-{number:015d}{last}"
+        coin = "" if last else " -m statistic --mode random --probability 0.50000000000"
+        chains.append(sep)
+        rules += [f'-A {svc} -m comment --comment "{name} -> {endpoint}:53"{coin} -j {sep}',
+                  f'-A {sep} -s {endpoint}/32 -m comment --comment "{name}" -j KUBE-MARK-MASQ',
+                  f'-A {sep} -p udp -m comment --comment "{name}" -m udp -j DNAT --to-destination {endpoint}:53']
+    return chains, rules
+
+
+@pytest.fixture(scope="module")
+def text() -> str:
+    parts = [service(number) for number in range(SERVICES)]
+    chains = ["KUBE-SERVICES", "KUBE-MARK-MASQ", *(chain for chains, _ in parts for chain in chains)]
+    return "\n".join([
+        "*nat", *(f":{chain} ACCEPT [0:0]" for chain in ("PREROUTING", "INPUT", "OUTPUT", "POSTROUTING")),
+        *(f":{chain} - [0:0]" for chain in chains), "-A PREROUTING -j KUBE-SERVICES",
+        "-A KUBE-MARK-MASQ -j MARK --set-xmark 0x4000/0x4000", *(rule for _, rules in parts for rule in rules),
+        "COMMIT\n"])
+
+
+def iptables_seconds(text: str) -> float:
+    """What iptables-restore --test takes on the same text, in a network namespace of its own."""
+    if not shutil.which("iptables-restore") or os.geteuid():
+        reason = "needs root and iptables-restore (Debian, Ubuntu: apt install iptables)"
+        assert not os.environ.get("CI"), f"CI must compare: it {reason}"
+        pytest.skip(reason)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(["unshare", "--net", "iptables-restore", "--test"], input=text, text=True, check=True, timeout=60)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+
+
+def test_reading_takes_at_most_three_times_what_iptables_takes(text, capsys: pytest.CaptureFixture) -> None:
+    theirs = iptables_seconds(text)
+    ours = []
+    for _ in range(2):
+        started = time.process_time()
+        ruleset = iptables_save.parse(text)
+        ours.append(time.process_time() - started)
+    rules = sum(len(chain.rules) for chain in ruleset.tables["nat"].values())
+    assert rules == SERVICES * 8 + 2
+    with capsys.disabled():
+        print(f"\n{rules} rules: read in {min(ours):.2f} s, iptables-restore --test {theirs:.2f} s.")
+    assert min(ours) <= 3 * theirs
+
+
+def test_one_walk_takes_at_most_a_millisecond(text) -> None:
+    kernel = Kernel(iptables_save.parse(text), ip_route.routes(ROUTES))
+    packet = Packet("10.9.2.3", address(SERVICES - 1, "10.96"), "udp", 40000, 53, "veth1")
+    found = walks(kernel, packet)
+    assert [walk.probability for walk in found] == [0.5, 0.5] and {walk.after.mark for walk in found} == {0x4000}
+    times = []
+    for _ in range(50):
+        started = time.process_time()
+        walks(kernel, packet)
+        times.append(time.process_time() - started)
+    assert statistics.median(times) <= 0.001
+    skipped = [step for step in found[0].steps if step.chain == "KUBE-SERVICES"]
+    assert len(skipped) == SERVICES and "the rule wants 10.96.0.0/32" in skipped[0].why

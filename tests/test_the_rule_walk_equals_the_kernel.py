@@ -1,0 +1,75 @@
+"""For every packet that the kernel traced: the same rules in the same order, the same verdicts, marks and addresses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from conftest import recorded_scenes
+from kitlib import open_lab
+from kitlib.netfilter.traced import Followed, follow
+from kitlib.parsers import iptables_save
+from kitlib.parsers.rule_trace import traces
+from kitlib.takes import read_take
+
+TRACED = [scene for scene in recorded_scenes() if scene.startswith("trace-")]
+
+
+@pytest.fixture(scope="module")
+def lab():
+    return open_lab()
+
+
+def kernel(lab, place: str, without: str = ""):
+    """The node as it was while it was traced: TRACE rules in raw. `without`: leave out the rules that hold this."""
+    recording = lab.backend.recording
+    rules = recording.traced_rules[place, ("iptables-save",)].stdout
+    kept = "\n".join(line for line in rules.split("\n") if not without or without not in line)
+    return replace(lab.node(place.partition(":")[2]).kernel(), ruleset=iptables_save.parse(kept))
+
+
+def followed(lab, scene: str, without: str = "") -> list[Followed]:
+    recording = lab.backend.recording
+    found = next(known for known in recording.scenes if known.name == scene)
+    takes = [read_take(recording, found, number) for number in range(1, len(found.takes) + 1)]
+    return [one for take in takes for trace in take.traces
+            for one in follow(kernel(lab, trace.place, without), traces(trace.stdout))]
+
+
+@pytest.mark.parametrize("scene", TRACED)
+def test_the_walk_equals_the_kernels_trace(lab, scene: str) -> None:
+    packets = followed(lab, scene)
+    assert packets
+    for one in packets:
+        assert not one.differences, f"{one.walk.packet}: {one.differences}"
+        assert all(step and met for step, met in one.pairs)
+
+
+def test_queries_and_replies_on_both_nodes_are_compared(lab, capsys: pytest.CaptureFixture) -> None:
+    packets = [one for scene in TRACED for one in followed(lab, scene)]
+    rules = sum(1 for one in packets for met in one.met if met.rule)
+    with capsys.disabled():
+        print(f"\nThe rule walk and the kernel's trace agree on {len(packets)} packets, {rules} rules and "
+              f"{sum(len(one.met) for one in packets) - rules} policies.")
+    assert len(TRACED) == 6 and len(packets) > 60 and rules > 500
+    assert {one.walk.packet.states >= {"NEW"} for one in packets} == {True, False}
+    assert any(one.walk.after.source != one.walk.packet.source for one in packets if "NEW" in one.walk.packet.states)
+    assert any(one.walk.after.mark == 0 and "set-xmark" in str(one.walk.matched) for one in packets)
+
+
+@pytest.mark.parametrize("missing", ["-j KUBE-MARK-MASQ", "-A KUBE-POSTROUTING -j MARK", "KIND-MASQ-AGENT -d 10.244",
+                                     "-j DNAT --to-destination 10.244.0.3:53", "--ctstate RELATED,ESTABLISHED -j"])
+def test_one_rule_less_is_noticed(lab, missing: str) -> None:
+    assert any(one.differences for scene in TRACED for one in followed(lab, scene, without=missing))
+
+
+def test_a_learner_sees_the_same_under_capture(lab) -> None:
+    with lab.capture(trace=True) as seen:
+        lab.pod("my-nginx").dig("www.example.com")
+    node = lab.node("worker3")
+    assert seen.trace(node).typed == "docker exec kind-test1-worker3 xtables-monitor --trace"
+    assert seen.trace(node).note == "recorded: take 1 of 4"
+    packets = seen.followed(node)
+    assert len(packets) == 2 and not any(one.differences for one in packets)
+    assert packets[0].walk.after.destination == seen.journey().client_leg.endpoint.address
