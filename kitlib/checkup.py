@@ -27,6 +27,13 @@ def doctor(labs: bool = False) -> Report:
     return Report(tuple(checks + (list(other_labs()) if labs else [])))
 
 
+def report_of_the_doctor(labs: bool) -> int:
+    """Print the report; exit code 1 if this machine is not ready."""
+    report = doctor(labs)
+    print(report)
+    return 0 if report.ready else 1
+
+
 def python_check() -> Check:
     """Is this a Python that the pinned packages exist for?"""
     low, high = (".".join(map(str, version)) for version in SUPPORTED)

@@ -7,46 +7,38 @@ otherwise is left as it is: it cannot be told what it should say.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from ipaddress import ip_address
-from typing import NamedTuple
 
 from kitlib.parsers.datagrams import TCP, UDP, dissected
 from kitlib.sighting import Frame
+from kitlib.stand_ins import StandIns
 
 CHECKSUM_AT = {TCP: 16, UDP: 6}
+MAC_AT = {1: (0, 6), 113: (6,), 276: (12,)}       # by link type: Ethernet, Linux cooked, Linux cooked v2
 
 
-class Swaps(NamedTuple):
-    """What becomes what: addresses as text, MACs as text, names of equal length."""
-
-    addresses: Mapping[str, str]
-    macs: Mapping[str, str]
-    names: Mapping[str, str]
-
-
-def scrub_frame(frame: Frame, swaps: Swaps) -> Frame:
-    """The frame with everything swapped; its length and its time stay."""
+def scrub_frame(frame: Frame, stand_ins: StandIns) -> Frame:
+    """The frame with everything replaced; its length and its time stay. Beyond IP only MACs are known."""
     packet = dissected(frame)
     ip = packet.getlayer("IP") or packet.getlayer("IPv6")
     start = len(frame.data) - len(ip.original) if ip else len(frame.data)
     link, rest = frame.data[:start], frame.data[start:]
-    for old, new in swaps.macs.items():
-        link = link.replace(bytes.fromhex(old.replace(":", "")), bytes.fromhex(new.replace(":", "")))
-    return replace(frame, data=link + (_scrub_ip(rest, swaps) if ip else rest))
+    for at in MAC_AT[frame.link_type]:
+        mac = bytes.fromhex(stand_ins.mac(link[at:at + 6].hex(":")).replace(":", ""))
+        link = link[:at] + mac + link[at + 6:]
+    return replace(frame, data=link + (_scrub_ip(rest, stand_ins) if ip else rest))
 
 
-def _scrub_ip(old: bytes, swaps: Swaps) -> bytes:
-    is_4 = old[0] >> 4 == 4
-    first, size, body = (12, 4, (old[0] & 15) * 4) if is_4 else (8, 16, 40)
-    ends = [old[at:at + size] for at in (first, first + size)]
-    packed = {ip_address(old).packed: ip_address(new).packed for old, new in swaps.addresses.items()}
-    new = old[:first] + b"".join(packed.get(end, end) for end in ends) + old[first + 2 * size:body]
+def _scrub_ip(old: bytes, stand_ins: StandIns) -> bytes:
+    first, size, body = (12, 4, (old[0] & 15) * 4) if old[0] >> 4 == 4 else (8, 16, 40)
+    ends = [str(ip_address(old[at:at + size])) for at in (first, first + size)]
+    new = old[:first] + b"".join(ip_address(stand_ins.address(end)).packed for end in ends) + old[first + 2 * size:body]
     payload = old[body:]
-    for before, after in packed.items():      # the data of A and AAAA records: its length, then the address
-        payload = payload.replace(len(before).to_bytes(2) + before, len(after).to_bytes(2) + after)
-    for before, after in swaps.names.items():
+    for before, after in stand_ins.addresses.items():      # the data of A and AAAA records: its length, the address
+        packed = ip_address(before).packed, ip_address(after).packed
+        payload = payload.replace(*(len(address).to_bytes(2) + address for address in packed))
+    for before, after in stand_ins.names.items():
         payload = payload.replace(before.encode(), after.encode())
     return _repaired(old, new + payload, first, body)
 
