@@ -62,8 +62,8 @@ class Lab:
         try:
             return self.backend.run(place, argv)
         except PlaceGone:       # what was known about the cluster is no longer true: ask anew
-            vars(self).clear()
-            self.__init__(self.backend)
+            for known in vars(self).keys() - {"backend", "name"}:
+                del vars(self)[known]
             raise
 
     def capture(self, *points: Place | VantagePoint, trace: bool = False) -> Capture:

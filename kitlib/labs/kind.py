@@ -75,7 +75,7 @@ class KindLab(LiveLab):
         if result.rc and LACKING.search(result.stderr) and (entered := self.tools.borrowed(place, argv)):
             borrowed = self._ask(entered, self.timeout)
             return Result(self._typed("host", entered), argv, borrowed.rc, borrowed.stdout, borrowed.stderr,
-                          f"{place} has no {argv[0]}: {self.tools.whose} ran in its network namespace")
+                          f"{place} has no {argv[0]}: that of {self.tools.whose} ran in its network namespace")
         if result.rc:
             self._complain(place, result.stderr)
         return result
@@ -101,7 +101,9 @@ class KindLab(LiveLab):
         namespace, _, pod = name.partition("/")
         reach = (*self._kubectl(), "-n", namespace, "exec", pod, "--")
         if place not in self._bounded:      # many an image has no `timeout`; it has no endless program either
-            self._bounded[place] = self._ask((*reach, "timeout", "1", "true"), ANSWER_S).rc == 0
+            probe = self._ask((*reach, "timeout", "1", "true"), ANSWER_S + 5)
+            self._complain(place, probe.stderr if probe.rc else "")
+            self._bounded[place] = probe.rc == 0
         return (*reach, "timeout", str(COMMAND_S), *argv) if self._bounded[place] else (*reach, *argv)
 
     def _kubectl(self) -> tuple[str, ...]:

@@ -55,12 +55,12 @@ class Tools:
     @property
     def whose(self) -> str:
         """Whose programs these are, in words."""
-        return {"image": f"that of the image {self.image}", "machine": "this machine's", "node": "the node's"}[self.way]
+        return {"image": f"the image {self.image}", "machine": "this machine", "node": "the node"}[self.way]
 
     @property
     def said(self) -> str:
         """For the learner: where tcpdump comes from."""
-        return f"captures with {self.whose} tcpdump"
+        return f"captures with the tcpdump of {self.whose}"
 
     def listening(self, place: str, argv: tuple[str, ...], shown: bool = False) -> tuple[str, ...]:
         """The argv that runs a listener at a place and ends with us, or after LISTEN_S at the latest.
@@ -68,7 +68,10 @@ class Tools:
         `shown` leaves out what only sees to that end.
         """
         if self.way == "machine" and shutil.which(argv[0]):
-            return (*(() if shown else ("setpriv", "--pdeathsig", "INT")), *self._enter(place), *argv)
+            if shown:
+                return (*self._enter(place), *argv)
+            as_root = ("-Z", "root") if argv[0] == "tcpdump" else ()     # who changes the user outlives its parent
+            return ("setpriv", "--pdeathsig", "TERM", *self._enter(place), argv[0], *as_root, *argv[1:])
         bound = () if shown else ("timeout", "-s", "INT", str(LISTEN_S))
         if self.way == "image":
             self._left.add(("docker", "rm", "--force", HELPER))
@@ -96,7 +99,7 @@ class Tools:
 
     def _enter(self, place: str) -> tuple[str, ...]:
         if place == "host":
-            return ("nsenter", "--net=/proc/1/ns/net") if self.way == "image" else ()
+            return ()
         node, namespace = self._inside(place)
         inner = f"root/run/netns/{namespace}" if namespace else "ns/net"
         return ("nsenter", f"--net=/proc/{self._pid(node)}/{inner}")
@@ -143,8 +146,8 @@ class Tools:
         return f"/proc/{self._pid(node)}/root/proc/{pids[-1]}/root/etc/resolv.conf"
 
     def _helper(self) -> tuple[str, ...]:
-        """The argv before a program of the chosen image; its container goes by itself, at the latest after an hour."""
+        """The argv before a program of the chosen image; its container goes by itself after ten minutes."""
         if not self._answer(("docker", "ps", "--quiet", "--filter", f"name=^{HELPER}$")).strip():
-            self._answer(("docker", "run", "--rm", "--detach", "--privileged", "--pid=host", "--network=none",
-                          "--name", HELPER, "--entrypoint", "sleep", self.image, "3600"))
+            self._answer(("docker", "run", "--rm", "--detach", "--privileged", "--pid=host", "--network=host",
+                          "--name", HELPER, "--entrypoint", "sleep", self.image, "600"))
         return ("docker", "exec", HELPER)
