@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-browser test-kind notebooks cluster cluster-down doctor benchmark clean
+.PHONY: help lab test test-browser test-kind notebooks workshop cluster cluster-down doctor benchmark clean
 
 PYTHON := .venv/bin/python
 SETUP  := sh lab-setup/with-python.sh lab-setup/environment.py
@@ -31,6 +31,10 @@ cluster-down:  ## Take away that cluster, and nothing else
 notebooks:  ## Run all notebooks on the recorded lab and store them
 	@$(SETUP) ready
 	@$(PYTHON) lab-setup/notebooks.py
+
+workshop:  ## Run the solution edition, derive the learner's edition from it, and store both
+	@$(SETUP) ready
+	@$(PYTHON) lab-setup/workshop.py
 
 doctor:  ## Say whether this machine is ready, and which labs it could run
 	@$(SETUP) ready

@@ -55,8 +55,12 @@ class Capture:
 
     def __repr__(self) -> str:
         counts = [f"{len(self.at(point)):>4} at {point.title}" for point in self.points]
-        notes = dict.fromkeys(words.note for words in self._words.values())
-        return "\n".join([f"DNS messages seen ({'; '.join(notes)}):", *counts])
+        return "\n".join([f"DNS messages seen{f' ({self.note})' if self.note else ''}:", *counts])
+
+    @property
+    def note(self) -> str:
+        """Which take of how many was caught, if it can come out differently."""
+        return "; ".join(dict.fromkeys(words.note for words in self._words.values() if words.note))
 
     def tcpdump(self, point: Place | VantagePoint) -> Result:
         """What tcpdump said at one vantage point, in its own words."""
@@ -95,7 +99,7 @@ class Capture:
 
     def journeys(self) -> tuple[Journey, ...]:
         """The sightings joined into journeys, in the order in which the queries started."""
-        return join(self.sightings)
+        return tuple(replace(journey, note=self.note) for journey in join(self.sightings))
 
     def journey(self) -> Journey:
         """The journey that matters here: of those that began nearest to the first vantage point, the earliest."""

@@ -124,8 +124,9 @@ def one_of(what: str, name: str, places: tuple, matching: tuple):
 
 def _pod_boxes(node: Node) -> tuple[PodBox, ...]:
     devices = {route.destination: route.device for route in node.routes()}
-    return tuple(PodBox(pod.id, pod.title, pod.address, devices[pod.address], pod.kind)
-                 for pod in node.pods() if pod.address in devices)
+    cabled = [(pod, devices.get(pod.address) or pod.veth.interface)
+              for pod in node.pods() if pod.address and not pod.host_network]
+    return tuple(PodBox(pod.id, pod.title, pod.address, device, pod.kind) for pod, device in cabled)
 
 
 def _common_prefix(names: list[str]) -> str:

@@ -108,6 +108,7 @@ class Journey:
 
     legs: tuple[Leg, ...]
     ambiguous: tuple[str, ...] = ()
+    note: str = ""                            # which take of how many, if it can come out differently
 
     @property
     def client_leg(self) -> Leg:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from kitlib import cluster
 from kitlib.capture import Capture
+from kitlib.differences import differences
 from kitlib.errors import PlaceGone, UnknownLab
 from kitlib.labs import LIVE, Backend
 from kitlib.labs.recorded import RecordedLab
@@ -55,7 +56,7 @@ class Lab:
         self.name = backend.name
 
     def __repr__(self) -> str:
-        return f"You are in {self.backend}."
+        return "\n".join([f"You are in {self.backend}.", *(differences(self) if self.backend.live else ())])
 
     def run(self, place: str, argv: tuple[str, ...]) -> Result:
         """Run argv at a place given by its id; Place.run is the comfortable way."""

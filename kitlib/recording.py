@@ -100,19 +100,22 @@ def with_fault(recording: Recording, name: str) -> Recording:
     if fault is None:
         known = ", ".join(fault.name for fault in recording.faults) or "none"
         raise NotFound(f"The recording {recording.name} has no fault {name!r}. It has: {known}.")
-    entries = lines(fault.facts, _changed_fact)
-    outdated = {key for key, fact in entries if fact is None}
-    changed = {key: fact for key, fact in entries if fact}
-    facts = {key: fact for key, fact in recording.facts.items() if key not in outdated} | changed
-    return replace(recording, facts=facts, scenes=(fault.scene,), older=frozenset(facts.keys() - changed.keys()))
+    told: dict[str, dict] = {"fact": {}, "outdated": {}, "unchanged": {}}
+    for kind, key, fact in lines(fault.facts, _told_of_a_fault):
+        told[kind][key] = fact
+    facts = {key: fact for key, fact in recording.facts.items() if key not in told["outdated"]} | told["fact"]
+    older = facts.keys() - told["fact"].keys() - told["unchanged"].keys()
+    return replace(recording, facts=facts, scenes=(fault.scene,), older=frozenset(older))
 
 
-def _changed_fact(entry: dict, path: Path, line: int) -> tuple[tuple[str, tuple[str, ...]], Command | None]:
-    if "outdated" in entry:
-        outdated = get(entry, "outdated", dict, path, line)
-        return (get(outdated, "place", str, path, line), argv_of(outdated, path, line)), None
+def _told_of_a_fault(entry: dict, path: Path, line: int) -> tuple[str, tuple[str, tuple[str, ...]], Command | None]:
+    """A fact as it was then; or the key of one that was the same, or that is not true any more and was not asked."""
+    for kind in ("outdated", "unchanged"):
+        if kind in entry:
+            named = get(entry, kind, dict, path, line)
+            return kind, (get(named, "place", str, path, line), argv_of(named, path, line)), None
     fact = command_of(entry, path, line)
-    return (fact.place, fact.argv), fact
+    return "fact", (fact.place, fact.argv), fact
 
 
 def _fault(entry: dict, folder: Path, index_file: Path) -> Fault:
@@ -127,7 +130,8 @@ def _scene(entry: dict, folder: Path, index_file: Path) -> Scene:
     if not takes:
         raise RecordingError(f"{index_file}: scene {name} has no takes.")
     argv = argv_of(entry, index_file, 0)
-    also = tuple(argv_of({"argv": words}, index_file, 0) for words in entry.get("also", []))
+    listed = get({"also": [], **entry}, "also", list, index_file, 0)
+    also = tuple(argv_of({"argv": words}, index_file, 0) for words in listed)
     return Scene(name, place, argv, note, get(entry, "traced", bool, index_file, 0), takes, also)
 
 

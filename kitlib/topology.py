@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from kitlib.journey import Journey
 
 
 @dataclass(frozen=True)
@@ -50,3 +52,17 @@ class Topology:
     pod_range: str        # "10.244.0.0/16"
     service_range: str    # "10.96.0.0/16"
     dns_service: str      # the ClusterIP of kube-dns: "10.96.0.10"
+
+
+def along(world: Topology, journey: Journey) -> Topology:
+    """Only what the journey came by: places where it was seen, and those whose address it carried."""
+    seen = [hop.sighting for hop in journey.hops]
+    places = {sighting.point.place for sighting in seen if sighting.point}
+    addresses = {end.address for sighting in seen for end in (sighting.source, sighting.destination)}
+
+    def passed(box: NodeBox | PodBox | MachineBox) -> bool:
+        return box.place in places or box.address in addresses
+
+    nodes = (replace(node, pods=tuple(filter(passed, node.pods))) for node in world.nodes)
+    return replace(world, nodes=tuple(node for node in nodes if node.pods or passed(node)),
+                   machines=tuple(filter(passed, world.machines)))

@@ -113,8 +113,8 @@ def install_with_pip(extras: str) -> None:
     if not is_usable():
         require_venv()
         subprocess.run([sys.executable, "-m", "venv", VENV], check=True)
-    quiet = ["--quiet", "--disable-pip-version-check", "--no-input"]
-    subprocess.run([PYTHON, "-m", "pip", "install", *quiet, "--editable", f".[{extras}]"], cwd=REPO, check=True)
+    plain = ["--disable-pip-version-check", "--no-input"]      # pip says itself what it fetches: not --quiet
+    subprocess.run([PYTHON, "-m", "pip", "install", *plain, "--editable", f".[{extras}]"], cwd=REPO, check=True)
 
 
 def require_venv() -> None:

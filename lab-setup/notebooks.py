@@ -33,7 +33,8 @@ def rerun(path: Path) -> str:
     client = NotebookClient(notebook, timeout=CELL_TIMEOUT_S, kernel_name=KERNEL["name"], store_widget_state=False,
                             record_timing=False, resources={"metadata": {"path": str(path.resolve().parent)}},
                             extra_arguments=["--IPKernelApp.log_level=ERROR"])
-    client.execute(env={name: value for name, value in os.environ.items() if name != "KITLIB_LAB"})
+    mine = {name: value for name, value in os.environ.items() if name != "KITLIB_LAB"}
+    client.execute(env=mine | {"KITLIB_PROGRESS": os.devnull})     # what is stored here is nobody's progress
     return normalised(notebook)
 
 

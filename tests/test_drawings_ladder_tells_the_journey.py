@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kitlib.drawings.ladder import ladder
-from kitlib.drawings.palette import ACCENT
+from kitlib.drawings.ladder import ladder, moment
+from kitlib.drawings.ladder_rows import rows
+from kitlib.drawings.palette import ACCENT, FOCUS
 from kitlib.drawings.svg import width
 from kitlib.errors import KitError
 from kitlib.journey import Hop, Journey, Leg, Rewrite
@@ -168,6 +169,18 @@ def test_any_ladder_fits_its_page(generated: Journey) -> None:
     assert_fits(drawn.svg)
     assert drawn.svg.count("<polygon") == drawn.mermaid.count(">>"), "as many arrows in the picture as in Mermaid"
     assert drawn.svg.count(ACCENT) == sum(bool(hop.rewrites) for leg in generated.legs for hop in leg.hops)
+
+
+@settings(max_examples=30)
+@given(journeys(), st.data())
+def test_any_moment_of_any_ladder_fits_its_page_and_frames_one_row(generated: Journey, data: st.DataObject) -> None:
+    index = data.draw(st.integers(0, len(generated.hops) - 1))
+    drawn = moment(generated, index)
+    assert_fits(drawn.svg)
+    assert drawn.svg.count(f'stroke="{FOCUS}"') == 1
+    window = rows(generated)[max(0, index - 2):index + 1]
+    assert drawn.svg.count(ACCENT) == sum(bool(row.hop.rewrites) for row in window)
+    assert drawn.title.startswith(f"Step {index + 1} of {len(generated.hops)}: ") and f"{index + 1}. " in drawn.alt
 
 
 def test_the_recorded_ladder_fits_a_page_of_760_px() -> None:

@@ -7,13 +7,13 @@ import re
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_drawings_ladder_tells_the_journey import POINTS, WORD, assert_fits, words_in
+from test_drawings_ladder_tells_the_journey import POINTS, WORD, assert_fits, journey, words_in
 
 from kitlib.drawings.palette import ACCENT, FOCUS
 from kitlib.drawings.topology import topology
 from kitlib.errors import NotFound
 from kitlib.sighting import VantagePoint
-from kitlib.topology import MachineBox, NodeBox, PodBox, Topology
+from kitlib.topology import MachineBox, NodeBox, PodBox, Topology, along
 
 
 def node(name: str, address: str, *pods: PodBox) -> NodeBox:
@@ -121,3 +121,11 @@ def test_several_lit_hops_are_numbered_in_order() -> None:
 def test_what_is_not_on_the_map_cannot_be_lit() -> None:
     with pytest.raises(NotFound, match=r"node:elsewhere is not on this map.*node:kind-test1-worker3"):
         topology(REAL, ["node:elsewhere"])
+
+
+def test_the_map_along_a_journey_shows_what_it_passed_and_no_more() -> None:
+    passed = along(REAL, journey())
+    assert [each.title for each in passed.nodes] == ["control-plane", "worker3"]
+    assert [pod.title for each in passed.nodes for pod in each.pods] == ["coredns 6l2wj", "my-nginx"]
+    assert [machine.title for machine in passed.machines] == ["upstream"]
+    assert_fits(topology(passed, [hop.sighting.point for hop in journey().hops]).svg)

@@ -6,7 +6,7 @@ import pytest
 
 from kitlib import open_lab
 from kitlib.netfilter.kernel import Kernel
-from kitlib.netfilter.packet import Outcome, Packet
+from kitlib.netfilter.packet import Outcome, Packet, arriving
 from kitlib.netfilter.walk import walks
 from kitlib.parsers import ip, ip_route
 from kitlib.parsers.conntrack import entries
@@ -185,7 +185,10 @@ def test_conntrack_undoes_for_the_reply_what_nat_did_for_the_query() -> None:
 def test_on_the_recorded_node_every_service_rule_is_told_of() -> None:
     lab = open_lab()
     pod, node = lab.pod("my-nginx"), lab.node("worker3")
-    packet = Packet(pod.address, lab.topology.dns_service, "udp", 40000, 53, pod.veth.interface)
+    with lab.capture(pod.veth) as seen:
+        pod.dig("www.example.com")
+    packet = arriving(seen.sightings[0])
+    assert packet[:2] == (pod.address, lab.topology.dns_service) and packet.in_interface == pod.veth.interface
     found = walks(node.kernel(), packet)
     assert {walk.after.destination for walk in found} == {each.address for each in lab.coredns}
     assert sum(walk.probability for walk in found) == pytest.approx(1)

@@ -19,7 +19,7 @@ FLOORS = (
     {"sighting", "ruleset", "result", "errors", "shell", "secret_words"},
     {"parsers", "recording", "recording_files", "recording_writer", "takes"},
     {"journey", "join", "causes", "legs", "trips", "search_list", "topology", "netfilter"},
-    {"lab", "place", "capture", "labs", "cluster"},
+    {"lab", "place", "capture", "labs", "cluster", "faults"},
     {"drawings"},
     {"widgets", "exercises", "checkup", "report", "record", "scrub", "scrub_frames", "stand_ins", "validate"},
     {"__init__", "__main__"},
@@ -138,8 +138,9 @@ def test_ruff_watches_what_it_should(code: str, rule: str) -> None:
 
 def texts() -> Iterator[tuple[str, str]]:
     """Every text that is kept in the repository, recorded outputs aside: they say what a machine said."""
-    patterns = ("*", ".ci/*", "kitlib/**/*", "notebooks/*.ipynb", "tests/**/*", "lab-setup/**/*", "benchmarks/*")
-    kept = [file for pattern in patterns for file in REPO.glob(pattern) if file.is_file() and file.name != ".git"]
+    patterns = ("*", ".ci/*", "kitlib/**/*", "notebooks/**/*.ipynb", "tests/**/*", "lab-setup/**/*", "benchmarks/*")
+    kept = [file for pattern in patterns for file in REPO.glob(pattern)
+            if file.is_file() and file.name != ".git"]
     for file in kept:
         if not name_of(file).startswith(GENERATED) and file.suffix not in (".pyc", ".pcap", ".pcapng", ".png"):
             yield name_of(file), file.read_text(encoding="utf-8")

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import nbformat
+import pytest
 
 from conftest import NOTEBOOKS, REPO
 
@@ -17,9 +18,14 @@ def cells(path: Path, kind: str) -> list[str]:
     return [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == kind]
 
 
-def test_the_notebooks_are_numbered_without_a_gap() -> None:
-    assert NOTEBOOKS, "there is no notebook in notebooks/"
-    assert [path.name[:3] for path in NOTEBOOKS] == [f"{number:02}-" for number in range(len(NOTEBOOKS))]
+LESSON = [path for path in NOTEBOOKS if path.name < "10"]
+WORKSHOP = [path for path in NOTEBOOKS if path.name >= "10"]
+
+
+@pytest.mark.parametrize(("part", "first"), [(LESSON, 0), (WORKSHOP, 10)], ids=["lesson", "workshop"])
+def test_the_notebooks_are_numbered_without_a_gap(part: list[Path], first: int) -> None:
+    assert part, "there is no notebook in notebooks/"
+    assert [path.name[:3] for path in part] == [f"{number:02}-" for number in range(first, first + len(part))]
 
 
 def test_it_opens_with_do_learn_and_need(stored: Path) -> None:
@@ -44,10 +50,10 @@ def test_it_ends_with_a_check(stored: Path) -> None:
 
 
 def test_it_leads_to_its_neighbours(stored: Path) -> None:
-    """The last cell ends with Contents | Previous | Next; the first notebook has no Previous, the last no Next."""
+    """The last cell ends with Contents | Previous | Next, within the lesson and within the workshop."""
     links = {text.split(":")[0].strip(): target for text, target in LINK.findall(cells(stored, "markdown")[-1])}
-    here = NOTEBOOKS.index(stored)
-    names = [path.name for path in NOTEBOOKS]
+    part = LESSON if stored in LESSON else WORKSHOP
+    here, names = part.index(stored), [path.name for path in part]
     assert (stored.parent / links["Contents"]).resolve() in ((REPO / "README.md"), NOTEBOOKS[0])
     assert links.get("Previous") == (names[here - 1] if here else None)
     assert links.get("Next") == (names[here + 1] if here + 1 < len(names) else None)

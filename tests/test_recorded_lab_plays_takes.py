@@ -2,6 +2,8 @@
 
 import pytest
 
+from kitlib.drawings.asked import asked
+from kitlib.drawings.ladder import ladder
 from kitlib.errors import KitError, NotFound, NotRecorded, UnknownLab
 from kitlib.lab import open_lab
 
@@ -109,3 +111,13 @@ def test_places_are_found_from_the_cluster_itself(lab):
     assert [at.address for at in lab.coredns] == ["10.244.0.2", "10.244.0.3"]
     with pytest.raises(NotFound, match="hostNetwork"):
         _ = lab.pod("host-client-clusterfirst").veth
+
+
+def test_a_table_and_a_ladder_say_which_take_they_show(lab):
+    for number in (1, 2):
+        with lab.capture() as seen:
+            lab.pod("my-nginx").dig("www.example.com")
+        note = f"(recorded: take {number} of 12)"
+        assert note in asked(seen.journeys()).title
+        shown = ladder(seen.journey())
+        assert note in shown.text and note[1:-1] in shown.mermaid and f"take {number} of 12" in shown.svg

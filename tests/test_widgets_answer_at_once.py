@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from html import escape
 from time import process_time
 
 import ipywidgets
 import pytest
 
 from kitlib.capture import Capture
+from kitlib.drawings.palette import FOCUS
 from kitlib.exercises.predict import predict
 from kitlib.exercises.question import Question
 from kitlib.lab import open_lab
+from kitlib.netfilter.packet import Packet
+from kitlib.netfilter.walk import walks
 from kitlib.widgets.packet_view import packet_view
 from kitlib.widgets.playground import search_list_playground
+from kitlib.widgets.rule_walk import rule_walk
+from kitlib.widgets.stepper import stepper
 from kitlib.widgets.topology_view import topology_view
+from kitlib.widgets.what_if import what_if
 
 LAB = open_lab("recorded")
 POD = LAB.pod("my-nginx")
 BUDGET_S, TRIES = 0.05, 5
+KERNEL = POD.node.kernel()
+PACKET = Packet(POD.address, "10.96.0.10", sport=42438, in_interface=POD.veth.interface)
 QUESTION = Question("How many?", "two", ("one", "two"), hint="Count.")
 
 
@@ -96,10 +105,42 @@ def test_two_buttons_step_through_the_list_and_stop_at_its_ends(seen: Capture) -
     assert values == [0, 1, 2, 2, 1]
 
 
+def test_the_stepper_moves_map_ladder_and_packet_together(seen: Capture) -> None:
+    journey = seen.journey()
+    buttons, at, shown, _ = stepper(LAB.topology, journey, seen).widget.children
+    back, on, player, note = buttons.children
+    views = []
+    for number, hop in enumerate(journey.hops, 1):
+        assert (at.value, player.value) == (number, number)
+        views.append(shown.value)
+        title, command = escape(hop.sighting.point.title), escape(seen.tcpdump(hop.sighting.point).typed)
+        assert f"{number}. {title}" in shown.value and f"$ {command}" in shown.value
+        assert f"Packet {number}: the {hop.direction} at {title}" in shown.value
+        assert f"Step {number} of {len(journey.hops)}: {title}" in shown.value
+        assert shown.value.count(f'stroke="{FOCUS}"') == 2, "one place on the map, one row of the ladder"
+        on.click()
+    assert len(set(views)) == len(journey.hops) == at.max == player.max and shown.value == views[-1]
+    assert "63 (was 64)" in views[2] and "10.244.0.3 (was 10.96.0.10)" in views[2]
+    at.value = 1
+    back.click()
+    assert at.value == 1 and shown.value == views[0] and "(was " not in views[0]
+    took = (journey.hops[-1].sighting.time_ns - journey.hops[0].sighting.time_ns) // 1000
+    assert f"It took {took:,} µs" in note.value and "times slower" in note.value
+
+
+def test_playing_moves_the_stepper(seen: Capture) -> None:
+    buttons, at, shown, _ = stepper(LAB.topology, seen.journey(), seen).widget.children
+    buttons.children[2].value = 3          # what the browser's timer does
+    assert at.value == 3 and "Step 3 of" in shown.value
+
+
 def test_every_callback_answers_within_50_ms(seen: Capture) -> None:
     typed, *_ = search_list_playground(POD.resolv_conf()).widget.children
     packet, *_ = packet_view(seen.sightings).widget.children
     hop, *_ = topology_view(LAB.topology, seen.journey()).widget.children
+    _, step, *_ = stepper(LAB.topology, seen.journey(), seen).widget.children
+    stop, *_ = rule_walk(walks(KERNEL, PACKET)[0]).widget.children
+    _, _, behind, *_ = what_if(KERNEL, PACKET).widget.children
     _, field, buttons, *_ = predict(QUESTION).widget.children
 
     def check(number: int) -> None:
@@ -108,18 +149,22 @@ def test_every_callback_answers_within_50_ms(seen: Capture) -> None:
 
     acts = {"playground": lambda number: setattr(typed, "value", f"host{number}.example.com"),
             "packet view": lambda number: setattr(packet, "value", 1 + number % 2),
-            "topology view": lambda number: setattr(hop, "value", 1 + number % 2), "question": check}
+            "topology view": lambda number: setattr(hop, "value", 1 + number % 2), "question": check,
+            "stepper": lambda number: setattr(step, "value", 2 + number),
+            "rule walk": lambda number: setattr(stop, "value", number % 2),
+            "what if": lambda number: setattr(behind, "value", f"10.244.0.2 10.244.0.{3 + number}")}
     slow = {name: seconds for name, act in acts.items() if (seconds := quickest(act)) > BUDGET_S}
     assert not slow
 
 
 def test_every_control_has_a_name_and_a_tooltip(seen: Capture) -> None:
     widgets = [search_list_playground(POD.resolv_conf()), packet_view(seen.sightings),
-               topology_view(LAB.topology, seen.journey()), predict(QUESTION)]
+               topology_view(LAB.topology, seen.journey()), stepper(LAB.topology, seen.journey(), seen),
+               rule_walk(walks(KERNEL, PACKET)[0]), what_if(KERNEL, PACKET), predict(QUESTION)]
     controls = [control for each in widgets for control in descendants(each.widget)
                 if isinstance(control, ipywidgets.ValueWidget | ipywidgets.Button)
                 and not isinstance(control, ipywidgets.HTML)]
-    assert len(controls) == 12
+    assert len(controls) == 22
     assert all(control.tooltip and (control.description or isinstance(control, ipywidgets.RadioButtons))
                for control in controls)
 

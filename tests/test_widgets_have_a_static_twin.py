@@ -12,23 +12,37 @@ from kitlib.errors import KitError
 from kitlib.exercises.predict import predict
 from kitlib.exercises.question import Question
 from kitlib.lab import open_lab
+from kitlib.netfilter.packet import Packet
+from kitlib.netfilter.walk import walks
 from kitlib.widgets.packet_view import packet_view
 from kitlib.widgets.playground import search_list_playground
+from kitlib.widgets.rule_walk import rule_walk
+from kitlib.widgets.stepper import stepper
 from kitlib.widgets.topology_view import topology_view
 from kitlib.widgets.twin import VIEW, Twin
+from kitlib.widgets.what_if import what_if
 
 LAB = open_lab("recorded")
 POD = LAB.pod("my-nginx")
+KERNEL = POD.node.kernel()
+PACKET = Packet(POD.address, "10.96.0.10", sport=42438, in_interface=POD.veth.interface)
 WIDGETS = {
     "playground": lambda seen: search_list_playground(POD.resolv_conf()),
     "packet view": lambda seen: packet_view(seen.sightings),
     "topology view": lambda seen: topology_view(LAB.topology, seen.journey()),
+    "stepper": lambda seen: stepper(LAB.topology, seen.journey(), seen),
+    "rule walk": lambda seen: rule_walk(walks(KERNEL, PACKET)[0]),
+    "what if": lambda seen: what_if(KERNEL, PACKET),
     "question": lambda seen: predict(Question("Which address?", "10.96.0.10", ("10.96.0.10", "10.244.0.2"))),
 }
 CONTENT = {
     "playground": ["8 queries", "www.example.com.default.svc.cluster.local.", "ndots:5"],
     "packet view": ["worker3 eth0", "10.96.0.10", "10.244.0.3", "header checksum"],
     "topology view": ["worker3", "172.20.0.4", "10.96.0.10:53 → 10.244.0.3:53", "TTL 64 → 63"],
+    "stepper": ["3. worker3 eth0", "TTL 64 → 63", "destination rewritten (DNAT)", "query A www.example.com.",
+                "docker exec kind-test1-worker3 tcpdump -i eth0", "Leg 2, because of leg 1"],
+    "rule walk": ["nat at PREROUTING", "the rule wants", "10.244.0.2:53", "So do 50%"],
+    "what if": ["What if it came from", "172.20.0.4:?"],
     "question": ["Which address?", "a) 10.244.0.2", "b) 10.96.0.10"],
 }
 
@@ -79,7 +93,8 @@ def test_nothing_to_show_is_said(seen: Capture) -> None:
 
 def test_ipywidgets_waits_for_the_first_widget() -> None:
     modules = ("kitlib", "kitlib.exercises.question", "kitlib.exercises.predict", "kitlib.widgets.playground",
-               "kitlib.widgets.packet_view", "kitlib.widgets.topology_view")
+               "kitlib.widgets.packet_view", "kitlib.widgets.topology_view", "kitlib.widgets.stepper",
+               "kitlib.widgets.rule_walk", "kitlib.widgets.what_if")
     code = f"import sys, {', '.join(modules)}; print('ipywidgets' in sys.modules, 'scapy' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
     assert ran.stdout.split() == ["False", "False"]

@@ -11,7 +11,7 @@ from kitlib.journey import Journey
 def asked(journeys: Sequence[Journey], title: str = "") -> Table:
     """A table of queries in the order sent; times in µs since the first query."""
     start = min((journey.hops[0].sighting.time_ns for journey in journeys), default=0)
-    return table([_row(journey, start) for journey in journeys], title=title or _count(journeys))
+    return table([_row(journey, start) for journey in journeys], title=title or _title(journeys))
 
 
 def _row(journey: Journey, start: int) -> dict[str, object]:
@@ -30,5 +30,6 @@ def shortened(words: str, limit: int = 48) -> str:
     return words if len(words) <= limit else words[: limit - 1] + "…"
 
 
-def _count(journeys: Sequence[Journey]) -> str:
-    return "1 query" if len(journeys) == 1 else f"{len(journeys)} queries"
+def _title(journeys: Sequence[Journey]) -> str:
+    notes = "; ".join(dict.fromkeys(journey.note for journey in journeys if journey.note))
+    return ("1 query" if len(journeys) == 1 else f"{len(journeys)} queries") + (f" ({notes})" if notes else "")

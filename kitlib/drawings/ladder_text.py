@@ -33,7 +33,8 @@ def _cells(row: Row, journey: Journey) -> tuple[str, ...]:
 
 
 def _closing(journey: Journey) -> list[str]:
-    return [*(words for _, words in notes(journey)), *(f"Not decided: {note}" for note in journey.ambiguous)]
+    return [*(words for _, words in notes(journey)), *(f"Not decided: {note}" for note in journey.ambiguous),
+            *([f"({journey.note})"] if journey.note else [])]
 
 
 def mermaid(journey: Journey) -> str:

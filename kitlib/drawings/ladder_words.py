@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from kitlib.drawings.ladder_rows import Row, lanes, micros, point, rewritten, rows, since, sockets, spot, ttl, what
 from kitlib.drawings.svg import SIZE, width
@@ -97,3 +98,21 @@ def described(journey: Journey) -> str:
              for number, leg in enumerate(journey.legs, 1)]
     return " ".join([*told, *(f"{words}." for _, words in notes(journey)),
                      *(f"Not decided: {note}." for note in journey.ambiguous)])
+
+
+class Step(NamedTuple):
+    """One hop in words: short for a list, and told in full."""
+
+    short: str
+    told: str
+
+
+def steps(journey: Journey) -> list[Step]:
+    """Every hop of the journey, numbered in order of time."""
+    found = []
+    for number, row in enumerate(rows(journey), 1):
+        short = f"{number}. {point(row.hop).title}: {what(row.hop.sighting.message)}"
+        changes = (f"{words} {change}" for words, change in rewritten(row, journey))
+        facts = filter(None, (sockets(row.hop), ttl(row), since(row), *changes))
+        found.append(Step(short, f"{short} · {', '.join(facts)}"))
+    return found

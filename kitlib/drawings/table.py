@@ -11,9 +11,9 @@ from itertools import chain
 from kitlib.drawings.palette import ACCENT
 from kitlib.errors import KitError
 
-_CELL = "text-align:left;vertical-align:top;padding:4px 7px;font-size:13px;white-space:pre-line"
+CELL = "text-align:left;vertical-align:top;padding:4px 5px 4px 6px;font-size:13px;white-space:pre-line"
 # Part transparent, so that the page's own text stays readable on it in a light and in a dark theme.
-_MARKED = f"{_CELL};background:rgba(213,94,0,.16)"
+MARKED = f"{CELL};background:rgba(213,94,0,.16)"
 
 
 @dataclass(frozen=True, repr=False)
@@ -39,15 +39,15 @@ class Table:
     def html(self) -> str:
         """The table as HTML in the page's own colours."""
         caption = f'<caption style="text-align:left;font-weight:bold;padding:4px 8px">{escape(self.title)}</caption>'
-        head = "".join(f'<th scope="col" style="{_CELL}">{escape(name)}</th>' for name in self.columns)
+        head = "".join(f'<th scope="col" style="{CELL}">{escape(name)}</th>' for name in self.columns)
         body = "".join(f"<tr>{self._cells(i, row)}</tr>" for i, row in enumerate(self.rows))
-        none = f'<tr><td colspan="{len(self.columns)}" style="{_CELL}">(none)</td></tr>'
+        none = f'<tr><td colspan="{len(self.columns)}" style="{CELL}">(none)</td></tr>'
         return ('<div class="kit-table" style="overflow-x:auto"><table style="margin:8px 0;border-collapse:collapse">'
                 f"{caption if self.title else ''}<thead><tr>{head}</tr></thead><tbody>{body or none}</tbody>"
                 "</table></div>")
 
     def _cells(self, index: int, row: tuple[str, ...]) -> str:
-        style = _MARKED if index in self.marked else _CELL
+        style = MARKED if index in self.marked else CELL
         first = f"{style};border-left:4px solid {ACCENT}" if index in self.marked else style
         return "".join(f'<td style="{style if i else first}">{_breakable(cell)}</td>' for i, cell in enumerate(row))
 
@@ -56,8 +56,8 @@ class Table:
 
 
 def _breakable(cell: str) -> str:
-    """Escaped; a word too long for a narrow page may go on in the next line after a dot or colon."""
-    return re.sub(r"[^\s&]{21,}", lambda word: re.sub("[.:](?=.)", r"\g<0><wbr>", word[0]), escape(cell))
+    """Escaped; a word too long for a narrow page may go on in the next line: after a dot or colon, else anywhere."""
+    return re.sub(r"[^\s&]{21,}", lambda word: re.sub("[.:](?=.)|[^.:-]{16}", r"\g<0><wbr>", word[0]), escape(cell))
 
 
 def aligned(lines: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[str]:

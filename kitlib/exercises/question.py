@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from html import escape
+from string import ascii_lowercase
 
 from kitlib.errors import KitError, ParseError
 from kitlib.exercises.answers import WHAT, Answer, words
+from kitlib.exercises.progress import note
 
 
 class Outcome(Enum):
@@ -45,8 +47,9 @@ class Question:
     """What to predict or to find out. `right` may be a function: it is asked when an answer is checked.
 
     `hints` speaks to particular wrong answers: a mapping, or a function of the answer as `read` returns it ("" where
-    it has nothing to say); `hint` is for all others. `solution` says why the right answer is right. `read` brings an
-    answer into the form that compares, see kitlib.exercises.answers.
+    it has nothing to say); `hint` is for all others, `more` a second hint. `solution` says why the right answer is
+    right. `read` brings an answer into the form that compares, see kitlib.exercises.answers. With an `id` it is noted
+    in the learner's progress.
     """
 
     prompt: str
@@ -54,13 +57,15 @@ class Question:
     choices: tuple[Answer, ...] = ()
     hints: Mapping[Answer, str] | Callable[[Answer], str] = field(default_factory=dict, hash=False)
     hint: str = ""
+    more: str = ""
     solution: str | Callable[[], str] = ""
     read: Callable[[object], Answer] = words
+    id: str = ""
 
     @property
     def options(self) -> dict[str, Answer]:
         """The choices in order, by letter."""
-        return dict(zip("abcdefgh", sorted(set(self.choices)), strict=False))
+        return dict(zip(ascii_lowercase, sorted(set(self.choices)), strict=False))
 
     def __repr__(self) -> str:
         return "\n".join([f"Question: {self.prompt}", *(f"  {option}" for option in self.listed), self._how])
@@ -117,7 +122,10 @@ class Question:
 
 def check(question: Question, answer: object) -> Verdict:
     """Judge an answer given in a cell: check(question, "b") or check(question, 8)."""
-    return question.check(answer)
+    verdict = question.check(answer)
+    if question.id:
+        note(question.id, verdict.outcome.value)
+    return verdict
 
 
 def marked(words: str) -> str:

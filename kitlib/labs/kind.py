@@ -83,7 +83,7 @@ class KindLab(LiveLab):
     @contextmanager
     def capture(self, points: Sequence[VantagePoint], traced: Sequence[str] = ()) -> Iterator[Caught]:
         """Listen at all the points while the block runs: see LiveLab.capture."""
-        self.tools.refresh()
+        self.tools.where.refresh()
         try:
             with super().capture(points, traced) as caught:
                 yield caught
@@ -137,4 +137,4 @@ class KindLab(LiveLab):
 
     def _forget(self) -> None:
         self._bounded.clear()
-        self.tools.refresh()
+        self.tools.where.refresh()

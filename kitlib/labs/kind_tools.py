@@ -7,15 +7,14 @@ Docker Desktop, or as an ordinary user. Else the node's own tcpdump is tried.
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cached_property
 
 from kitlib.errors import KitError
+from kitlib.labs.kind_namespaces import Namespaces
 
 HELPER, LISTEN_S = "kitlib-tools", 120
 NETWORK_ONLY = ("conntrack", "dig", "ethtool", "host", "ip", "iptables-save", "nft", "nslookup", "ping", "ss",
@@ -32,18 +31,12 @@ def is_listener(argv: tuple[str, ...]) -> bool:
 
 
 class Tools:
-    """Finds the network namespaces of nodes and pods, and a program to run in them."""
+    """Finds a program for a place, and the argv that runs it there."""
 
     def __init__(self, answer: Callable[[tuple[str, ...]], str]) -> None:
         self._answer = answer
+        self.where = Namespaces(answer)
         self.image = os.environ.get("KITLIB_TOOLS_IMAGE", "")
-        self.refresh()
-
-    def refresh(self) -> None:
-        """Ask anew for process ids and namespaces: containers may have been restarted."""
-        self._pids: dict[str, str] = {}
-        self._pods: dict[str, dict] = {}
-        self._namespaces: dict[str, dict[str, str]] = {}
         self._left: set[tuple[str, ...]] = set()
 
     @cached_property
@@ -78,7 +71,7 @@ class Tools:
             return (*self._helper(), *bound, *self._enter(place), *argv)
         if place == "host":
             return (*bound, *argv)
-        node, namespace = self._inside(place)
+        node, namespace = self.where.inside(place)
         self._left.add(("docker", "exec", node, "pkill", "-INT", "-f", f"timeout -s INT {LISTEN_S} "))
         return ("docker", "exec", node, *bound, *(("ip", "netns", "exec", namespace) if namespace else ()), *argv)
 
@@ -91,59 +84,14 @@ class Tools:
 
     def borrowed(self, place: str, argv: tuple[str, ...]) -> tuple[str, ...]:
         """The argv that runs a program from outside in a place's network; empty if that would not be the same."""
-        hostnet = place.startswith("pod:") and not self._inside(place)[1]
+        hostnet = place.startswith("pod:") and not self.where.inside(place)[1]
         if self.way == "node" or argv[0] not in NETWORK_ONLY or (hostnet and argv[0] in RESOLVING):
             return ()
-        settings = (*WITH_RESOLV_CONF, self._resolv_conf(place)) if argv[0] in RESOLVING else ()
+        settings = (*WITH_RESOLV_CONF, self.where.resolv_conf(place)) if argv[0] in RESOLVING else ()
         return (*(self._helper() if self.way == "image" else ()), *self._enter(place), *settings, *argv)
 
     def _enter(self, place: str) -> tuple[str, ...]:
-        if place == "host":
-            return ()
-        node, namespace = self._inside(place)
-        inner = f"root/run/netns/{namespace}" if namespace else "ns/net"
-        return ("nsenter", f"--net=/proc/{self._pid(node)}/{inner}")
-
-    def _inside(self, place: str) -> tuple[str, str]:
-        """The container that a place lives in, and the name of its network namespace there ("" for the container's)."""
-        kind, _, name = place.partition(":")
-        if kind != "pod":
-            return name, ""
-        pod = self._pod(name)
-        node = pod["spec"]["nodeName"]
-        return node, "" if pod["spec"].get("hostNetwork") else self._namespace(node, pod["status"].get("podIP", ""))
-
-    def _pod(self, name: str) -> dict:
-        if name not in self._pods:
-            namespace, _, pod = name.partition("/")
-            self._pods[name] = json.loads(self._answer(("kubectl", "-n", namespace, "get", "pod", pod, "-o", "json")))
-        return self._pods[name]
-
-    def _pid(self, container: str) -> str:
-        if container not in self._pids:
-            said = self._answer(("docker", "inspect", "--format", "{{.State.Pid}}", container)).strip()
-            if said in ("", "0"):
-                raise KitError(f"The container {container} is not running. Start it: docker start {container}")
-            self._pids[container] = said
-        return self._pids[container]
-
-    def _namespace(self, node: str, address: str) -> str:
-        """The namespace with this address, whatever CNI made it: `ip -all netns exec ip addr` names each."""
-        if node not in self._namespaces:
-            text = self._answer(("docker", "exec", node, "ip", "-all", "netns", "exec", "ip", "-o", "addr"))
-            blocks = re.findall(r"^netns: (\S+)\n(.*?)(?=^netns: |\Z)", text, re.M | re.S)
-            found = {own: name for name, lines in blocks for own in re.findall(r"\binet6? ([^/ ]+)", lines)}
-            self._namespaces[node] = found
-        if address not in self._namespaces[node]:
-            raise KitError(f"No network namespace on {node} has the address {address or '(none)'}: is the pod running?")
-        return self._namespaces[node][address]
-
-    def _resolv_conf(self, place: str) -> str:
-        node, namespace = self._inside(place)
-        if not namespace:
-            return f"/proc/{self._pid(node)}/root/etc/resolv.conf"
-        pids = self._answer(("docker", "exec", node, "ip", "netns", "pids", namespace)).split()
-        return f"/proc/{self._pid(node)}/root/proc/{pids[-1]}/root/etc/resolv.conf"
+        return () if place == "host" else ("nsenter", f"--net={self.where.path(place)}")
 
     def _helper(self) -> tuple[str, ...]:
         """The argv before a program of the chosen image; its container goes by itself after ten minutes."""

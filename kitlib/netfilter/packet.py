@@ -7,6 +7,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from kitlib.ruleset import Rule
+from kitlib.sighting import Sighting
 
 
 class Packet(NamedTuple):
@@ -31,6 +32,13 @@ class Packet(NamedTuple):
     def __str__(self) -> str:
         sport, dport = (port if port is not None else "?" for port in (self.sport, self.dport))
         return f"{self.source}:{sport} → {self.destination}:{dport}"
+
+
+def arriving(seen: Sighting) -> Packet:
+    """The packet as the kernel of a machine gets it at the interface where it was seen; its connection is new."""
+    interface = seen.point.interface if seen.point else ""
+    return Packet(seen.source.address, seen.destination.address, seen.protocol.lower(), seen.source.port,
+                  seen.destination.port, interface)
 
 
 class Outcome(Enum):

@@ -22,18 +22,21 @@ def packet_view(sightings: Sequence[Sighting]) -> Twin:
              f"{seen.source} → {seen.destination}" for number, seen in enumerate(sightings, 1)]
     # Where there is something to compare, begin with that: the marks are what to look at.
     start = next((index for index in range(len(sightings)) if _previous(sightings, index)), 0)
-    first = _fields(sightings, start)
+
+    def fields(index: int) -> Table:
+        return compared(sightings[index], _previous(sightings, index), index + 1)
+
+    first = fields(start)
     listed = Table("Packets", ("packet", "TTL", "DNS id", "bytes of DNS"), tuple(
         (words, str(seen.ttl), str(seen.message.id), str(seen.message.size))
         for words, seen in zip(lines, sightings, strict=True)))
-    return with_twin(lambda: choose("Packet", lines, lambda index: _fields(sightings, index).html, start),
+    return with_twin(lambda: choose("Packet", lines, lambda index: fields(index).html, start),
                      listed.html + first.html, f"{listed.text}\n\n{first.text}")
 
 
-def _fields(sightings: Sequence[Sighting], index: int) -> Table:
-    """The fields of a packet; those that differ from the same message at the vantage point before are marked."""
-    seen, previous = sightings[index], _previous(sightings, index)
-    fields, title = _of(seen), f"Packet {index + 1}: the {seen.direction}"
+def compared(seen: Sighting, previous: Sighting | None, number: int) -> Table:
+    """The fields of packet `number` (from 1); those that differ from the `previous` sighting of it are marked."""
+    fields, title = _of(seen), f"Packet {number}: the {seen.direction}"
     if seen.point:
         title += f" at {seen.point.title}"
     if previous is None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from html import escape
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -33,6 +34,12 @@ class Twin:
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, object]:
         live = self.widget._repr_mimebundle_() if self.widget is not None else {}
         return {"text/plain": self.text, "text/html": self.html, **{key: live[key] for key in (VIEW,) if key in live}}
+
+
+def numbered(lines: Iterable[str]) -> str:
+    """Lines that bring their own numbers, as a list in HTML."""
+    items = "".join(f"<li>{escape(words)}</li>" for words in lines)
+    return f'<ol style="list-style:none;padding-left:8px">{items}</ol>'
 
 
 def with_twin(build: Callable[[], list[Widget]], html: str, text: str) -> Twin:

@@ -10,7 +10,8 @@ broken on purpose, faults/NAME/{README.md,state.jsonl,takeNN/}. What changes on 
  * the text of `-i any` captures is left out: tcpdump printed the reader's interface names, not the node's;
  * of scenes with very many packets, and of faults that come out alike each time, two takes are kept (FEW_TAKES);
  * of a fault no `-i any` captures and no nft listing are kept: iptables-save says the same;
- * of a fault's facts those are kept that the fault changed; what it made untrue is listed as outdated.
+ * of a fault's facts those are kept that the fault changed; listed are those that were asked again and said the same
+   (unchanged), and those that it must have made untrue and that were not asked again (outdated).
 No byte of a packet and no character of any other output is changed.
 """
 
@@ -88,9 +89,10 @@ def take_in_fault(folder: Path, out: Path, facts: list[dict], pods: dict[str, st
     subjects = {(key[0], subject(key[1:])) for key in changed if key in healthy}
     touched = {key for key in healthy if (key[0], subject(key[1:])) in subjects and key[1:] != MAP}
     kept = [answer(fact) for key, fact in broken.items() if key in changed | touched]
-    outdated = [{"place": key[0], "argv": key[1:]} for key in healthy if key in touched - broken.keys()]
+    lists = {"outdated": touched - broken.keys(), "unchanged": broken.keys() - changed - touched}
     path = Path("faults") / folder.name / "facts.jsonl"
-    write_lines(out / path, [*kept, *({"outdated": each} for each in outdated)])
+    write_lines(out / path, [*kept, *({word: {"place": key[0], "argv": key[1:]}} for word, keys in lists.items()
+                                      for key in healthy if key in keys)])
     return {**scene, "note": (folder / "README.md").read_text().strip(), "facts": path.as_posix()}
 
 

@@ -1,0 +1,40 @@
+"""The rule-walk explorer: a packet's stops in a kernel, every rule with its why, the kernel's trace beside it."""
+
+from __future__ import annotations
+
+from html import escape
+
+from kitlib.drawings.asked import shortened
+from kitlib.drawings.rule_walk import outcome, passage_html, passage_text, stop
+from kitlib.netfilter.path import Walk
+from kitlib.netfilter.traced import Followed
+from kitlib.widgets.choose import choose
+from kitlib.widgets.twin import Twin, with_twin
+
+LONGEST = 66        # letters of a line that the list shows on a narrow page
+
+
+def rule_walk(walked: Walk | Followed) -> Twin:
+    """A walk, with the kernel's trace beside it if it was followed by one; choose a stop to see its rules."""
+    walk, traced = (walked.walk, True) if isinstance(walked, Followed) else (walked, False)
+    says = {id(step): met for step, met in walked.pairs if step and met} if traced else {}
+    told = [outcome(walk), *(_agreement(walked) if traced else ())]
+    lines = [shortened(f"{number}. {stop(passage)}", LONGEST) for number, passage in enumerate(walk.passages, 1)]
+    # Begin where something is rewritten: that is what to look at.
+    start = next((index for index, passage in enumerate(walk.passages) if passage.before[:2] != passage.after[:2]), 0)
+    head = "".join(f"<p>{escape(words)}</p>" for words in told)
+
+    def show(index: int) -> str:
+        return head + passage_html(walk.passages[index], says, traced)
+
+    return with_twin(lambda: choose("Stop", lines, show, start),
+                     head + "".join(passage_html(passage, says, traced) for passage in walk.passages),
+                     "\n".join([*told, *(passage_text(passage, says, traced) for passage in walk.passages)]))
+
+
+def _agreement(followed: Followed) -> list[str]:
+    """Whether walk and kernel say the same, in words."""
+    count = len(followed.met)
+    if not followed.differences:
+        return [f"The kernel's own trace has {count} lines of this packet, and the walk says the same in each of them."]
+    return [f"The kernel's own trace has {count} lines of this packet. The walk differs:", *followed.differences]

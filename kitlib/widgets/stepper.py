@@ -1,0 +1,51 @@
+"""The stepper: play a journey in slow motion. Map, ladder and packet move together, with the command that shows it."""
+
+from __future__ import annotations
+
+from html import escape
+
+from kitlib.capture import Capture
+from kitlib.drawings.ladder import ladder, moment
+from kitlib.drawings.ladder_rows import micros, point, rows
+from kitlib.drawings.ladder_words import steps
+from kitlib.drawings.table import Table
+from kitlib.drawings.topology import topology as draw
+from kitlib.journey import Journey
+from kitlib.topology import Topology, along
+from kitlib.widgets.choose import play
+from kitlib.widgets.packet_view import compared
+from kitlib.widgets.twin import Twin, numbered, with_twin
+
+STEP_MS = 2000        # long enough to read what changed
+
+
+def stepper(topology: Topology, journey: Journey, seen: Capture) -> Twin:
+    """The journey hop by hop, by hand or by itself; `seen` is the capture that caught it. Twin: the whole way."""
+    shown, told = rows(journey), [step.told for step in steps(journey)]
+    points = [point(row.hop) for row in shown]
+    commands = {at: seen.tcpdump(at).typed for at in points}
+    passed = along(topology, journey)
+
+    def show(index: int) -> str:
+        hop, origin = shown[index].hop, shown[index].origin
+        packet = compared(hop.sighting, origin and origin.sighting, index + 1)
+        return (f"<p>{escape(told[index])}</p>{_typed(commands[points[index]])}{draw(passed, [points[index]]).html}"
+                f"{moment(journey, index).html}{packet.html}")
+
+    slowness = _slowness(shown[-1].since_first_ns, len(shown))
+    whole = (draw(passed, points), ladder(journey),
+             Table("To see each packet, listen there", ("vantage point", "command"),
+                   tuple((at.title, command) for at, command in commands.items())))
+    return with_twin(lambda: play("Step", len(shown), show, STEP_MS, slowness),
+                     numbered(told) + "".join(part.html for part in whole),
+                     "\n\n".join(["\n".join(told), *(part.text for part in whole)]))
+
+
+def _typed(command: str) -> str:
+    return f'<pre style="white-space:pre-wrap;margin:4px 0">$ {escape(command)}</pre>'
+
+
+def _slowness(took_ns: int, count: int) -> str:
+    """How much slower than it was the journey is played."""
+    times = f", {count * STEP_MS * 1_000_000 / took_ns:,.0f} times slower" if took_ns else ""
+    return f"It took {micros(took_ns)} µs. Played, it takes {count * STEP_MS / 1000:g} s{times}."

@@ -1,0 +1,136 @@
+"""The latency budget shares out all the time of each journey, takes laid side by side by place, and fits its page."""
+
+from __future__ import annotations
+
+import re
+from itertools import combinations
+from statistics import median
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_drawings_ladder_tells_the_journey import TAKE, journey, journeys
+
+from kitlib.drawings.drawing import png
+from kitlib.drawings.latency import latency_budget
+from kitlib.drawings.latency_spans import BACK, SERVER, THERE, UNSEEN, UPSTREAM, Span, in_order, spans
+from kitlib.drawings.svg import width
+from kitlib.errors import KitError
+from kitlib.journey import Journey
+from kitlib.lab import open_lab
+
+TAKES = 12
+THE_WAY = [THERE] * 6 + [SERVER, *[UPSTREAM] * 7, SERVER, *[BACK] * 6]
+
+
+@pytest.fixture(scope="module")
+def recorded() -> list[Journey]:
+    lab = open_lab("recorded")
+    pod, found = lab.pod("my-nginx"), []
+    for _ in range(TAKES):
+        with lab.capture() as seen:
+            pod.dig("www.example.com")
+        found.append(seen.journey())
+    return found
+
+
+@given(journeys())
+def test_no_time_is_lost_and_none_is_counted_twice(generated: Journey) -> None:
+    times = [hop.sighting.time_ns for hop in generated.hops]
+    found = spans(generated)
+    assert sum(found.values()) == max(times) - min(times) and min(found.values(), default=0) >= 0
+
+
+def test_each_span_says_what_lies_between() -> None:
+    found = spans(journey())
+    assert [span.phase for span in found] == THE_WAY
+    for span, micros in ((Span(THERE, "worker3: veth → eth0 (DNAT, route)"), 50),
+                         (Span(SERVER, "makes its answer"), 316),
+                         (Span(SERVER, "before it asks upstream"), 536),
+                         (Span(UPSTREAM, "beyond the bridge"), 761),
+                         (Span(UPSTREAM, "CoreDNS's node: a resolver asks on"), 442),
+                         (Span(BACK, "worker3: eth0 → veth (DNAT undone, route)"), 21)):
+        assert found[span] == micros * 1000
+
+
+def test_where_coredns_was_not_watched_nothing_is_said_of_it() -> None:
+    rows = (row for row in TAKE.strip().splitlines() if row[0] == "0" and row.split()[2] in ("pod", "veth", "eth0"))
+    found = spans(journey("\n".join(rows)))
+    assert found[Span(UNSEEN, "beyond worker3 eth0")] == 4277_000
+    assert {span.phase for span in found} == {THERE, UNSEEN, BACK}
+
+
+def test_takes_that_went_to_other_pods_are_laid_side_by_side(recorded: list[Journey]) -> None:
+    assert len({one.client_leg.endpoint for one in recorded}) == 2, "the coin fell on both sides"
+    for upstream in (True, False):
+        found = [spans(one) for one in recorded if bool(one.upstream_legs) is upstream]
+        assert found and all(list(one) == list(found[0]) for one in found), "the same spans in every take"
+        assert not re.search(r"veth\w|10\.244", str(found[0]))
+    order = in_order([*found, spans(journey())])
+    assert order.index(Span(SERVER, "answers at once")) < order.index(Span(UPSTREAM, "beyond the bridge"))
+
+
+def test_the_numbers_are_those_of_the_captures(recorded: list[Journey]) -> None:
+    cached = [one for one in recorded if not one.upstream_legs]
+    gaps = sorted((one.hops[2].sighting.time_ns - one.hops[1].sighting.time_ns) // 1000 for one in cached)
+    drawn = latency_budget(recorded)
+    line = next(line for line in drawn.text.splitlines() if "worker3: veth → eth0" in line)
+    expected = f"{median(gaps):,.0f} ({gaps[0]:,} – {gaps[-1]:,})"
+    assert line.endswith(expected) and expected in drawn.svg and expected in drawn.alt
+    assert f"Uncached ({TAKES - len(cached)} takes)" in drawn.title and f"Cached ({len(cached)} takes)" in drawn.title
+    alone = latency_budget(cached)
+    assert "ncached" not in alone.title and expected in alone.text
+
+
+def test_a_journey_without_an_answer_is_left_out_and_said(recorded: list[Journey]) -> None:
+    lost = journey("\n".join(TAKE.strip().splitlines()[:4]))
+    assert "Left out, for lack of an answer: 1" in latency_budget([*recorded, lost]).text
+    with pytest.raises(KitError, match="of 1 journeys, none came back"):
+        latency_budget([lost])
+
+
+def test_nothing_is_clipped_and_no_words_lie_on_words(recorded: list[Journey]) -> None:
+    for some in (recorded, [one for one in recorded if not one.upstream_legs], recorded[:1]):
+        assert_fits(latency_budget(some).svg)
+
+
+@settings(max_examples=15)
+@given(st.lists(journeys(), min_size=1, max_size=3))
+def test_any_budget_fits_its_page(generated: list[Journey]) -> None:
+    if any(one.came_back for one in generated):
+        assert_fits(latency_budget(generated).svg)
+
+
+def assert_fits(svg: str) -> None:
+    high, words = float(re.search(r'height="(\d+)"', svg)[1]), words_in(svg)
+    assert not [each for each in words if each[1] < 0 or each[2] < 0 or each[3] > 760 or each[4] > high]
+    for one, other in combinations(words, 2):
+        meet = one[1] < other[3] and other[1] < one[3] and one[2] < other[4] and other[2] < one[4]
+        assert not meet, f"{one} lies on {other}"
+
+
+def words_in(svg: str) -> list[tuple[str, float, float, float, float]]:
+    """Each text with its box: words, left, top, right, bottom."""
+    found = []
+    for element in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text"):
+        style = element.get("style")
+        size = float(re.search(r"font-size: ([\d.]+)px", style)[1])
+        anchor = re.search(r"text-anchor: (\w+)", style)
+        x, y = (float(element.get(axis)) for axis in "xy")
+        wide = width(element.text, size, "font-weight: 700" in style)
+        left = x - wide * {"start": 0, "middle": 0.5, "end": 1}[anchor[1] if anchor else "start"]
+        found.append((element.text, left, y - 0.76 * size, left + wide, y + 0.24 * size))
+    return found
+
+
+def test_the_figure_is_the_same_each_time_and_disturbs_nothing_around_it(recorded: list[Journey]) -> None:
+    one, two = latency_budget(recorded), latency_budget(recorded)
+    assert one == two and png(one.svg) == png(two.svg)
+    root = ElementTree.fromstring(one.svg)
+    assert root.get("role") == "img" and root.get("width") == "760" and "<style" not in one.svg
+    ids = {element.get("id") for element in root.iter() if element.get("id")}
+    assert all(f"#{name}" in one.svg for name in ids) and not re.search(r"\b20\d\d-\d\d-\d\d", one.svg)
+    for hatch in ("the way there", "inside CoreDNS", "upstream", "the way back"):
+        assert hatch in one.svg
+    assert one.svg.count("<pattern") >= 3, "parts differ by hatch, not by colour alone"
