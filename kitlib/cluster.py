@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from kitlib.errors import NotFound
+from kitlib.errors import KitError, NotFound
 from kitlib.parsers import docker, kubectl, kubectl_services
 from kitlib.parsers.process_flags import flag
 from kitlib.place import Host, Node, Place, Pod
@@ -124,9 +124,15 @@ def one_of(what: str, name: str, places: tuple, matching: tuple):
 
 def _pod_boxes(node: Node) -> tuple[PodBox, ...]:
     devices = {route.destination: route.device for route in node.routes()}
-    cabled = [(pod, devices.get(pod.address) or pod.veth.interface)
-              for pod in node.pods() if pod.address and not pod.host_network]
-    return tuple(PodBox(pod.id, pod.title, pod.address, device, pod.kind) for pod, device in cabled)
+    return tuple(PodBox(pod.id, pod.title, pod.address, device, pod.kind) for pod in node.pods()
+                 if not pod.host_network and (device := devices.get(pod.address) or _cable(pod)))
+
+
+def _cable(pod: Pod) -> str:
+    try:
+        return pod.veth.interface
+    except KitError:      # it has no address yet, or its cable is what is broken
+        return ""
 
 
 def _common_prefix(names: list[str]) -> str:

@@ -19,7 +19,7 @@ FLOORS = (
     {"sighting", "ruleset", "result", "errors", "shell", "secret_words"},
     {"parsers", "recording", "recording_files", "recording_writer", "takes"},
     {"journey", "join", "causes", "legs", "trips", "search_list", "topology", "netfilter"},
-    {"lab", "place", "capture", "labs", "cluster", "faults"},
+    {"lab", "place", "capture", "labs", "cluster", "faults", "differences"},
     {"drawings"},
     {"widgets", "exercises", "checkup", "report", "record", "scrub", "scrub_frames", "stand_ins", "validate"},
     {"__init__", "__main__"},
