@@ -105,8 +105,7 @@ def topology(lab: Lab) -> Topology:
 
 def vantage_points(lab: Lab) -> tuple[VantagePoint, ...]:
     """Where a live lab listens if no point is named: both ends of every pod's cable, nodes, bridge, containers."""
-    cabled = [pod for pod in lab.pods() if not pod.host_network]
-    cables = [point for pod in cabled for point in (pod.eth0, pod.veth)]
+    cables = [point for pod in lab.pods() if not pod.host_network for point in (pod.eth0, pod.veth)]
     return (*cables, *(place.default_point for place in (*lab.nodes, lab.host, *lab.containers)))
 
 
