@@ -1,4 +1,4 @@
-"""The kit from a terminal: `python -m kitlib doctor`, `record`, `validate`."""
+"""The kit from a terminal: `python -m kitlib doctor`, `record`, `scrub`, `validate`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def main() -> int:
 
 
 COMMANDS = {"doctor": ("checkup", "report_of_the_doctor"), "record": ("record", "record"),
-            "validate": ("validate", "tell")}
+            "scrub": ("scrub", "scrub_and_tell"), "validate": ("validate", "tell")}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -35,6 +35,9 @@ def _parser() -> argparse.ArgumentParser:
     record.add_argument("--scrub", action="store_true", help="replace what identifies the cluster")
     record.add_argument("--pod", default="my-nginx", help="the pod that asks (%(default)s): its name begins so")
     record.add_argument("--takes", type=int, default=3, help="how often the first query is asked (%(default)s)")
+    scrub = commands.add_parser("scrub", help="copy a recording without what identifies its cluster")
+    scrub.add_argument("raw", type=Path, help="the recording")
+    scrub.add_argument("out", type=Path, help="a new folder")
     validate = commands.add_parser("validate", help="say whether a recording is complete, consistent, without secrets")
     validate.add_argument("folder", type=Path)
     return parser

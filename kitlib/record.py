@@ -11,17 +11,14 @@ from pathlib import Path
 from kitlib.errors import KitError
 from kitlib.lab import Lab, open_lab
 from kitlib.place import Pod
-from kitlib.scrub import scrub as scrubbed_copy
+from kitlib.scrub import scrub_and_tell
 from kitlib.validate import tell
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 CELL_TIMEOUT_S = 120
-ON_NODES = ("cat /etc/resolv.conf", "ip addr", "ip -j addr", "ip link", "ip route", "ip -j route", "ip rule",
-            "ip route show table all", "ip netns list", "ps -ef", "uname -r", "iptables --version", "iptables-save",
-            "iptables-save -t nat", "iptables -t nat -L -n -v --line-numbers", "nft list tables",
-            "conntrack -L -p udp --dport 53", "sysctl net.ipv4.ip_forward")
-IN_PODS = ("cat /etc/resolv.conf", "cat /etc/hosts", "hostname", "hostname -i", "ip addr", "ip addr show eth0",
-           "ip route")
+ON_NODES = ("cat /etc/resolv.conf", "ip addr", "ip link", "ip route", "ip netns list", "uname -r", "iptables --version",
+            "iptables-save", "conntrack -L -p udp --dport 53", "sysctl net.ipv4.ip_forward")
+IN_PODS = ("cat /etc/resolv.conf", "hostname -i", "ip addr", "ip route")
 QUERIES = ("dig www.example.com", "dig kubernetes.default.svc.cluster.local", "dig www.example.com AAAA",
            "dig no-such-name.example.com", "dig +tcp www.example.com", "getent ahosts www.example.com",
            "getent ahosts www.example.com.")
@@ -31,25 +28,24 @@ AT_REST = ("kubectl get nodes -o wide", "kubectl get pods -A -o wide", "kubectl 
 
 def record(out: Path, scrub: bool, pod: str, takes: int) -> int:
     """Record the lab that KITLIB_LAB names (kind by default) to a new folder; exit code 1 if it is not sound then."""
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise KitError(f"{out} is there already and not empty. Name a new folder with --out.")
+    if out.exists():
+        raise KitError(f"{out} is there already. Name a new folder with --out.")
     with tempfile.TemporaryDirectory() as scratch:
         raw = Path(scratch) / out.name if scrub else out.resolve()
         os.environ |= {"KITLIB_MODE": "record", "KITLIB_RECORDING": str(raw),
                        "KITLIB_LAB": os.environ.get("KITLIB_LAB") or "kind"}
         tour(open_lab(), pod, takes)
-        for notebook in sorted(NOTEBOOKS.glob("[0-9]*.ipynb")):
+        for notebook in sorted(NOTEBOOKS.glob("0*.ipynb")):
             run_notebook(notebook)
         if scrub:
-            out.rmdir() if out.exists() else out.parent.mkdir(parents=True, exist_ok=True)
-            print(scrubbed_copy(raw, out))
+            return scrub_and_tell(raw, out)
     return tell(out)
 
 
 def tour(lab: Lab, name: str, takes: int) -> None:
     """Ask what the notebooks ask: commands at rest everywhere, then queries under capture from one pod."""
     client = lab.pod(name)
-    commands = [(lab.host, words) for words in (*AT_REST, *(f"docker inspect {node.name}" for node in lab.nodes))]
+    commands = [(lab.host, words) for words in AT_REST]
     commands += [(node, words) for node in lab.nodes for words in ON_NODES]
     commands += [(pod, words) for pod in lab.pods() if pod.namespace == client.namespace for words in IN_PODS]
     for number, (place, words) in enumerate(commands, start=1):

@@ -13,6 +13,7 @@ from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
 
+from kitlib.errors import KitError
 from kitlib.lab import Lab
 from kitlib.labs.recorded import RecordedLab
 from kitlib.parsers.dns import sightings
@@ -21,11 +22,20 @@ from kitlib.recording import load
 from kitlib.recording_files import lines, parse_object, text
 from kitlib.scrub_frames import scrub_frame
 from kitlib.stand_ins import StandIns
+from kitlib.validate import tell
 
 PUBLIC = ("docker.io", "registry.k8s.io", "quay.io", "ghcr.io", "gcr.io", "k8s.gcr.io", "mcr.microsoft.com")
 MACHINE_ID = re.compile(r'"(?:machineID|systemUUID|bootID)": "([\w-]+)"')
 REGISTRY = re.compile(r'"image(?:ID)?": "((?:[\w-]+\.)+[\w-]+(?::\d+)?|[\w-]+:\d+|localhost)/')
 COMMON = ("kind", "cluster", "default", "test", "node")     # as cluster names no good: such words stand everywhere
+
+
+def scrub_and_tell(raw: Path, out: Path) -> int:
+    """Scrub, print what a reader may still see, and whether the copy is sound; exit code 1 if it is not."""
+    if out.exists():
+        raise KitError(f"{out} is there already. Name a new folder.")
+    print(scrub(raw, out))
+    return tell(out)
 
 
 def scrub(raw: Path, out: Path) -> str:
