@@ -69,8 +69,8 @@ def leftovers() -> list[str]:
     ours = [line for line in shell("ps", "-eo", "stat,args").splitlines()
             if "tcpdump -Z root" in line and not line.startswith("Z")]
     nodes = [node.name for node in open_lab("kind").nodes]      # opening sweeps
-    return ours + [line for node in nodes for line in shell("docker", "exec", node, "iptables-save", "-t", "raw").splitlines()
-                   if "kitlib-trace" in line]
+    raw = [shell("docker", "exec", node, "iptables-save", "-t", "raw") for node in nodes]
+    return ours + [line for rules in raw for line in rules.splitlines() if "kitlib-trace" in line]
 
 
 @pytest.mark.parametrize("notebook", WALK, ids=[notebook.stem for notebook in WALK])
@@ -125,7 +125,8 @@ def test_a_pod_without_dig_borrows_one():
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
 def test_nothing_is_left_behind_by_a_client_that_is_killed_or_interrupted(end):
-    client = subprocess.Popen([sys.executable, "-c", HOLD], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    command = [sys.executable, "-c", HOLD]
+    client = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert client.stdout.readline() == "listening\n"
     client.send_signal(end)
     client.wait(timeout=30)

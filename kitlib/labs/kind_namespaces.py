@@ -65,6 +65,6 @@ class Namespaces:
         """The path, as this machine sees it, of the resolv.conf that a place's processes see."""
         node, namespace = self.inside(place)
         if not namespace:
-            return f"/proc/{self._pid(node)}/root/etc/resolv.conf"
+            return "/".join(("/proc", self._pid(node), "root/etc/resolv.conf"))
         pids = self._answer(("docker", "exec", node, "ip", "netns", "pids", namespace)).split()
-        return f"/proc/{self._pid(node)}/root/proc/{pids[-1]}/root/etc/resolv.conf"
+        return "/".join(("/proc", self._pid(node), "root/proc", pids[-1], "root/etc/resolv.conf"))
