@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -75,6 +75,16 @@ class Capture:
         kernel = replace(node.kernel(), ruleset=iptables_save.parse(self._traced(node).rules.stdout))
         return follow(kernel, rule_trace.traces(self._traced(node).words.stdout))
 
+    def followed_query(self, node: Node) -> Followed:
+        """Of those packets the client's query, on the node whose kernel it met first."""
+        wire = self.journey().client_leg.farthest.sighting
+        for one in self.followed(node):
+            after = one.walk.after
+            if (after.source, after.destination) == (wire.source.address, wire.destination.address) and \
+                    after.sport in (None, wire.source.port):
+                return one
+        raise NotFound(f"The rule trace on {node.title} does not tell of the query {wire.source} → {wire.destination}.")
+
     def _traced(self, node: Node) -> Traced:
         if node.id not in self._caught.traces:
             there = ", ".join(place.rpartition(":")[2] for place in self._caught.traces)
@@ -114,3 +124,12 @@ class Capture:
             raise NotFound(f"This capture did not listen at {chosen.title}. It listened at: "
                            f"{', '.join(known.title for known in self.points) or 'nothing yet'}.")
         return chosen
+
+
+def asked_upstream(takes: Sequence[Capture]) -> Capture:
+    """The last of several captures in which CoreDNS had to ask another server."""
+    found = [seen for seen in takes if seen.journey().upstream_legs]
+    if not found:
+        raise NotFound(f"In none of {len(takes)} takes did CoreDNS ask another server: its cache had the answer. "
+                       "Wait until the answer has expired (30 s), then run this cell again.")
+    return found[-1]

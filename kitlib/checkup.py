@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kitlib.errors import KitError
+from kitlib.labs.netns import needs
 from kitlib.report import Check, Report
 from kitlib.shell import run
 
@@ -25,13 +26,6 @@ def doctor(labs: bool = False) -> Report:
     """Look at Python, packages, JupyterLab's widgets and the lab in use; with `labs`, at what other labs need."""
     checks = [python_check(), packages_check(), widgets_check(), lab_check()]
     return Report(tuple(checks + (list(other_labs()) if labs else [])))
-
-
-def report_of_the_doctor(labs: bool) -> int:
-    """Print the report; exit code 1 if this machine is not ready."""
-    report = doctor(labs)
-    print(report)
-    return 0 if report.ready else 1
 
 
 def python_check() -> Check:
@@ -109,14 +103,18 @@ def other_labs() -> Iterator[Check]:
     yield tried("kind lab: Docker", ["docker", "info"], "Install Docker, start it, and join its group (or use sudo).")
     yield tried("kind lab: kind", ["kind", "version"], "Install kind: https://kind.sigs.k8s.io")
     yield tried("kind lab: kubectl", ["kubectl", "version", "--client"], "Install kubectl: https://kubernetes.io/docs/tasks/tools")
-    if sys.platform != "linux":
-        yield Check("netns lab", "this is not Linux", "Use a Linux machine or virtual machine.", optional=True)
-        return
-    yield tried("netns lab: ip", ["ip", "-V"], "Debian, Ubuntu: apt install iproute2")
-    yield tried("netns lab: iptables", ["iptables", "--version"], "Debian, Ubuntu: apt install iptables")
-    yield tried("netns lab: user and network namespaces", ["unshare", "--user", "--map-root-user", "--net", "true"],
-                "Run it as root, or allow user namespaces: sysctl -w kernel.unprivileged_userns_clone=1, and where "
-                "AppArmor forbids them: sysctl -w kernel.apparmor_restrict_unprivileged_userns=0")
+    yield captures_check()
+    yield from (Check(what, problem, fix, optional=True) for what, problem, fix in needs.problems())
+
+
+def captures_check() -> Check:
+    """Whose tcpdump would the kind lab use?"""
+    from kitlib.labs.kind_tools import Tools
+
+    tools = Tools(lambda argv: "")
+    problem = "a stock node has none" if tools.way == "node" else ""
+    return Check(f"kind lab: {tools.said}", problem, "Run it as root with tcpdump installed, or name an image that has "
+                 "tcpdump and nsenter: KITLIB_TOOLS_IMAGE=nicolaka/netshoot", optional=True)
 
 
 def tried(what: str, argv: list[str], fix: str) -> Check:

@@ -20,7 +20,6 @@ DNS_SERVICE = ("kube-system", "kube-dns")   # the name that every cluster gives 
 
 class Ranges(NamedTuple):
     """The address ranges that the cluster hands out."""
-
     pods: str
     services: str
 
@@ -105,7 +104,8 @@ def topology(lab: Lab) -> Topology:
 
 def vantage_points(lab: Lab) -> tuple[VantagePoint, ...]:
     """Where a live lab listens if no point is named: both ends of every pod's cable, nodes, bridge, containers."""
-    cables = [point for pod in lab.pods() if not pod.host_network for point in (pod.eth0, pod.veth)]
+    cabled = sorted((pod for pod in lab.pods() if not pod.host_network), key=lambda pod: pod.kind == "coredns")
+    cables = [point for pod in cabled for point in (pod.eth0, pod.veth)]
     return (*cables, *(place.default_point for place in (*lab.nodes, lab.host, *lab.containers)))
 
 

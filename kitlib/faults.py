@@ -1,7 +1,8 @@
 """What can be broken, as data: for each fault the commands that break and mend it, and where they run.
 
-Names in braces are filled in for a lab: see `values`. Where a command runs is the pod's own node ("node"), the node of
-the first DNS server ("server"), that server itself ("endpoint"), or the host. Nothing here runs anything.
+Names in braces are filled in for a lab: see `values`. Where a command runs is the pod, its node ("node"), the node of
+the first DNS server ("server"), that server itself ("endpoint"), the upstream server, or the host. Nothing here runs
+anything.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ class Recipe(NamedTuple):
     mends: Commands
 
 
+FIRST_AAAA = ("PREROUTING -i {pod_veth} -p udp --dport 53 -m string --algo bm --hex-string |00001c0001| "
+              "-m limit --limit 1/hour --limit-burst 1 -j DROP")
 RECIPES = {
     "no-endpoints": Recipe(
         (("host", "kubectl -n kube-system scale deployment coredns --replicas=0"),),
@@ -53,13 +56,41 @@ RECIPES = {
     "upstream-down": Recipe((("host", "docker pause {upstream}"),), (("host", "docker unpause {upstream}"),)),
 }
 
+# Where there is no Kubernetes and no Docker to ask (the netns lab), some faults are made in another way …
+LIVE = RECIPES | {
+    "one-endpoint-dead": Recipe(
+        (("endpoint", "iptables -I INPUT -p udp --dport 53 -j DROP"),),
+        (("endpoint", "iptables -D INPUT -p udp --dport 53 -j DROP"),)),
+    "upstream-down": Recipe(
+        (("upstream", "iptables -I INPUT -p udp --dport 53 -j DROP"),),
+        (("upstream", "iptables -D INPUT -p udp --dport 53 -j DROP"),)),
+    # … and some are there that no recording holds.
+    "egress-names-the-clusterip": Recipe(           # a policy that allows DNS by the address that DNAT has replaced
+        (("node", "iptables -I FORWARD -s {pod_address} -p udp --dport 53 -j DROP"),
+         ("node", "iptables -I FORWARD -s {pod_address} -d {service} -p udp --dport 53 -j ACCEPT")),
+        (("node", "iptables -D FORWARD -s {pod_address} -d {service} -p udp --dport 53 -j ACCEPT"),
+         ("node", "iptables -D FORWARD -s {pod_address} -p udp --dport 53 -j DROP"))),
+    "rp-filter": Recipe(                            # the way back is not the way it came, and rp_filter is strict
+        (("server", "ip route replace {pod_range} dev {endpoint_veth}"),),
+        (("server", "ip route replace {pod_range} via {node_address}"),)),
+    "resolv-conf-of-the-node": Recipe(
+        (("pod", "cp /etc/resolv.conf /run/lab/{pod}/kept"),
+         ("pod", "cp /run/lab/{node}/resolv.conf /etc/resolv.conf")),
+        (("pod", "cp /run/lab/{pod}/kept /etc/resolv.conf"),)),
+    "second-answer-lost": Recipe(                   # A and AAAA leave one port together; the first AAAA is lost
+        (("node", f"iptables -t mangle -I {FIRST_AAAA}"),), (("node", f"iptables -t mangle -D {FIRST_AAAA}"),)),
+}
+for name in ("no-endpoints", "stale-conntrack"):    # these need a Kubernetes that changes its mind
+    del LIVE[name]
+
 
 def commands(lab: Lab, pod: Pod, steps: Commands) -> list[tuple[str, tuple[str, ...]]]:
     """The commands of a recipe for this lab: the id of the place, and argv. Raises NotFound."""
     server = next((node for node in lab.nodes if node != pod.node and node.role == "control plane"), pod.node)
     dns = next((at for at in lab.pods("coredns")), None)
-    places = {"host": "host", "node": pod.node.id, "server": server.id, "endpoint": dns.id if dns else ""}
     filled = values(lab, pod)
+    places = {"host": "host", "node": pod.node.id, "server": server.id, "endpoint": dns.id if dns else "",
+              "pod": pod.id, "upstream": f"container:{filled['upstream']}"}
     return [(places[where], tuple(word.format_map(filled) for word in words.split(" "))) for where, words in steps]
 
 
@@ -72,6 +103,9 @@ def values(lab: Lab, pod: Pod) -> dict[str, str]:
     lower, upper = (str(half) for half in ip_network(server.pod_range).subnets())
     wrong = next((node.address for node in lab.nodes if node not in (server, pod.node)), server.address)
     upstream = next((at.name for at in lab.containers if "upstream" in at.name), "")
+    cable = next((route.device for route in server.routes() if route.destination == dns[0].address), "")
     return {"portals": "kubernetes service portals", "lower_half": lower, "upper_half": upper, "wrong_node": wrong,
             "server_range": server.pod_range, "server_address": server.address, "endpoint": dns[0].name,
-            "service": lab.topology.dns_service, "upstream": upstream}
+            "service": lab.topology.dns_service, "upstream": upstream, "endpoint_veth": cable,
+            "pod": pod.id, "pod_address": pod.address, "pod_veth": pod.veth.interface, "pod_range": pod.node.pod_range,
+            "node": pod.node.id, "node_address": pod.node.address}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from queue import Queue
 from typing import Any
 
 from kitlib.errors import KitError
@@ -29,29 +32,30 @@ def run(argv: Sequence[str], timeout: float, stdin: str | bytes = "") -> Outcome
 
     `timeout` is in seconds. Raises KitError if the program is missing, or still runs when the time is up.
     """
-    import sh  # late: `import kitlib` starts nothing
-
     started = time.monotonic()
+    running = Running(argv, stdin)
     try:
-        done = _start(argv, _in=stdin, _timeout=timeout, _return_cmd=True)
-    except sh.TimeoutException:
-        raise KitError(f"{argv[0]!r} was stopped after {timeout:g} s without coming to an end.") from None
-    return Outcome(done.exit_code, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"),
-                   time.monotonic() - started)
+        ended = running.ends_within(timeout)
+    except BaseException:
+        running.stop(patience=0)
+        raise
+    output = running.stop(patience=0)
+    if not ended:
+        raise KitError(f"{argv[0]!r} was stopped after {timeout:g} s without coming to an end.")
+    return Outcome(running.rc, output.decode(errors="replace"), running.stderr, time.monotonic() - started)
 
 
 class Running:
     """A program that runs beside us, in a session of its own: an interrupt from the keyboard passes it by."""
 
-    def __init__(self, argv: Sequence[str]) -> None:
+    def __init__(self, argv: Sequence[str], stdin: str | bytes | Queue[str] = "") -> None:
         self.argv = tuple(argv)
-        self._process = _start(argv, _in="", _bg=True, _bg_exc=False, _new_session=True, _out_bufsize=0,
-                               _err_bufsize=0).process
+        self._process = _start(argv, stdin)
 
     @property
-    def pid(self) -> int:
-        """Its process id, which is its session's id too."""
-        return self._process.pid
+    def rc(self) -> int:
+        """Its exit code, once it has ended; the signal's number, negative, if one ended it."""
+        return self._process.exit_code
 
     @property
     def stdout(self) -> bytes:
@@ -81,17 +85,24 @@ class Running:
     def stop(self, patience: float = 2) -> bytes:
         """Interrupt it, kill it if it still runs after `patience` seconds, and return all that it wrote to stdout."""
         self.interrupt()
-        end = time.monotonic() + patience
-        while self._process.is_alive()[0]:
-            if time.monotonic() > end:
-                self._signal(signal.SIGKILL)
-            time.sleep(POLL_S)
+        if not self.ends_within(patience):
+            self._signal(signal.SIGKILL)
         self._process.wait()
         return self.stdout
 
+    def ends_within(self, seconds: float) -> bool:
+        """Wait for its end, so long and no longer: has it come?"""
+        deadline = time.monotonic() + seconds
+        while alive := self._process.is_alive()[0]:
+            if time.monotonic() > deadline:
+                break
+            time.sleep(POLL_S)
+        return not alive
+
     def _signal(self, number: int) -> None:
-        with suppress(ProcessLookupError):      # it may have ended by itself just now
-            self._process.signal_group(number)
+        with suppress(ProcessLookupError):      # it may end by itself just now
+            if self._process.is_alive()[0]:
+                self._process.signal_group(number)
 
 
 @contextmanager
@@ -104,15 +115,39 @@ def background(argv: Sequence[str]) -> Iterator[Running]:
         running.stop()
 
 
-def _start(argv: Sequence[str], **how: Any) -> Any:
+def foreground(argv: Sequence[str]) -> int:
+    """Run a program in this terminal, keyboard and all, and give its exit code."""
     import sh
+
+    try:
+        _program(argv)(*argv[1:], _fg=True, _env=_environment())
+    except sh.ErrorReturnCode as ended:
+        return ended.exit_code
+    return 0
+
+
+def has(name: str) -> bool:
+    """Is this program on this machine?"""
+    return shutil.which(name, path=_environment()["PATH"]) is not None
+
+
+def _start(argv: Sequence[str], stdin: str | bytes | Queue[str]) -> Any:
+    # A time limit is kept by the caller: sh's own costs a tenth of a second with every command.
+    return _program(argv)(*argv[1:], _in=stdin, _bg=True, _bg_exc=False, _new_session=True, _tty_out=False,
+                          _out_bufsize=0, _err_bufsize=0, _env=_environment(), _ok_code=range(-64, 256)).process
+
+
+def _program(argv: Sequence[str]) -> Any:
+    import sh  # late: `import kitlib` starts nothing
 
     if isinstance(argv, str) or not argv:
         raise KitError(f"A command is a list of arguments, such as ['ip', 'route']; found: {argv!r}")
-    name, *rest = argv
-    try:
-        program = sh.Command(name)
-    except sh.CommandNotFound:
-        raise KitError(f"The program {name!r} is not on this machine: install it, or add its folder to PATH.") from None
-    return program(*rest, _tty_out=False, _truncate_exc=False, _ok_code=range(-64, 256), _decode_errors="replace",
-                   **how)
+    path = shutil.which(argv[0], path=_environment()["PATH"])
+    if not path:
+        raise KitError(f"The program {argv[0]!r} is not on this machine: install it, or add its folder to PATH.")
+    return sh.Command(path)
+
+
+def _environment() -> dict[str, str]:
+    """Ours, and the folders where some systems keep ip, tcpdump and their like out of an ordinary user's PATH."""
+    return {**os.environ, "PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"}

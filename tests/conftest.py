@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hypothesis import settings
 
+from kitlib.exercises.question import Outcome, Question, check
 from kitlib.parsers.dns import sightings
 from kitlib.takes import read_take
 
@@ -38,3 +39,16 @@ def every_sighting(lab, scene: str, number: int, any_interface: bool = True):
     points = [point for point in take.points if any_interface or point.interface != "any"]
     return take, [seen for point in points
                   for seen in sightings(take.frames(point), lab.vantage_point(point.place, point.interface))]
+
+
+def judged_with_its_own_hints(question: Question, right: object, mistakes: dict[object, str], other: object) -> None:
+    """All four outcomes; each mistake (two or more) gets a hint of its own; `other` cannot be compared."""
+    assert check(question, ...).outcome is Outcome.NOT_ATTEMPTED
+    assert check(question, right).outcome is Outcome.RIGHT and check(question, right).message
+    hints = set()
+    for mistake, part in mistakes.items():
+        verdict = check(question, mistake)
+        assert verdict.outcome is Outcome.WRONG and part in verdict.message
+        hints.add(verdict.message)
+    assert len(hints) == len(mistakes) >= 2 and question.hint and question.hint not in hints
+    assert check(question, other).outcome is Outcome.ERROR

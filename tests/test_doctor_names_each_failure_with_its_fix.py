@@ -13,6 +13,7 @@ import pytest
 
 from kitlib import checkup as clinic
 from kitlib.errors import KitError
+from kitlib.labs.netns import needs
 from kitlib.report import Check, Report
 from kitlib.shell import Outcome
 
@@ -92,12 +93,15 @@ def test_other_labs_are_tried_and_never_make_the_machine_unready(monkeypatch) ->
         raise KitError(f"The program {argv[0]!r} is not on this machine")
 
     monkeypatch.setattr(clinic, "run", nothing_here)
+    monkeypatch.setattr(needs, "run", nothing_here)
+    monkeypatch.setattr(needs, "has", lambda program: False)
     monkeypatch.setattr(sys, "platform", "linux")
     report = clinic.doctor(labs=True)
     others = [check for check in report.checks if check.optional]
     assert [check.what for check in others] == [
         "kind lab: Docker", "kind lab: kind", "kind lab: kubectl",
-        "netns lab: ip", "netns lab: iptables", "netns lab: user and network namespaces"]
+        *(f"netns lab: {', '.join(programs)}" for programs in needs.packages().values()),
+        *(f"netns lab: {what}" for what in ("namespaces", "veth pairs", "bridges", "iptables", "connection tracking"))]
     assert all(check.state == "missing" and check.fix for check in others)
     assert report.ready
 

@@ -90,6 +90,10 @@ def test_a_journey_without_an_answer_is_left_out_and_said(recorded: list[Journey
         latency_budget([lost])
 
 
+def test_a_take_that_was_played_again_is_not_another_take(recorded: list[Journey]) -> None:
+    assert latency_budget([*recorded, *recorded[:3]]) == latency_budget(recorded)
+
+
 def test_nothing_is_clipped_and_no_words_lie_on_words(recorded: list[Journey]) -> None:
     for some in (recorded, [one for one in recorded if not one.upstream_legs], recorded[:1]):
         assert_fits(latency_budget(some).svg)

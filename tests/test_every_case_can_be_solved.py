@@ -61,7 +61,7 @@ MENDING = {
                      f"{NODE} iptables -t nat -F PREROUTING": "the destination 10.96.0.10 stays"}),
     "upstream-down": (["docker restart upstream-dns"],
                       {"docker unpause outside": "asked 172.20.0.53 upstream-dns",
-                       "kubectl -n kube-system rollout restart deployment coredns": "no response was seen"}),
+                       "kubectl -n kube-system rollout restart deployment coredns": "nobody saw a response"}),
 }
 
 

@@ -26,6 +26,14 @@ def test_it_joins_completely(scene, number):
     assert not any(journey.ambiguous for journey in journeys) or scene in AMBIGUOUS
 
 
+@pytest.mark.parametrize(("scene", "number"), TAKES)
+def test_no_vantage_point_was_listened_at_twice(scene, number):
+    """Else each packet there would look as if it had been sent again."""
+    take, _ = every_sighting(LAB, scene, number)
+    points = [(point.place, point.interface) for point in take.points]
+    assert len(points) == len(set(points))
+
+
 @pytest.mark.parametrize(("scene", "number"), [take for take in TAKES if take[0].startswith("pod-")])
 def test_each_query_that_left_the_pod_is_one_journey(scene, number):
     take, seen = every_sighting(LAB, scene, number)

@@ -67,7 +67,7 @@ broadcast 10.0.0.255 dev eth0 table local proto kernel scope link src 10.0.0.5
     ("8.8.8.8", "8.8.8.8 fits the default route: via 10.0.0.1, out of eth0"),
     ("10.9.1.1", "10.9.1.1 fits 10.9.0.0/16, a longer prefix than the default route: blackhole, the packet is dropped "
                  "without a word"),
-    ("10.0.0.5", "10.0.0.5 fits 10.0.0.5: local, it is for this machine"),
+    ("10.0.0.5", "10.0.0.5 has a route of its own: local, it is for this machine"),
 ])
 def test_the_choice_is_explained(destination: str, words: str) -> None:
     assert Kernel(Ruleset({}), ip_route.routes(ROUTES)).route(destination).why == words

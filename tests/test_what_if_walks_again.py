@@ -60,7 +60,7 @@ def test_without_endpoints_it_rejects_as_recorded_when_all_were_gone(rules: Rule
 
 
 def test_its_controls_walk_again() -> None:
-    source, mark, behind, shown, _ = what_if(NODE.kernel(), PACKET).widget.children
+    tries, source, mark, behind, shown, _ = what_if(NODE.kernel(), PACKET).widget.children
     assert "The same rules have a say" in shown.value and shown.value.count("50%") == 2
     source.value = "192.0.2.1"
     assert "KUBE-MARK-MASQ" in shown.value and "172.20.0.4:?" in shown.value and "only\xa0now" in shown.value
@@ -72,13 +72,17 @@ def test_its_controls_walk_again() -> None:
     assert shown.value.count("33%") == 3 and THIRD in shown.value
     behind.value = ""
     assert "is dropped" in shown.value and "REJECT" in shown.value
+    for button in tries.children:
+        button.click()
+        assert (button.description.startswith("As it is")) == ("The same rules have a say" in shown.value)
+    assert len(tries.children) == 5 and source.value == PACKET.source and behind.value == "10.244.0.2:53"
 
 
 @pytest.mark.parametrize("control, typed, said", [
     (0, "10.244.2", "four numbers"), (0, "<b>", "&lt;b&gt;"), (1, "x", "a mark is a number"), (1, "-1", "a mark"),
     (1, "0x100000000", "a mark"), (2, "10.244.0.2:x", "a port is a number"), (2, "somewhere:53", "four numbers")])
 def test_what_cannot_be_read_is_said(control: int, typed: str, said: str) -> None:
-    *controls, shown, _ = what_if(NODE.kernel(), PACKET).widget.children
+    _, *controls, shown, _ = what_if(NODE.kernel(), PACKET).widget.children
     controls[control].value = typed
     assert said in shown.value and "<table" not in shown.value
 
@@ -95,4 +99,4 @@ def test_the_twin_shows_the_changes_that_one_would_try_first() -> None:
 
 def test_a_packet_to_no_service_has_no_endpoints_to_change() -> None:
     twin = what_if(NODE.kernel(), PACKET._replace(destination="10.244.0.2"))
-    assert twin.widget.children[2].disabled and "endpoint" not in twin.text
+    assert twin.widget.children[3].disabled and "endpoint" not in twin.text

@@ -140,7 +140,7 @@ def test_every_callback_answers_within_50_ms(seen: Capture) -> None:
     hop, *_ = topology_view(LAB.topology, seen.journey()).widget.children
     _, step, *_ = stepper(LAB.topology, seen.journey(), seen).widget.children
     stop, *_ = rule_walk(walks(KERNEL, PACKET)[0]).widget.children
-    _, _, behind, *_ = what_if(KERNEL, PACKET).widget.children
+    _, _, _, behind, *_ = what_if(KERNEL, PACKET).widget.children
     _, field, buttons, *_ = predict(QUESTION).widget.children
 
     def check(number: int) -> None:
@@ -164,7 +164,7 @@ def test_every_control_has_a_name_and_a_tooltip(seen: Capture) -> None:
     controls = [control for each in widgets for control in descendants(each.widget)
                 if isinstance(control, ipywidgets.ValueWidget | ipywidgets.Button)
                 and not isinstance(control, ipywidgets.HTML)]
-    assert len(controls) == 22
+    assert len(controls) == 27
     assert all(control.tooltip and (control.description or isinstance(control, ipywidgets.RadioButtons))
                for control in controls)
 

@@ -51,12 +51,14 @@ def passage_text(passage: Passage, says: Says, traced: bool) -> str:
 
 def passage_html(passage: Passage, says: Says, traced: bool) -> str:
     """The stop as a table; a run of skipped rules is folded away."""
-    caption = f'<caption style="text-align:left;font-weight:bold;padding:4px 8px">{escape(stop(passage))}</caption>'
-    head = "".join(f'<th scope="col" style="{CELL}">{name}</th>' for name in HEAD[:4 if traced else 3])
     rows = "".join(_folded(part, passage, traced) if isinstance(part, Stretch) else _row(part, says, traced)
                    for part in passage.trail)
+    if not rows:
+        return f"<p><b>{escape(stop(passage))}</b></p>"
+    head = "".join(f'<th scope="col" style="{CELL}">{name}</th>' for name in HEAD[:4 if traced else 3])
+    caption = f'<caption style="text-align:left;font-weight:bold;padding:4px 8px">{escape(stop(passage))}</caption>'
     return ('<div class="kit-table" style="overflow-x:auto"><table style="margin:8px 0;border-collapse:collapse">'
-            f"{caption}{f'<thead><tr>{head}</tr></thead><tbody>{rows}</tbody>' if rows else ''}</table></div>")
+            f"{caption}<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>")
 
 
 def agreement(step: Step, says: Says) -> str:

@@ -120,9 +120,10 @@ class Case:
 
     @cached_property
     def silent(self) -> frozenset[str]:
-        """The CoreDNS pods that queries of the pod were seen to reach, and from which no response was seen."""
-        return self.reached - {hop.sighting.server.address for journey in self.own_journeys
-                               for hop in journey.client_leg.responses}
+        """The CoreDNS pods that got queries of the pod and did nothing: no response, and nobody else was asked."""
+        working = (found for found in self.own_journeys if found.answered or found.upstream_legs)
+        busy = {hop.sighting.server.address for journey in working for hop in journey.client_leg.hops}
+        return self.reached - busy
 
     @cached_property
     def reached(self) -> frozenset[str]:

@@ -127,8 +127,8 @@ def _upstream(case: Case) -> Finding:
     server = waiting[-1].endpoint.address
     name = next((at.name for at in case.lab.containers if at.address == server), "")
     listed = case.lab.run("host", CONTAINERS).stdout if name else ""
-    paused = next((line for line in listed.splitlines() if line.endswith(name)), "(Paused)") if name else "(Paused)"
-    return Finding("(Paused)" in paused, f"CoreDNS asked {server} {name}, and no response was seen anywhere.")
+    up = any(line.endswith(name) and "(Paused)" not in line for line in listed.splitlines())
+    return Finding(case.lab.backend.live or not up, f"CoreDNS asked {server} {name}, and nobody saw a response.")
 
 
 CAUSES = (

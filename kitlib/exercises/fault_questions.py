@@ -12,9 +12,10 @@ from kitlib.exercises.answers import number
 from kitlib.exercises.case import Case
 from kitlib.exercises.evidence import title_of
 from kitlib.exercises.fault_causes import CAUSES, causes_of
+from kitlib.exercises.live_faults import asked_again
 from kitlib.exercises.mending import mended
 from kitlib.exercises.question import Question
-from kitlib.faults import RECIPES, commands
+from kitlib.faults import LIVE, RECIPES, commands
 from kitlib.parsers.datagrams import TCP, datagram_of, dissected
 from kitlib.result import typed_on_host
 
@@ -106,8 +107,7 @@ def mend(case: Case, seen: Capture) -> Question:
     def effect(typed: object) -> str:
         if typed == MENDED:
             return MENDED
-        lab = mended(case.lab, typed)
-        after = Case(lab, lab.pod(case.pod.name), case.label, case.journeys)
+        after = asked_again(case) if case.lab.backend.live else _after(case, typed)
         left = {cause.name: cause.look(after) for cause in CAUSES}
         still = [name for name, found in left.items() if found.holds]
         before = causes_of(case)
@@ -117,11 +117,18 @@ def mend(case: Case, seen: Capture) -> Question:
         lead = "That would mend it, but break something else: " if worse and worse == still else "Not mended: "
         return lead + left[(worse or still)[0]].words
 
+    asked = "Mend it where it is broken, with commands of your own; then check(mend, \"done\") asks the network." \
+        if case.lab.backend.live else "Which command mends it? Type it as on the host; several lines are fine."
     return Question(
-        "Which command mends it? Type it as on the host; several lines are fine.", MENDED, read=effect,
+        asked, MENDED, read=effect,
         hints=lambda would: would, hint=f"The command belongs where the fault is: {_finding(case)}",
         more=f"Its first words could be: {' '.join(solution(case).split()[:5])} …", id=f"{case.label}, mend",
         solution=lambda: f"The command that undoes it:\n{solution(case)}")
+
+
+def _after(case: Case, typed: object) -> Case:
+    lab = mended(case.lab, typed)
+    return Case(lab, lab.pod(case.pod.name), case.label, case.journeys)
 
 
 def _finding(case: Case) -> str:
@@ -130,5 +137,5 @@ def _finding(case: Case) -> str:
 
 def solution(case: Case) -> str:
     """The commands that mend the case, one a line, as typed on the host."""
-    steps = RECIPES[causes_of(case)[0]].mends
+    steps = (LIVE if case.lab.backend.live else RECIPES)[causes_of(case)[0]].mends
     return "\n".join(typed_on_host(*step) for step in commands(case.lab, case.pod, steps))

@@ -29,6 +29,8 @@ ENDS = {";", "&&", "||", "|", "&"}
 class Changed:
     """A backend with some answers replaced; all others are those of the lab behind it."""
 
+    live = False
+
     def __init__(self, behind: Lab, answers: Answers) -> None:
         self.name = behind.name
         self._behind, self._answers = behind, answers

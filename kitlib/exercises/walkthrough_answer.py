@@ -31,6 +31,7 @@ def where_dig_asks(lab: Lab, pod: Pod, seen: Capture | None = None) -> Question:
         hints=by_choice(lab, pod, {
             "coredns": "CoreDNS will answer, but the pod's resolv.conf does not know its pods.",
             nodes_own: f"{nodes_own} is what {pod.node.title} itself asks; the pod has a resolv.conf of its own.",
+            lab.topology.dns_service: f"dnsPolicy {pod.dns_policy} does not give this pod the cluster's DNS Service.",
             "127.0.0.1": "No nameserver runs in the pod. Look at the nameserver line in its resolv.conf."}),
         hint="dig reads the nameserver from the pod's /etc/resolv.conf.",
         solution=lambda: f"The nameserver line in the pod's resolv.conf says {pod.resolv_conf().nameservers_asked[0]}.")

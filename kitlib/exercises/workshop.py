@@ -13,8 +13,9 @@ from kitlib.exercises.case import Case
 from kitlib.exercises.evidence import title_of
 from kitlib.exercises.fault_causes import CAUSES
 from kitlib.exercises.fault_questions import solution
+from kitlib.exercises.live_faults import break_lab
 from kitlib.exercises.question import Question
-from kitlib.lab import open_lab
+from kitlib.lab import Lab, open_lab
 
 if TYPE_CHECKING:
     from kitlib.capture import Capture
@@ -31,18 +32,29 @@ _told: WeakKeyDictionary[Question, int] = WeakKeyDictionary()
 
 
 def open_case(number: int) -> Case:
-    """The case of this number: a lab in which something is broken, and the pod whose user complains."""
+    """The case of this number: a lab in which something is broken, and the pod whose user complains.
+
+    On a live lab it is broken now, really, until it is mended or this Python ends.
+    """
     if number not in CASES:
         raise NotFound(f"There is no case {number!r}. There are: {', '.join(map(str, CASES))}.")
-    lab = open_lab(fault=CASES[number] or None)
+    lab = _broken(CASES[number])
     return Case(lab, lab.pod(OTHER_CLIENTS.get(number, CLIENT)), f"case {number}")
 
 
 def mystery(number: int | None = None) -> Case:
     """A case that is drawn and not named: the same number draws the same one, none draws any."""
     drawn = secrets.randbelow(10**6) if number is None else number
-    lab = open_lab(fault=MYSTERIES[sha256(str(drawn).encode()).digest()[0] % len(MYSTERIES)])
+    lab = _broken(MYSTERIES[sha256(str(drawn).encode()).digest()[0] % len(MYSTERIES)])
     return Case(lab, lab.pod(CLIENT), f"mystery {drawn}")
+
+
+def _broken(fault: str) -> Lab:
+    lab = open_lab()
+    if lab.backend.live and fault:
+        break_lab(lab, lab.pod(CLIENT), fault)
+        return lab
+    return open_lab(fault=fault) if fault else lab
 
 
 def hint(question: Question):

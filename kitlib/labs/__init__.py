@@ -10,8 +10,8 @@ from typing import NamedTuple, Protocol
 from kitlib.result import Result
 from kitlib.sighting import Frame, VantagePoint
 
-# The live labs: name, and the function that gives its backend, imported when asked for.
-LIVE: dict[str, str] = {"kind": "kitlib.labs.kind.kind_lab"}
+# The live labs, and the function that gives the backend of each, imported when asked for.
+LIVE: dict[str, str] = {"netns": "kitlib.labs.netns.open_backend", "kind": "kitlib.labs.kind.kind_lab"}
 
 
 class Seen(NamedTuple):

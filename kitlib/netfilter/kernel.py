@@ -74,9 +74,10 @@ class Kernel:
         chosen = next((route for route in fitting if route.type != "throw"), None)
         if chosen is None:
             return Decision(destination, None, f"{destination}: {NO_WAY['']}", ())
-        words = f"{destination} fits {_named(chosen)}"
+        own = chosen.destination == destination
+        words = f"{destination} has a route of its own" if own else f"{destination} fits {_named(chosen)}"
         longer = [_named(route) for route in fitting if route is not chosen and route.table == chosen.table]
-        words += f", a longer prefix than {' and '.join(longer)}" if longer else ""
+        words += f", a longer prefix than {' and '.join(longer)}" if longer and not own else ""
         return Decision(destination, chosen, f"{words}: {_what_follows(chosen)}", fitting)
 
     def type_of(self, address: str) -> str:

@@ -10,10 +10,13 @@ from base64 import b32encode
 from collections.abc import Sequence
 from dataclasses import replace
 
+from kitlib.errors import NotFound
+from kitlib.netfilter.packet import Step
+from kitlib.netfilter.path import Walk
 from kitlib.parsers.iptables_save import parse
 from kitlib.ruleset import Chain, Rule, Ruleset
 
-SERVICE, ENDPOINT, SERVICES = "KUBE-SVC-", "KUBE-SEP-", "KUBE-SERVICES"
+SERVICE, ENDPOINT, SERVICES, MARK = "KUBE-SVC-", "KUBE-SEP-", "KUBE-SERVICES", "KUBE-MARK-MASQ"
 REJECT = "REJECT --reject-with icmp-port-unreachable"
 
 
@@ -40,6 +43,14 @@ def with_endpoints(ruleset: Ruleset, service: str, sockets: Sequence[str]) -> Ru
         texts += _endpoint_rules(nat[old.target], chain, socket)
     lines = ["*nat", *(f":{chain} - [0:0]" for chain in chains), *texts, "COMMIT"]
     return Ruleset({**ruleset.tables, "nat": {**nat, **parse("\n".join(lines)).tables["nat"]}})
+
+
+def marking(walk: Walk) -> Step:
+    """The rule that says which packets to the Service are marked, to be masqueraded: it matched this one or did not."""
+    for step in walk.steps:
+        if step.rule and step.rule.target == MARK and step.chain.startswith(SERVICE):
+            return step
+    raise NotFound(f"{walk.packet} met no rule that could mark it: it did not come by a chain {SERVICE}….")
 
 
 def endpoint_chain(port_name: str, protocol: str, socket: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kitlib.errors import NotFound
 from kitlib.netfilter.kernel import Kernel
 from kitlib.netfilter.matches import Stretch
 from kitlib.netfilter.packet import Packet, Step
@@ -62,6 +63,22 @@ class Walk:
     def matched(self) -> tuple[Step, ...]:
         """Every rule and policy that had a say, over all hooks and tables."""
         return tuple(step for passage in self.passages for step in passage.matched)
+
+    def at(self, hook: str, table: str = "") -> Passage:
+        """The stop at a hook in a table, or at a routing decision; NotFound if the packet did not come there."""
+        stops = {(passage.hook, passage.table): passage for passage in self.passages}
+        if (hook, table) not in stops:
+            raise NotFound(f"{self.packet} did not come to {table or 'the decision'} {hook}. It came to: "
+                           f"{', '.join(' '.join(stop) for stop in stops)}.")
+        return stops[hook, table]
+
+    def jump(self, prefix: str) -> str:
+        """The first chain of such a name ("KUBE-SVC-") that it jumped to; NotFound if there was none."""
+        jumps = [step.verdict.removeprefix("JUMP:") for step in self.matched if step.verdict.startswith("JUMP:")]
+        found = [chain for chain in jumps if chain.startswith(prefix)]
+        if not found:
+            raise NotFound(f"{self.packet} jumped to no chain {prefix}… but to: {', '.join(jumps) or 'none'}.")
+        return found[0]
 
     @property
     def entry(self) -> Entry:

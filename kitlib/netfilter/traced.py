@@ -37,8 +37,6 @@ def follow(kernel: Kernel, traces: dict[str, tuple[Met, ...]]) -> tuple[Followed
     for met in traces.values():
         packet = packet_of(met[0])
         entry = next((known for known in reversed(entries) if _belongs(packet, known)), None)
-        if entry:
-            packet = packet._replace(states=_states(entry))
         best = min((compared(walk, met) for walk in walks(kernel, packet, entry)),
                    key=lambda one: len(one.differences))
         followed.append(best)
@@ -98,9 +96,3 @@ def _belongs(packet: Packet, entry: Entry) -> bool:
         if addresses and packet.sport == way.source.port and way.destination.port in (0, packet.dport):
             return True
     return False
-
-
-def _states(entry: Entry) -> frozenset[str]:
-    rewritten = {"DNAT": entry.original.destination != entry.reply.source,
-                 "SNAT": entry.original.source != entry.reply.destination}
-    return frozenset({"ESTABLISHED", *(name for name, happened in rewritten.items() if happened)})

@@ -31,9 +31,11 @@ CHANGES_DESTINATION = ("PREROUTING", "OUTPUT")      # nat at the other two hooks
 def walks(kernel: Kernel, packet: Packet, entry: Entry | None = None) -> tuple[Walk, ...]:
     """Every way that a packet may take; their probabilities add up to 1 if nothing is assumed.
 
-    It comes in if it has an in-interface, else it was made here. `entry` is the connection that conntrack knows it by,
-    for a packet whose state is not NEW. What this machine's routes leave open (policy routing) is not looked at.
+    It comes in if it has an in-interface, else it was made here. `entry` is the connection that conntrack knows it by:
+    then it is not the first packet. What this machine's routes leave open (policy routing) is not looked at.
     """
+    if entry:
+        packet = packet._replace(states=_states(entry))
     return tuple(_travel(kernel, Walk(packet), PREROUTING if packet.in_interface else OUTPUT, entry))
 
 
@@ -94,6 +96,12 @@ def _remembered(hook: str, walk: Walk, entry: Entry | None) -> Passage:
     how = "undoes" if is_reply else "repeats"
     said = f"conntrack {how} the rewrite: {here} becomes {after}" if after != here else "nothing was rewritten"
     return Passage(hook, "nat", here, after, f"not the first packet of its connection: {said}")
+
+
+def _states(entry: Entry) -> frozenset[str]:
+    rewritten = {"DNAT": entry.original.destination != entry.reply.source,
+                 "SNAT": entry.original.source != entry.reply.destination}
+    return frozenset({"ESTABLISHED", *(name for name, happened in rewritten.items() if happened)})
 
 
 def _fits(packet: Packet, way: Tuple) -> bool:

@@ -38,3 +38,9 @@ def _agreement(followed: Followed) -> list[str]:
     if not followed.differences:
         return [f"The kernel's own trace has {count} lines of this packet, and the walk says the same in each of them."]
     return [f"The kernel's own trace has {count} lines of this packet. The walk differs:", *followed.differences]
+
+
+def rules_at(walk: Walk, hook: str, table: str = "nat") -> Twin:
+    """One stop of a walk alone: each rule with its why, the skipped ones folded."""
+    passage = walk.at(hook, table)
+    return Twin(passage_html(passage, {}, False), passage_text(passage, {}, False))

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 VIEW = "application/vnd.jupyter.widget-view+json"
 # Long choices wrap, where ipywidgets would cut them; and what is typed is as readable as the page around it.
 STYLE = """<style>
-.kit-widget .widget-radio-box label { height: auto; white-space: normal; line-height: 1.4; padding: 3px 0 }
+.kit-widget .widget-radio-box label { height: auto; white-space: normal; line-height: 1.4; padding: 3px 0;
+  display: flex; flex-direction: row-reverse; justify-content: flex-end; align-items: flex-start }
+.kit-widget .widget-radio-box input { flex: none }
 .kit-widget .widget-html, .kit-widget .widget-html-content { min-width: 0; max-width: 100% }
 .kit-widget .widget-html-content { height: auto; line-height: 1.5 }
 .kit-widget :focus-visible { outline: 2px solid #0072B2; outline-offset: 1px }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from html import escape
 from ipaddress import IPv4Address, IPv4Network
 
@@ -53,12 +54,19 @@ def what_if(kernel: Kernel, packet: Packet) -> Twin:
             except KitError as error:
                 shown.value = f"<p>{escape(str(error))}</p>"
 
+        def fill(case: Case, _: object) -> None:
+            source.value, mark.value, behind.value = case[0].source, f"{case[0].mark:#x}", ", ".join(case[1])
+
         for control in (source, mark, behind):
             control.observe(update, "value")
-        return [source, mark, behind, shown]
+        tries = [ipywidgets.Button(description=title, layout={"width": "auto"}, tooltip="Fill the fields so")
+                 for title, _ in cases]
+        for button, (_, case) in zip(tries, cases, strict=True):
+            button.on_click(partial(fill, case))
+        return [ipywidgets.HBox(tries, layout={"flex_flow": "row wrap"}), source, mark, behind, shown]
 
-    before = ways((packet, known))
-    tables = [_ways(ways(case), title) for title, case in _changes(kernel, packet, known)]
+    before, cases = ways((packet, known)), list(_changes(kernel, packet, known))
+    tables = [_ways(ways(case), title) for title, case in cases]
     return with_twin(build, "".join(table.html for table in tables), "\n\n".join(table.text for table in tables))
 
 

@@ -126,6 +126,8 @@ def take_in_take(folder: Path, out: Path, pods: dict[str, str]) -> str:
         if fault and point["interface"] == "any":
             continue
         place = place_of(point, pods)
+        if any((known["place"], known["interface"]) == (place, point["interface"]) for known in points):
+            continue      # a second tcpdump at the same interface saw the same packets once more
         name = interface_name(place, point["interface"])
         caught += [replace(frame, interface=name) for frame in frames((folder / point["pcap"]).read_bytes(), name)]
         text = "" if point["interface"] == "any" else (folder / point["pcap"]).with_suffix(".txt").read_text()

@@ -1,0 +1,45 @@
+"""The coin against its probability: which endpoints connections got, and whether chance explains the difference."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import comb
+
+from kitlib.netfilter.path import Walk
+from kitlib.sighting import Sighting
+
+
+@dataclass(frozen=True)
+class Share:
+    """An endpoint: its probability by the rules, the connections expected and counted.
+
+    `so_far_off` is the probability that chance alone strays at least so far from what is expected.
+    """
+
+    endpoint: str
+    probability: float
+    expected: float
+    counted: int
+    so_far_off: float
+
+
+def shares(ways: Sequence[Walk], seen: Iterable[Sighting]) -> tuple[Share, ...]:
+    """What the rules promise beside what was seen behind them; several queries from one port are one connection."""
+    endpoints: dict[tuple, str] = {}
+    for query in (sighting for sighting in seen if sighting.direction == "query"):
+        endpoints.setdefault(query.client, str(query.server))
+    counted, promised = Counter(endpoints.values()), Counter()
+    for way in ways:
+        promised[f"{way.after.destination}:{way.after.dport}"] += way.probability
+    total = counted.total()
+    return tuple(Share(endpoint, chance, total * chance, counted[endpoint],
+                       round(_so_far_off(counted[endpoint], total, chance), 3))
+                 for endpoint in sorted({*promised, *counted}) for chance in [round(promised[endpoint], 6)])
+
+
+def _so_far_off(count: int, total: int, chance: float) -> float:
+    """The exact binomial test, two-sided: the sum over all counts that are no likelier than this one."""
+    likely = [comb(total, k) * chance ** k * (1 - chance) ** (total - k) for k in range(total + 1)]
+    return min(1.0, sum(each for each in likely if each <= likely[count] * (1 + 1e-9)))

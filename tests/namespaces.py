@@ -1,0 +1,76 @@
+"""What the tests of the netns lab share: is it possible here, what is on this machine, being an ordinary user."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kitlib.labs.netns import needs
+
+REPO = Path(__file__).resolve().parent.parent
+NOBODY = "65534"
+# Where the way to Python or to this repository is barred to others (below root's home), it is laid bare in a mount
+# namespace of its own: the barred folder becomes an empty one in which only what is needed can be seen.
+AS_NOBODY = """
+for needed in "$1" "$2"; do
+    barred=; at=$needed
+    while [ "$at" != / ]; do
+        at=$(dirname "$at")
+        case $(stat -c %A "$at") in *[xt]) ;; *) barred=$at ;; esac
+    done
+    [ "$barred" ] || continue
+    aside=$(mktemp -d) && mount --bind "$needed" "$aside" && mount -t tmpfs -o mode=755 bare "$barred" &&
+        mkdir -p "$needed" && mount --bind "$aside" "$needed" && umount "$aside" && rmdir "$aside" || exit 99
+done
+shift 2
+exec setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all "$@"
+"""
+
+
+def require_namespaces() -> None:
+    """Skip with the reason where the lab cannot be built; in CI, where it must be, fail."""
+    missing = [f"{what}: {problem}. {fix}" for what, problem, fix in needs.problems() if problem]
+    if missing:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("; ".join(missing))
+
+
+def require_root() -> None:
+    """Skip where this test cannot become somebody else; in CI it must."""
+    require_namespaces()
+    if os.geteuid() != 0:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("only root can become an ordinary user")
+
+
+def as_ordinary_user(*argv: str, timeout: float = 60) -> subprocess.CompletedProcess:
+    """Run a program as nobody, who has no right that an ordinary user has not."""
+    return subprocess.run(["unshare", "--mount", "sh", "-c", AS_NOBODY, "sh", sys.base_prefix, str(REPO), *argv],
+                          cwd="/", capture_output=True, text=True, timeout=timeout, check=False,
+                          env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", "PYTHONDONTWRITEBYTECODE": "1"})
+
+
+def on_this_machine() -> dict[str, str]:
+    """What a lab could leave behind: interfaces, named namespaces, mounts, rules, processes."""
+    named = Path("/run/netns")
+    rules = subprocess.run(["iptables-save"], capture_output=True, text=True, timeout=20, check=False).stdout
+    return {"interfaces": "\n".join(sorted(os.listdir("/sys/class/net"))),
+            "namespaces": "\n".join(sorted(os.listdir(named))) if named.is_dir() else "none",
+            "mounts": Path("/proc/self/mounts").read_text(),
+            "rules": "\n".join(line.partition(" [")[0] for line in rules.splitlines() if not line.startswith("#")),
+            "temporary files": "\n".join(sorted(name for name in os.listdir("/tmp") if "kitlib" in name))}
+
+
+def processes_of_labs() -> list[str]:
+    """The command lines of all that runs in or holds a lab, anybody's."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (folder / "cmdline").read_text().replace("\0", " ")
+        except OSError:
+            continue
+        if "lab-setup/netns/" in command or "/run/lab/" in command:
+            found.append(f"{folder.name} {command}")
+    return found

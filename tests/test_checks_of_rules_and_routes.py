@@ -1,0 +1,167 @@
+"""Every question of notebooks 06 and 07, asked of the recorded lab: untouched, right, two mistakes, and an error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from inspect import getmembers, isfunction
+
+import pytest
+
+from conftest import judged_with_its_own_hints
+from kitlib.capture import Capture
+from kitlib.errors import NotFound
+from kitlib.exercises import walkthrough_routes as routes
+from kitlib.exercises import walkthrough_rules as rules
+from kitlib.exercises.predict import predict
+from kitlib.exercises.question import Outcome, Question, check
+from kitlib.lab import Lab, open_lab
+from kitlib.netfilter.kernel import Kernel
+from kitlib.netfilter.kube_proxy import with_endpoints
+from kitlib.netfilter.packet import Packet, arriving
+from kitlib.netfilter.path import Walk
+from kitlib.netfilter.walk import walks
+from kitlib.parsers.conntrack import Entry, entries
+from kitlib.place import Node, Pod
+
+NAME = "www.example.com"
+
+
+@dataclass
+class Stage:
+    """The recorded lab, the takes that the questions are about, and the walks of their packets."""
+
+    lab: Lab
+    pod: Pod
+    node: Node
+    far: Node
+    kernel: Kernel
+    packet: Packet
+    ways: tuple[Walk, ...]
+    onward: Walk
+    back: Walk
+    entry: Entry
+    many: Capture
+    same: Capture
+
+
+@pytest.fixture(scope="module")
+def stage() -> Stage:
+    lab = open_lab("recorded")
+    pod, far = lab.pod("my-nginx"), lab.node("control-plane")
+    node, kernel = pod.node, pod.node.kernel()
+    with lab.capture() as dig:
+        pod.dig(NAME)
+    entry, = entries(node.run("conntrack", "-L", "-p", "udp", "--dport", "53").stdout)
+    with lab.capture() as many:
+        pod.run("sh", "-c", f"for i in $(seq 64); do dig +tries=1 +short {NAME}; done")
+    with lab.capture() as same:
+        pod.run("sh", "-c", f"for i in 1 2 3; do dig +tries=1 +short -b {pod.address}#40404 {NAME}; done")
+    packet = arriving(dig.at(pod.veth)[0])
+    onward, back = (walks(at.kernel(), arriving(seen), known)[0] for at, seen, known in
+                    ((far, dig.at(far)[0], None), (node, dig.at(node)[-1], entry)))
+    return Stage(lab, pod, node, far, kernel, packet, walks(kernel, packet), onward, back, entry, many, same)
+
+
+def of_the_node(stage: Stage) -> Question:
+    """The query as the node itself would send it: which rule of the Service's chain it matches."""
+    made_here = walks(stage.kernel, stage.packet._replace(source=stage.node.address, in_interface=""))[0]
+    return rules.rule_it_matches(stage.kernel, made_here, made_here.jump("KUBE-SVC-"))
+
+
+DNS, COIN = "kube-system/kube-dns:dns", "KUBE-SEP-YIL6JZP7A3QYXJU2"
+
+# question, right answer, {mistake: a part of its own hint}, what cannot be compared
+CASES: dict[str, tuple[Callable[[Stage], Question], object, dict[object, str], object]] = {
+    "to the Service": (lambda s: rules.rule_it_matches(s.kernel, s.ways[0], "KUBE-SERVICES"), "c",
+                       {"b": "protocol is udp, the rule wants tcp",
+                        "d": "KUBE-NODEPORTS: the destination's type is UNICAST, the rule wants LOCAL",
+                        "none of them": "Look at KUBE-SVC-TCOU7JCQXEZGVUNU again"}, "the first"),
+    "unmarked": (lambda s: rules.rule_it_matches(s.kernel, s.ways[0], "KUBE-POSTROUTING"),
+                 "-m mark ! --mark 0x4000/0x4000 -j RETURN",
+                 {"-j MARK --set-xmark 0x4000/0x0": "MARK: it may fit, but a rule above it matches first",
+                  "none of them": "Look at RETURN again"}, "z"),
+    "made on the node": (of_the_node, "a",
+                         {f'-m comment --comment "{DNS} -> 10.244.0.3:53" -j KUBE-SEP-6E7XQMQ4RAYOWTTM': "a rule above",
+                          f'-m comment --comment "{DNS} -> 10.244.0.2:53" -m statistic --mode random '
+                          f"--probability 0.50000000000 -j {COIN}": COIN}, "KUBE-MARK-MASQ"),
+    "chance": (lambda s: rules.chance_of_the_last(s.ways), "1/2",
+               {"1": "That rule has no condition", "0": "take 0.5 of the connections",
+                "1/4": "1/4 for nobody"}, "half"),
+    "the coin": (lambda s: rules.how_the_coin_falls(s.node, s.many), "in no order, about as many for each",
+                 {"all get the same one": "36 to 10.244.0.2:53, 28 to 10.244.0.3:53.",
+                  "each one in turn": "Queries 1 and 2 both went to 10.244.0.2:53."}, "fair"),
+    "one port": (lambda s: rules.endpoints_of_one_port(s.node, s.same, s.ways), 1,
+                 {2: "2 endpoints stand in the rules", 3: "3 queries, but are they 3 connections?"}, "one"),
+    "source stays": (lambda s: rules.whose_source_stays(s.node, s.pod, s.lab.topology.dns_service), "the pod my-nginx",
+                     {"worker3 itself": "source is 172.20.0.4, not 10.244.0.0/16",
+                      "the host": "source is 172.20.0.1, not 10.244.0.0/16"}, "nobody"),
+    "next hop": (lambda s: routes.next_hop(s.lab, s.node, s.entry.reply.source.address), "172.20.0.2",
+                 {"172.20.0.1": "(host) is the next hop for default", "10.244.0.3": "somebody must forward",
+                  "172.20.0.3": "(worker) is the next hop for 10.244.1.0/24"}, "eth0"),
+    "no next hop": (lambda s: routes.next_hop(s.lab, s.node, s.pod.address), "10.244.2.3",
+                    {"172.20.0.1": "(host) is the next hop for default",
+                     "172.20.0.2": "(control-plane) is the next hop for 10.244.0.0/24"}, "veth"),
+    "rewritten again": (lambda s: routes.rewritten_again(s.far, s.onward), "nothing",
+                        {"the destination": "The destination is 10.244.0.3 when it comes in, 10.244.0.3 when",
+                         "the source": "The source is 10.244.2.3 when it comes in, 10.244.2.3 when"}, "the port"),
+    "who answers": (lambda s: routes.who_will_answer(s.pod, s.entry), "10.244.0.3",
+                    {"10.96.0.10": "what the pod wrote", "10.244.2.3": "where the reply goes",
+                     "172.20.0.4": "only forwards"}, "CoreDNS"),
+    "undone": (lambda s: routes.where_it_is_undone(s.back), "nat at POSTROUTING",
+               {"nat at PREROUTING": "nat at PREROUTING: 10.244.0.3:53 → 10.244.2.3:", "routing": "routing: 10.244.0.3",
+                "nowhere": "The pod asked 10.96.0.10"}, "conntrack"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_question_knows_the_usual_mistakes(stage: Stage, case: str) -> None:
+    ask, *answers = CASES[case]
+    judged_with_its_own_hints(ask(stage), *answers)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_choice_is_judged_and_one_is_right(stage: Stage, case: str) -> None:
+    question = CASES[case][0](stage)
+    verdicts = [check(question, letter) for letter in question.options]
+    outcomes = [verdict.outcome for verdict in verdicts]
+    assert not outcomes or (outcomes.count(Outcome.RIGHT) == 1 and set(outcomes) == {Outcome.RIGHT, Outcome.WRONG})
+    assert all(verdict.message for verdict in verdicts) and predict(question).text == repr(question)
+
+
+def test_no_question_is_left_out() -> None:
+    asked = {name for module in (rules, routes) for name, function in getmembers(module, isfunction)
+             if function.__annotations__.get("return") == "Question" and function.__module__ == module.__name__}
+    used = {name for ask, *_ in CASES.values() for name in ask.__code__.co_names}
+    assert len(asked) == 9 and asked <= used
+
+
+@pytest.mark.parametrize(("last", "right"), [(2, "1"), (3, "1/2"), (4, "1/3"), (6, "1/5")])
+def test_the_chance_follows_the_endpoints(stage: Stage, last: int, right: str) -> None:
+    sockets = [f"10.244.0.{host}:53" for host in range(2, last + 1)]
+    ruleset = with_endpoints(stage.kernel.ruleset, stage.ways[0].jump("KUBE-SVC-"), sockets)
+    question = rules.chance_of_the_last(walks(replace(stage.kernel, ruleset=ruleset), stage.packet))
+    assert check(question, right).outcome is Outcome.RIGHT and check(question, "0").outcome is Outcome.WRONG
+
+
+def test_one_port_may_get_another_endpoint_in_another_take(stage: Stage) -> None:
+    """The answer goes with what was seen: over the takes not every connection got the same endpoint."""
+    lab, pod, told = stage.lab, stage.pod, set()
+    for _ in range(3):
+        with lab.capture() as same:
+            pod.run("sh", "-c", f"for i in 1 2 3; do dig +tries=1 +short -b {pod.address}#40404 {NAME}; done")
+        verdict = check(rules.endpoints_of_one_port(stage.node, same, stage.ways), 1)
+        assert verdict.outcome is Outcome.RIGHT
+        told.add(verdict.message)
+    assert len(told) == 2
+
+
+def test_what_is_not_there_is_an_error(stage: Stage) -> None:
+    empty = stage.lab.capture(stage.pod)
+    assert check(rules.how_the_coin_falls(stage.node, empty), "a").outcome is Outcome.ERROR
+    with pytest.raises(NotFound, match="did not come to KUBE-NODEPORTS"):
+        rules.rule_it_matches(stage.kernel, stage.ways[0], "KUBE-NODEPORTS")
+    with pytest.raises(NotFound, match="jumped to no chain CILIUM"):
+        stage.ways[0].jump("CILIUM")
+    with pytest.raises(NotFound, match="did not come to filter INPUT"):
+        stage.ways[0].at("INPUT", "filter")

@@ -1,0 +1,176 @@
+"""Every question of notebooks 08 and 09, asked of the recorded lab: untouched, right, mistakes, and an error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from inspect import getmembers, isfunction
+
+import pytest
+
+from kitlib.capture import Capture, asked_upstream
+from kitlib.errors import NotFound
+from kitlib.exercises import walkthrough_elsewhere, walkthrough_journey
+from kitlib.exercises.predict import predict
+from kitlib.exercises.question import Outcome, Question, check
+from kitlib.exercises.walkthrough_answer import where_dig_asks
+from kitlib.exercises.walkthrough_elsewhere import eth0s_passed, source_at_coredns, who_is_masqueraded
+from kitlib.exercises.walkthrough_journey import (
+    takes_from_the_cache,
+    what_both_carry,
+    where_it_ends,
+    where_time_goes,
+    whom_coredns_asks,
+)
+from kitlib.lab import Lab, open_lab
+from kitlib.netfilter.packet import arriving
+from kitlib.netfilter.path import Walk
+from kitlib.netfilter.walk import walks
+from kitlib.place import Node, Place, Pod
+
+NAME = "www.example.com"
+
+
+@dataclass
+class Stage:
+    """The recorded lab, all takes of the pod's query, and one query of each other place."""
+
+    lab: Lab
+    node: Node
+    control: Node
+    takes: list[Capture]
+    traced: dict[str, Capture]
+    beside: Capture
+
+    @property
+    def asked(self) -> Capture:
+        """A take with an upstream leg."""
+        return asked_upstream(self.takes)
+
+    @property
+    def journeys(self) -> list:
+        """The journeys of all takes."""
+        return [seen.journey() for seen in self.takes]
+
+    @property
+    def walk(self) -> Walk:
+        """CoreDNS's question on its node."""
+        question = self.asked.journey().upstream_legs[0].queries[-1].sighting
+        return walks(self.control.kernel(), arriving(question))[0]
+
+
+def asks(lab: Lab, place: Place, *options: str, trace: bool = True) -> Capture:
+    with lab.capture(trace=trace) as seen:
+        place.run("dig", *options, NAME)
+    return seen
+
+
+@pytest.fixture(scope="module")
+def stage() -> Stage:
+    lab = open_lab("recorded")
+    pod, server = lab.pod("my-nginx"), f"@{lab.topology.dns_service}"
+    traced = {"my-nginx": asks(lab, pod), "worker3": asks(lab, pod.node, server),
+              "control-plane": asks(lab, lab.coredns[0].node, server),
+              "outside": asks(lab, lab.container("outside"), server)}
+    return Stage(lab, pod.node, lab.coredns[0].node, [asks(lab, pod, trace=False) for _ in range(12)], traced,
+                 asks(lab, lab.pod("neighbour"), trace=False))
+
+
+def source(stage: Stage, place: Place, first: Node) -> Question:
+    return source_at_coredns(stage.lab, place, first, stage.traced[place.title])
+
+
+def masqueraded(stage: Stage) -> Question:
+    return who_is_masqueraded({name: seen.followed_query(stage.control if name == "control-plane" else stage.node)
+                               for name, seen in stage.traced.items()})
+
+
+def confused(stage: Stage) -> Pod:
+    return stage.lab.pod("host-client-clusterfirst")
+
+
+# question, right answer, {mistake: a part of its own hint}, what cannot be compared
+CASES: dict[str, tuple[Callable[[Stage], Question], object, dict[object, str], object]] = {
+    "whom CoreDNS asks": (lambda s: whom_coredns_asks(s.lab, s.asked), "172.20.0.1", {
+        "172.20.0.53": "where the question ends", "10.96.0.10": "in a circle", "172.20.0.2": "control-plane itself"},
+        "1.1.1.1"),
+    "where it ends": (lambda s: where_it_ends(s.walk), "it is delivered to a program on the node itself", {
+        "it leaves the node by eth0": "never shows leg 2", "it is sent back into the pod's cable": "10.244.0.3 is"},
+        "d"),
+    "in common": (lambda s: what_both_carry(s.asked), "the DNS id", {
+        "the source address": "10.244.0.3 in leg 2, 172.20.0.2 in leg 3",
+        "the source port": "60837 in leg 2, 57656 in leg 3", "the destination": "172.20.0.53:53 in leg 3"}, "the TTL"),
+    "time": (lambda s: where_time_goes(s.journeys), "upstream", {
+        "inside CoreDNS": "the median is 948 µs", "the way there": "129 µs", "the way back": "64 µs"}, "the bridge"),
+    "cache": (lambda s: takes_from_the_cache(s.journeys), 5, {7: "in those it had to ask", 12: "more than one leg"},
+              "five"),
+    "source, from the node": (lambda s: source(s, s.node, s.node), "172.20.0.4", {
+        "10.244.0.1": "end of CoreDNS's cable", "10.96.0.10": "destination", "10.244.2.3": "is my-nginx"}, "127.0.0.1"),
+    "source, from CoreDNS's node": (lambda s: source(s, s.control, s.control), "10.244.0.1", {
+        "172.20.0.2": "Does the packet leave by eth0?", "10.96.0.10": "destination", "10.244.0.4": "is neighbour"},
+        "f"),
+    "source, from outside": (lambda s: source(s, s.lab.container("outside"), s.node), "172.20.0.4", {
+        "172.20.0.100": "it is no pod's address", "10.244.0.1": "end of CoreDNS's cable"}, "outside"),
+    "eth0": (lambda s: eth0s_passed(s.lab.pod("neighbour"), (s.node, s.control), s.beside), "none of them", {
+        "worker3": "eth0 of worker3", "control-plane": "eth0 of control-plane",
+        "worker3 and control-plane": "eth0 of worker3 and"}, "worker2"),
+    "masqueraded": (masqueraded, "worker3, outside and control-plane", {
+        "my-nginx": "my-nginx keeps its source 10.244.2.3", "worker3, outside": "there are 3"}, "neighbour"),
+    "dnsPolicy": (lambda s: where_dig_asks(s.lab, confused(s)), "172.20.0.1, the nameserver of worker3", {
+        "10.96.0.10, the ClusterIP of the DNS Service": "dnsPolicy ClusterFirst does not give",
+        "127.0.0.1, the pod itself": "No nameserver runs"}, "kube-dns"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_question_knows_the_usual_mistakes(stage: Stage, case: str) -> None:
+    ask, right, mistakes, no_answer = CASES[case]
+    question = ask(stage)
+    assert check(question, "").outcome is Outcome.NOT_ATTEMPTED
+    assert check(question, right).outcome is Outcome.RIGHT and check(question, right).message
+    hints = set()
+    for mistake, part in mistakes.items():
+        verdict = check(question, mistake)
+        assert verdict.outcome is Outcome.WRONG and part in verdict.message
+        hints.add(verdict.message)
+    assert len(hints) == len(mistakes) >= 2 and question.hint and question.hint not in hints
+    assert check(question, no_answer).outcome is Outcome.ERROR
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_choice_is_judged_and_one_is_right(stage: Stage, case: str) -> None:
+    question = CASES[case][0](stage)
+    outcomes = [check(question, letter).outcome for letter in question.options]
+    assert not outcomes or (outcomes.count(Outcome.RIGHT) == 1 and set(outcomes) == {Outcome.RIGHT, Outcome.WRONG})
+    assert predict(question).text == repr(question)
+
+
+def test_the_right_answer_has_no_favourite_place(stage: Stage) -> None:
+    places = [next(letter for letter in question.options if check(question, letter).outcome is Outcome.RIGHT)
+              for question in (ask(stage) for ask, *_ in CASES.values()) if question.options]
+    assert len(set(places)) >= 4 and max(map(places.count, places)) <= len(places) / 2
+
+
+def test_no_question_is_left_out() -> None:
+    asked = {name for module in (walkthrough_journey, walkthrough_elsewhere)
+             for name, function in getmembers(module, isfunction)
+             if function.__annotations__.get("return") == "Question" and function.__module__ == module.__name__}
+    helpers = {name for helper in (source, masqueraded) for name in helper.__code__.co_names}
+    used = {name for ask, *_ in CASES.values() for name in ask.__code__.co_names} | helpers
+    assert len(asked) == 8 and asked <= used
+
+
+def test_a_take_from_the_cache_is_an_error(stage: Stage) -> None:
+    cached = [seen for seen in stage.takes if not seen.journey().upstream_legs]
+    for ask in (lambda: asked_upstream(cached), lambda: whom_coredns_asks(stage.lab, cached[0]),
+                lambda: what_both_carry(cached[0]), lambda: where_time_goes([seen.journey() for seen in cached])):
+        with pytest.raises(NotFound):
+            ask()
+    with pytest.raises(NotFound, match="In none of 5 takes"):
+        asked_upstream(cached)
+
+
+def test_a_capture_that_is_still_empty_is_an_error(stage: Stage) -> None:
+    empty = stage.lab.capture()
+    assert check(source_at_coredns(stage.lab, stage.node, stage.node, empty), "172.20.0.4").outcome is Outcome.ERROR
+    assert check(eth0s_passed(stage.lab.pod("neighbour"), (stage.node,), empty), "worker3").outcome is Outcome.ERROR

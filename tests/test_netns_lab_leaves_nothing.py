@@ -1,0 +1,157 @@
+"""The netns lab: up within a second, gone at once, and whatever ends it, this machine is as it was before."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from namespaces import REPO, as_ordinary_user, on_this_machine, processes_of_labs, require_namespaces, require_root
+
+from kitlib.errors import KitError
+from kitlib.lab import Lab
+from kitlib.labs.netns import NetnsLab, needs
+from kitlib.labs.netns.build import up
+from kitlib.labs.netns.description import LAB, parse, read
+from kitlib.labs.netns.held import Held, find
+
+TIMES = 10            # up and down in the suite; benchmarks/netns.py does it a hundred times
+PRIVATE = """
+from kitlib import open_lab
+lab = open_lab("netns")
+print(lab.pod("my-nginx").dig("+short", "www.example.com").stdout, lab.backend.held.pid, flush=True)
+import time; time.sleep(60)
+"""
+USERS = """
+import os, time
+from kitlib import open_lab
+started = time.monotonic()
+lab = open_lab("netns")
+ready = time.monotonic() - started
+pod = lab.pod("my-nginx")
+with lab.capture(pod, lab.host) as seen:
+    dig = pod.dig("+noall", "+answer", "www.example.com")
+print(os.getuid(), len(seen.at(pod)), len(seen.at(lab.host)), dig.stdout.split()[-1], round(ready, 2))
+"""
+
+
+NAME = f"test-{os.getpid()}"        # other tests run beside this one
+
+
+def left() -> list[str]:
+    """The processes of this test's labs that are still there after a second."""
+    deadline = time.monotonic() + 1
+    while (mine := [line for line in processes_of_labs() if NAME in line]) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return mine
+
+
+def test_a_hundred_times_up_and_down_leave_nothing() -> None:
+    require_namespaces()
+    before, ups, downs = on_this_machine(), [], []
+    for _ in range(TIMES):
+        started = time.monotonic()
+        held = up(read(), NAME)
+        ups.append(time.monotonic() - started)
+        started = time.monotonic()
+        held.end()
+        downs.append(time.monotonic() - started)
+        assert not left() and not find(NAME)
+    assert on_this_machine() == before
+    assert min(ups) < 1 and min(downs) < 0.5, (ups, downs)
+
+
+@pytest.mark.parametrize("victim", ["process 1", "its parent"])
+def test_kill_9_of_the_holder_leaves_nothing(victim: str) -> None:
+    require_namespaces()
+    before = on_this_machine()
+    held = up(read(), NAME)
+    inside = subprocess.run([*held.enter, "ps", "-eo", "pid"], capture_output=True, text=True, check=True, timeout=20)
+    assert len(inside.stdout.split()) > 20                      # places, servers
+    parent = int(Path(f"/proc/{held.pid}/stat").read_text().rpartition(")")[2].split()[1])
+    os.kill(held.pid if victim == "process 1" else parent, signal.SIGKILL)
+    gone_within(2, held.pid)
+    assert not left() and on_this_machine() == before
+
+
+def gone_within(seconds: float, pid: int) -> None:
+    deadline = time.monotonic() + seconds
+    while Held("", pid).file("pids.json").exists():
+        assert time.monotonic() < deadline, f"process {pid} is still there after {seconds} s"
+        time.sleep(0.01)
+
+
+def test_a_private_lab_ends_with_its_python_even_by_kill_9() -> None:
+    require_namespaces()
+    python = subprocess.Popen([sys.executable, "-c", PRIVATE], cwd=REPO, stdout=subprocess.PIPE, text=True)
+    answer, _, pid = (python.stdout.readline() + python.stdout.readline()).partition("\n")
+    assert answer == "93.184.216.34"
+    python.kill()
+    python.wait(10)
+    gone_within(2, int(pid))
+
+
+def test_a_build_that_fails_says_what_failed_and_leaves_nothing() -> None:
+    require_namespaces()
+    before = on_this_machine()
+    twice = LAB.read_text().replace('podIP = "10.244.0.4"', 'podIP = "10.244.0.2"')
+    with pytest.raises(KitError, match=r"(?s)failed: nsenter .* ip -batch /run/lab/.*File exists"):
+        up(parse(twice), NAME)
+    assert not left() and on_this_machine() == before
+
+
+def test_two_labs_at_once_do_not_meet() -> None:
+    require_namespaces()
+    helds = [up(read(), f"{NAME}-{number}") for number in (1, 2)]
+    try:
+        one, other = (Lab(NetnsLab(held)) for held in helds)
+        with other.capture() as elsewhere, one.capture() as here:
+            one.pod("my-nginx").dig("www.example.com")
+        assert len(here.sightings) > 10 and not elsewhere.sightings
+        assert other.pod("my-nginx").dig("+short", "www.example.com").stdout == "93.184.216.34\n"
+    finally:
+        for held in helds:
+            held.end()
+    assert not left()
+
+
+def test_an_ordinary_user_needs_no_root() -> None:
+    require_root()
+    before = on_this_machine()
+    said = as_ordinary_user(sys.executable, "-c", USERS)
+    assert said.returncode == 0, said.stderr
+    uid, at_pod, at_bridge, answer, ready = said.stdout.split()
+    assert (uid, at_pod, at_bridge, answer) == ("65534", "2", "4", "93.184.216.34")    # the bridge sees upstream too
+    assert float(ready) < 3
+    assert on_this_machine() == before
+
+
+def test_the_terminal_brings_it_up_shows_it_and_takes_it_down() -> None:
+    require_root()          # as nobody, so that no lab of this machine's learner is touched
+    kitlib = f"{sys.executable} -m kitlib lab"
+    lines = [f"cd {REPO}", f"{kitlib} status; echo $?", f"{kitlib} up", f"{kitlib} up", f"{kitlib} status",
+             f"{kitlib} shell my-nginx dig +noall +answer www.example.com",
+             f"{kitlib} shell worker3 ls /nowhere; echo $?", f"{kitlib} shell moon", f"{kitlib} down", f"{kitlib} down"]
+    said = as_ordinary_user("sh", "-c", "\n".join(lines))
+    assert "No netns lab is up. To bring one up: python -m kitlib lab up\n1\n" in said.stdout
+    assert "The netns lab is up: 14 places after " in said.stdout and "The netns lab is up already." in said.stdout
+    assert "shared: process " in said.stdout and "www.example.com.\t30\tIN\tA\t93.184.216.34\n2\n" in said.stdout
+    assert said.stdout.endswith("The netns lab is gone, with all that was in it.\nNo netns lab is up.\n")
+    assert "No single place is called 'moon'. There are: host, " in said.stderr
+
+
+def test_a_missing_program_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(needs, "has", lambda program: program not in ("dnsmasq", "conntrack"))
+    with pytest.raises(KitError, match="apt install conntrack dnsmasq-base"):
+        needs.require()
+    assert ("netns lab: dnsmasq", "missing: dnsmasq", "Debian, Ubuntu: apt install dnsmasq-base") in needs.problems()
+
+
+def test_what_the_kernel_refuses_is_named_with_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(needs, "TRIALS", (("namespaces", ("false",), needs.ALLOW),))
+    what, problem, fix = list(needs.problems())[-1]
+    assert (what, problem) == ("netns lab: namespaces", "exit code 1") and "unprivileged_userns_clone" in fix

@@ -1,0 +1,41 @@
+"""The netns lab's Debian packages are one list: the README says it, CI installs it, the doctor names each of them."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from kitlib.labs.netns import needs
+
+REPO = Path(__file__).resolve().parent.parent
+
+
+def test_the_readme_names_the_packages() -> None:
+    said = re.search(r"apt install (.*)", (REPO / "README.md").read_text())[1]
+    assert said.split() == list(needs.packages())
+
+
+def test_ci_installs_the_packages_from_the_list() -> None:
+    script = (REPO / ".ci" / "run").read_text()
+    reading = re.search(r"packages=\$\((.*)\)", script)[1]
+    read = subprocess.run(["sh", "-c", reading], cwd=REPO, capture_output=True, text=True, timeout=10, check=True)
+    assert read.stdout.split() == list(needs.packages())
+    assert "apt-get -q install --yes --no-install-recommends $packages" in script
+
+
+def test_the_doctor_names_each_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(needs, "has", lambda program: False)
+    fixes = {fix for _, problem, fix in needs.problems() if problem.startswith("missing")}
+    assert fixes == {f"Debian, Ubuntu: apt install {package}" for package in needs.packages()}
+
+
+def test_every_program_that_the_lab_runs_is_in_the_list() -> None:
+    sources = [*(REPO / "kitlib/labs/netns").glob("*.py"), *(REPO / "lab-setup/netns").glob("*.sh")]
+    programs = {program for found in needs.packages().values() for program in found}
+    text = "\n".join(source.read_text() for source in sources)
+    started = set(re.findall(r'"(nsenter|unshare|mount|ip|sysctl|iptables-restore|dnsmasq|conntrack|hostname)"', text))
+    started |= set(re.findall(r"&& (hostname) ", text))
+    assert started <= programs and len(started) == 9

@@ -1,0 +1,65 @@
+"""Where a query starts decides about its source; the table of notebook 09 tells it from captures, walks and traces."""
+
+from __future__ import annotations
+
+import pytest
+
+from kitlib.drawings.starts import what_differs
+from kitlib.errors import NotFound
+from kitlib.lab import Lab, open_lab
+from kitlib.netfilter.kube_proxy import marking
+from kitlib.netfilter.packet import Outcome, arriving
+from kitlib.netfilter.walk import walks
+
+
+def asked_of(lab: Lab) -> dict:
+    """Every traced scene: the name of who asks, its capture, and the node whose rules met the query first."""
+    server, name = f"@{lab.topology.dns_service}", "www.example.com"
+    node, control = lab.pod("my-nginx").node, lab.coredns[0].node
+    asks = {"my-nginx": (lab.pod("my-nginx"), node, ()), "worker3": (node, node, (server,)),
+            "host-client": (lab.pod("host-client"), node, ()), "control-plane": (control, control, (server,)),
+            "outside": (lab.container("outside"), node, (server,)), "neighbour": (lab.pod("neighbour"), control, ())}
+    found = {}
+    for who, (place, first, options) in asks.items():
+        with lab.capture(trace=True) as seen:
+            place.run("dig", *options, name)
+        found[who] = (seen, first)
+    return found
+
+
+def test_each_line_says_what_was_captured_and_traced() -> None:
+    asked = asked_of(open_lab("recorded"))
+    table = what_differs(asked)
+    facts = {row[0]: dict(zip(table.columns, row, strict=True)) for row in table.rows}
+    assert list(facts) == list(asked)
+    for who, (seen, first) in asked.items():
+        said, followed = facts[who], seen.followed_query(first)
+        packet, arrived = followed.met[0].packet, seen.journey().client_leg.queries[-1].sighting
+        assert followed.differences == ()
+        sent, ttl = f"{packet['SRC']}:{packet['SPORT']}", said["TTL there"]
+        kept = sent == str(arrived.source)
+        assert said["source"] == (f"{sent}, kept" if kept else f"{sent} → {arrived.source}") and ttl == str(arrived.ttl)
+        assert said["first hook"] == followed.met[0].chain
+        marked = any(met.rule.startswith("-A KUBE-MARK-MASQ") for met in followed.met)
+        assert said["mark, and why"].startswith("0x4000: source is" if marked else "none: source is")
+        assert marked != kept and marked == (list(facts).index(who) in table.marked)
+    assert {who for who in facts if "kept" in facts[who]["source"]} == {"my-nginx", "neighbour"}
+
+
+def test_the_marking_rule_says_why() -> None:
+    asked = asked_of(open_lab("recorded"))
+    steps = {who: marking(seen.followed_query(first).walk) for who, (seen, first) in asked.items()}
+    assert len({step.rule.text for step in steps.values()}) == 1
+    assert steps["my-nginx"].outcome is Outcome.SKIPPED and "10.244.2.3" in steps["my-nginx"].why
+    assert steps["outside"].outcome is Outcome.MATCHED and "172.20.0.100, not" in steps["outside"].why
+
+
+def test_what_was_not_traced_or_meets_no_such_rule_is_named() -> None:
+    lab = open_lab("recorded")
+    seen, first = asked_of(lab)["my-nginx"]
+    with pytest.raises(NotFound, match="met no rule that could mark it"):
+        marking(walks(first.kernel(), arriving(seen.at(first)[-1]))[0])
+    other = lab.node("control-plane")
+    assert seen.followed_query(other).walk.packet.in_interface == "eth0"
+    with pytest.raises(NotFound, match="No rule trace was taken on worker2"):
+        seen.followed_query(lab.node("worker2"))
