@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-browser notebooks workshop doctor benchmark clean
+.PHONY: help lab test test-browser test-kind notebooks workshop cluster cluster-down doctor benchmark clean
 
 PYTHON := .venv/bin/python
 SETUP  := sh lab-setup/with-python.sh lab-setup/environment.py
@@ -17,6 +17,16 @@ test:  ## Run the whole test suite
 test-browser:  ## Open and run every notebook in a real browser (Chromium)
 	@$(SETUP) ready --browser-tests
 	@sh lab-setup/with-chromium.sh $(PYTHON) -m pytest tests/browser
+
+test-kind:  ## Run the notebooks on your running kind cluster, record it, replay (a few minutes)
+	@$(SETUP) ready
+	@$(PYTHON) -m pytest -m kind tests
+
+cluster:  ## Bring up the walkthrough's kind cluster (Docker, kind and kubectl needed)
+	@sh lab-setup/with-python.sh lab-setup/kind/cluster.py up
+
+cluster-down:  ## Take away that cluster, and nothing else
+	@sh lab-setup/with-python.sh lab-setup/kind/cluster.py down
 
 notebooks:  ## Run all notebooks on the recorded lab and store them
 	@$(SETUP) ready

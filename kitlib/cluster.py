@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from kitlib.errors import NotFound
+from kitlib.errors import KitError, NotFound
 from kitlib.parsers import docker, kubectl, kubectl_services
 from kitlib.parsers.process_flags import flag
 from kitlib.place import Host, Node, Place, Pod
@@ -20,7 +20,6 @@ DNS_SERVICE = ("kube-system", "kube-dns")   # the name that every cluster gives 
 
 class Ranges(NamedTuple):
     """The address ranges that the cluster hands out."""
-
     pods: str
     services: str
 
@@ -110,10 +109,29 @@ def vantage_points(lab: Lab) -> tuple[VantagePoint, ...]:
     return (*cables, *(place.default_point for place in (*lab.nodes, lab.host, *lab.containers)))
 
 
+def one_of(what: str, name: str, places: tuple, matching: tuple):
+    """The place called `name`, or the single one that matches; a NotFound that lists the others if there is none."""
+    exact = [place for place in places if place.name == name]
+    found = exact or list(matching)
+    if len(found) == 1:
+        return found[0]
+    listed = ", ".join(place.name for place in (found or places))
+    problem = f"{len(found)} {what}s are called {name!r}: {listed}. Give more of the name." if found else \
+        f"There is no {what} {name!r}. There are: {listed}."
+    raise NotFound(problem)
+
+
 def _pod_boxes(node: Node) -> tuple[PodBox, ...]:
     devices = {route.destination: route.device for route in node.routes()}
-    return tuple(PodBox(pod.id, pod.title, pod.address, devices[pod.address], pod.kind)
-                 for pod in node.pods() if pod.address in devices)
+    return tuple(PodBox(pod.id, pod.title, pod.address, device, pod.kind) for pod in node.pods()
+                 if not pod.host_network and (device := devices.get(pod.address) or _cable(pod)))
+
+
+def _cable(pod: Pod) -> str:
+    try:
+        return pod.veth.interface
+    except KitError:      # it has no address yet, or its cable is what is broken
+        return ""
 
 
 def _common_prefix(names: list[str]) -> str:

@@ -9,9 +9,11 @@ from pathlib import Path
 
 from kitlib import cluster
 from kitlib.capture import Capture
-from kitlib.errors import NotFound, UnknownLab
+from kitlib.differences import differences
+from kitlib.errors import PlaceGone, UnknownLab
 from kitlib.labs import LIVE, Backend
 from kitlib.labs.recorded import RecordedLab
+from kitlib.labs.recorder import Recorder
 from kitlib.parsers import docker, kubectl_services
 from kitlib.place import Host, Node, Place, Pod
 from kitlib.recording import load, with_fault
@@ -22,23 +24,30 @@ RECORDINGS = Path(__file__).resolve().parent.parent / "lab-setup" / "recordings"
 DEFAULT_RECORDING = "kind-test1"
 
 
-def open_lab(name: str | None = None, recording: str | Path = DEFAULT_RECORDING, fault: str | None = None) -> Lab:
+def open_lab(name: str | None = None, recording: str | Path | None = None, fault: str | None = None) -> Lab:
     """Open a lab: the argument, or what KITLIB_LAB names, or the recorded one.
 
-    `recording` is the folder to replay: a name under lab-setup/recordings, or a path of your own. `fault` opens the
-    lab as it was while that was broken; NotFound lists the faults there are.
+    `recording` is the folder to replay (or KITLIB_RECORDING names it): a name under lab-setup/recordings, or a path
+    of your own. `fault` opens the lab as it was while that was broken; NotFound lists the faults there are.
+    With KITLIB_MODE=record, all that a live lab is asked is written to that folder.
     """
     name = name or os.environ.get("KITLIB_LAB") or "recorded"
-    if name == "recorded":
-        loaded = load(RECORDINGS / recording)
-        return Lab(RecordedLab(with_fault(loaded, fault) if fault else loaded))
-    if name not in LIVE:
+    folder = RECORDINGS / (recording or os.environ.get("KITLIB_RECORDING") or DEFAULT_RECORDING)
+    recording_it = os.environ.get("KITLIB_MODE") == "record"
+    if name not in ("recorded", *LIVE):
         raise UnknownLab(f"There is no lab {name!r}. This kit has: {', '.join(['recorded', *LIVE])}. "
                          "Choose one with open_lab(NAME) or the environment variable KITLIB_LAB.")
+    if name == "recorded":
+        if recording_it:
+            raise UnknownLab("KITLIB_MODE=record needs a live lab, and the lab chosen is the recorded one. "
+                             f"Set KITLIB_LAB to one of: {', '.join(LIVE)}.")
+        loaded = load(folder)
+        return Lab(RecordedLab(with_fault(loaded, fault) if fault else loaded))
     if fault:
         raise NotFound(f"A fault is played from a recording. On the {name} lab, live_faults.break_lab makes one.")
     module, _, function = LIVE[name].rpartition(".")
-    return Lab(getattr(import_module(module), function)())
+    backend = getattr(import_module(module), function)()
+    return Lab(Recorder(backend, folder) if recording_it else backend)
 
 
 class Lab:
@@ -49,11 +58,16 @@ class Lab:
         self.name = backend.name
 
     def __repr__(self) -> str:
-        return f"You are in {self.backend}."
+        return "\n".join([f"You are in {self.backend}.", *(differences(self) if self.backend.live else ())])
 
     def run(self, place: str, argv: tuple[str, ...]) -> Result:
         """Run argv at a place given by its id; Place.run is the comfortable way."""
-        return self.backend.run(place, argv)
+        try:
+            return self.backend.run(place, argv)
+        except PlaceGone:       # what was known about the cluster is no longer true: ask anew
+            for known in vars(self).keys() - {"backend", "name"}:
+                del vars(self)[known]
+            raise
 
     def capture(self, *points: Place | VantagePoint, trace: bool = False) -> Capture:
         """Listen at these vantage points (all that the lab has, if none is named) while the `with` block runs.
@@ -61,10 +75,11 @@ class Lab:
         With `trace`, the nodes' kernels tell meanwhile which rules the packets met: see Capture.followed.
         """
         chosen = tuple(point.default_point if isinstance(point, Place) else point for point in points)
-        if not chosen and self.backend.live:
-            chosen = cluster.vantage_points(self)
+        listen = chosen
+        if self.backend.live and (not chosen or isinstance(self.backend, Recorder)):
+            listen = tuple(dict.fromkeys((*chosen, *cluster.vantage_points(self))))
         traced = tuple(node.id for node in self.nodes if trace)
-        return Capture(self.backend.capture(chosen, traced), chosen, self.vantage_point)
+        return Capture(self.backend.capture(listen, traced), chosen, self.vantage_point)
 
     @cached_property
     def host(self) -> Host:
@@ -111,15 +126,15 @@ class Lab:
 
     def pod(self, name: str) -> Pod:
         """The pod of this name, or the only one whose name starts with it."""
-        return _one("pod", name, self._pods, self.pods(name))
+        return cluster.one_of("pod", name, self._pods, self.pods(name))
 
     def node(self, name: str) -> Node:
         """The node of this name; the cluster's prefix may be left out: lab.node("worker3")."""
-        return _one("node", name, self.nodes, tuple(node for node in self.nodes if name == node.title))
+        return cluster.one_of("node", name, self.nodes, tuple(node for node in self.nodes if name == node.title))
 
     def container(self, name: str) -> Place:
         """The container of this name beside the nodes."""
-        return _one("container", name, self.containers, ())
+        return cluster.one_of("container", name, self.containers, ())
 
     @property
     def coredns(self) -> tuple[Pod, ...]:
@@ -129,21 +144,9 @@ class Lab:
     def vantage_point(self, place: str, interface: str) -> VantagePoint:
         """The vantage point at an interface of the place with this id."""
         places: tuple[Place, ...] = (self.host, *self.nodes, *self._pods, *self.containers)
-        return _one("place", place, places, tuple(at for at in places if at.id == place)).at(interface)
+        return cluster.one_of("place", place, places, tuple(at for at in places if at.id == place)).at(interface)
 
     @cached_property
     def topology(self) -> cluster.Topology:
         """The picture of this lab: host, bridge, nodes, veth pairs, pods and their addresses."""
         return cluster.topology(self)
-
-
-def _one(what: str, name: str, places: tuple, matching: tuple):
-    """The place called `name`, or the single one that matches; a NotFound that lists the others if there is none."""
-    exact = [place for place in places if place.name == name]
-    found = exact or list(matching)
-    if len(found) == 1:
-        return found[0]
-    listed = ", ".join(place.name for place in (found or places))
-    problem = f"{len(found)} {what}s are called {name!r}: {listed}. Give more of the name." if found else \
-        f"There is no {what} {name!r}. There are: {listed}."
-    raise NotFound(problem)
