@@ -100,6 +100,7 @@ def test_other_labs_are_tried_and_never_make_the_machine_unready(monkeypatch) ->
     others = [check for check in report.checks if check.optional]
     assert [check.what for check in others] == [
         "kind lab: Docker", "kind lab: kind", "kind lab: kubectl",
+        "kind lab: captures with the tcpdump of this machine",
         *(f"netns lab: {', '.join(programs)}" for programs in needs.packages().values()),
         *(f"netns lab: {what}" for what in ("namespaces", "veth pairs", "bridges", "iptables", "connection tracking"))]
     assert all(check.state == "missing" and check.fix for check in others)
