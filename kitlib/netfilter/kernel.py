@@ -81,19 +81,27 @@ class Kernel:
         return Decision(destination, chosen, f"{words}: {_what_follows(chosen)}", fitting)
 
     def type_of(self, address: str) -> str:
-        """What addrtype calls an address here: LOCAL, BROADCAST, MULTICAST, UNSPEC or UNICAST (fib_frontend.c)."""
+        """What addrtype calls an address here: LOCAL, BROADCAST, MULTICAST or UNICAST (fib_frontend.c)."""
         if IPv4Address(address).is_multicast:
             return "MULTICAST"
         if address in ("0.0.0.0", "255.255.255.255"):
-            return "UNSPEC" if address == "0.0.0.0" else "BROADCAST"
+            return "BROADCAST"
         local = next((route for route in self._fitting(address) if route.table == "local"), None)
         return local.type.upper() if local else "UNICAST"
 
     def source_for(self, decision: Decision) -> str:
-        """The address that this machine gives what it sends that way (MASQUERADE, `src` of `ip route get`)."""
+        """The address that this machine gives what it sends that way (`src` of `ip route get`)."""
         if decision.route is None:
             return ""
         return decision.route.source or self.address_of(decision.route.device, decision.route.via)
+
+    def masquerade_address(self, decision: Decision) -> str:
+        """The address that MASQUERADE gives: the out-interface's, whatever `src` the route has; if that has none,
+        the first of another that is not the loopback's. "" if there is none (nf_nat_masquerade.c, inet_select_addr).
+        """
+        near = decision.route.via or decision.destination if decision.route else ""
+        names = (decision.device, *(each.name for each in self.interfaces))
+        return next(filter(None, (self.address_of(name, near) for name in names if name != "lo")), "")
 
     def address_of(self, interface: str, near: str = "") -> str:
         """The first IPv4 address of an interface, one in the network of `near` if it has such; "" if it has none."""

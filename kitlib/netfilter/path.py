@@ -40,7 +40,8 @@ class Passage:
 class Walk:
     """A packet's way through a kernel. `assumptions` are what could not be told and was taken for granted here.
 
-    `end` says how it ends: "goes out of eth0", "is delivered here", "is dropped", "is lost: …", "is undecided".
+    `end` says how it ends: "goes out of eth0", "is delivered here", "comes in again by lo" (made here for this
+    machine: INPUT is still to come), "is dropped", "is lost: …", "is undecided".
     """
 
     packet: Packet
@@ -79,6 +80,11 @@ class Walk:
         if not found:
             raise NotFound(f"{self.packet} jumped to no chain {prefix}… but to: {', '.join(jumps) or 'none'}.")
         return found[0]
+
+    @property
+    def begins_connection(self) -> bool:
+        """Will conntrack remember it as a new connection? Not what it does not follow, nor what does not arrive."""
+        return "NEW" in self.after.states and self.end.startswith(("goes out", "is delivered", "comes in again"))
 
     @property
     def entry(self) -> Entry:

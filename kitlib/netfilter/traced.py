@@ -7,7 +7,7 @@ from itertools import zip_longest
 
 from kitlib.netfilter.kernel import Kernel
 from kitlib.netfilter.packet import Packet, Step
-from kitlib.netfilter.path import Walk
+from kitlib.netfilter.path import Passage, Walk
 from kitlib.netfilter.walk import walks
 from kitlib.parsers.conntrack import Entry
 from kitlib.parsers.rule_trace import Met
@@ -40,7 +40,7 @@ def follow(kernel: Kernel, traces: dict[str, tuple[Met, ...]]) -> tuple[Followed
         best = min((compared(walk, met) for walk in walks(kernel, packet, entry)),
                    key=lambda one: len(one.differences))
         followed.append(best)
-        if not entry:
+        if best.walk.begins_connection:
             entries.append(best.walk.entry)
     return tuple(followed)
 
@@ -57,7 +57,7 @@ def packet_of(met: Met) -> Packet:
 def compared(walk: Walk, met: tuple[Met, ...]) -> Followed:
     """One way of the walk against the trace: rules, verdicts, and the packet (addresses, ports, mark) at each hook."""
     differences = []
-    headers = {(passage.hook, passage.table): passage.before for passage in walk.passages}
+    headers = {(passage.hook, passage.table): _first_told(passage) for passage in walk.passages}
     for step, line in zip_longest(told(walk, met), met):
         ours = (step.table, step.chain, step.verdict, step.rule.text if step.rule else "") if step else None
         kernels = (line.table, line.chain, line.verdict, line.rule) if line else None
@@ -75,6 +75,11 @@ def told(walk: Walk, met: tuple[Met, ...]) -> tuple[Step, ...]:
     """
     with_policy = {(line.table, line.chain) for line in met if not line.rule}
     return tuple(step for step in walk.matched if step.rule or (step.table, step.chain) in with_policy)
+
+
+def _first_told(passage: Passage) -> Packet:
+    """The packet in the trace's header of a stop: nft_trace.c writes it after the first rule, which may have marked."""
+    return passage.before._replace(mark=next((step.after.mark for step in passage.matched), passage.before.mark))
 
 
 def _other_header(packet: Packet, line: Met) -> list[str]:

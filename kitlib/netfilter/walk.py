@@ -57,9 +57,12 @@ def _travel(kernel: Kernel, walk: Walk, stops: tuple[tuple[str, str], ...], entr
 
 def _through(kernel: Kernel, hook: str, table: str, walk: Walk) -> Iterator[Walk]:
     here, found = walk.after, False
-    for way in TableWalk(kernel, hook, table).ways(here):
+    # raw comes before conntrack, and what conntrack has not seen counts as INVALID (xt_conntrack.c).
+    early = here._replace(states=frozenset({"INVALID"})) if table == "raw" else here
+    for way in TableWalk(kernel, hook, table).ways(early):
         found = True
-        passage = Passage(hook, table, here, way.packet, "", way.trail, kernel)
+        after = way.packet._replace(states=here.states) if way.packet.states == early.states else way.packet
+        passage = Passage(hook, table, here, after, "", way.trail, kernel)
         end = {"DROP": "is dropped", "UNDECIDED": "is undecided"}.get(way.verdict, "")
         yield Walk(walk.packet, (*walk.passages, passage), end, walk.probability * way.probability,
                    (*walk.assumptions, *way.assumptions))
@@ -86,7 +89,9 @@ def _remembered(hook: str, walk: Walk, entry: Entry | None) -> Passage:
     """nat for a packet of a known connection: no rule is read, conntrack repeats or undoes what was decided."""
     here = walk.after
     if entry is None:
-        return Passage(hook, "nat", here, here, "not the first packet of its connection: nat's rules are not read")
+        why = "not the first packet of its connection" if here.states & {"ESTABLISHED", "RELATED"} else \
+            "conntrack does not follow this packet"
+        return Passage(hook, "nat", here, here, f"{why}: nat's rules are not read")
     is_reply = _fits(walk.packet, entry.reply)
     towards = entry.original.inverse if is_reply else entry.reply.inverse
     if hook in CHANGES_DESTINATION:
@@ -111,4 +116,4 @@ def _fits(packet: Packet, way: Tuple) -> bool:
 
 def _end(walk: Walk) -> str:
     out = walk.after.out_interface
-    return f"goes out of {out}" if out and out != "lo" else "is delivered here"
+    return "comes in again by lo" if out == "lo" else f"goes out of {out}" if out else "is delivered here"
