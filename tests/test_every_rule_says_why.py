@@ -220,6 +220,26 @@ def test_conntrack_undoes_for_the_reply_what_nat_did_for_the_query() -> None:
     assert str(walk.after) == "10.96.0.10:53 → 10.1.2.3:40000" and walk.end == "goes out of veth1"
     again, = walks(kernel(), QUERY, entry)      # the entry says that it is not NEW
     assert str(again.after) == "10.0.0.5:777 → 10.244.0.3:53"
+    assert walk.after.states == again.after.states == {"ESTABLISHED", "SNAT", "DNAT"}
+
+
+EVERY_CHAIN = "\n".join(f"*{table}\n" + "".join(f":{hook} ACCEPT [0:0]\n" for hook in hooks.split()) + "COMMIT"
+                        for table, hooks in {"raw": "PREROUTING OUTPUT",
+                                             "mangle": "PREROUTING INPUT FORWARD OUTPUT POSTROUTING",
+                                             "nat": "PREROUTING INPUT OUTPUT POSTROUTING",
+                                             "filter": "INPUT FORWARD OUTPUT"}.items())
+
+
+@pytest.mark.parametrize(("packet", "stops"), [
+    (QUERY, "PREROUTING raw, PREROUTING mangle, PREROUTING nat, routing, FORWARD mangle, FORWARD filter, "
+            "POSTROUTING mangle, POSTROUTING nat"),
+    (QUERY._replace(destination="10.0.0.5"), "PREROUTING raw, PREROUTING mangle, PREROUTING nat, routing, "
+                                             "INPUT mangle, INPUT filter, INPUT nat"),
+    (OUT, "routing, OUTPUT raw, OUTPUT mangle, OUTPUT nat, OUTPUT filter, routing again, POSTROUTING mangle, "
+          "POSTROUTING nat")])
+def test_tables_and_hooks_come_in_the_kernels_order(packet: Packet, stops: str) -> None:
+    walk, = walks(Kernel(parse(EVERY_CHAIN), ip_route.routes(ROUTES), ip.interfaces(ADDRESSES)), packet)
+    assert ", ".join(f"{passage.hook} {passage.table}".strip() for passage in walk.passages) == stops
 
 
 def test_on_the_recorded_node_every_service_rule_is_told_of() -> None:
