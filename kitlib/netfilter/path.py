@@ -82,9 +82,10 @@ class Walk:
         return found[0]
 
     @property
-    def begins_connection(self) -> bool:
-        """Will conntrack remember it as a new connection? Not what it does not follow, nor what does not arrive."""
-        return "NEW" in self.after.states and self.end.startswith(("goes out", "is delivered", "comes in again"))
+    def is_remembered(self) -> bool:
+        """Does conntrack keep this connection? Only if its first packet got through, and was not to be tracked."""
+        arrives = self.end.startswith(("goes out", "is delivered", "comes in again"))
+        return arrives and "UNTRACKED" not in self.after.states
 
     @property
     def entry(self) -> Entry:
