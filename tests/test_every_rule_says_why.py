@@ -157,7 +157,7 @@ def test_marks_are_set_and_the_walk_goes_on() -> None:
     walk, = walks(kernel(*rules, table="mangle"), QUERY)
     assert [step.after.mark for step in walk.matched[:3]] == [0x4000, 0, 1]
     masked = ["-j MARK --set-xmark 0x3/0xf", "-j MARK --set-xmark 0x10/0x0", "-m mark --mark 0xe0/0xf0 -j RETURN"]
-    walk, = walks(kernel(*masked, table="mangle"), QUERY._replace(mark=0xF0))
+    walk, = walks(kernel(*masked, table="mangle"), QUERY._replace(mark=0xF5))
     assert [(step.verdict, step.after.mark) for step in walk.matched[:3]] == [
         ("CONTINUE", 0xF3), ("CONTINUE", 0xE3), ("RETURN", 0xE3)]
 

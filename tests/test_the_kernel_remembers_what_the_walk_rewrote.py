@@ -50,7 +50,7 @@ COMMIT
 *mangle
 :PREROUTING ACCEPT
 :FORWARD ACCEPT
--A PREROUTING -j MARK --set-xmark 0xf0/0xffffffff
+-A PREROUTING -j MARK --set-xmark 0xf5/0xffffffff
 -A PREROUTING -j MARK --set-xmark 0x3/0xf
 -A PREROUTING -j MARK --set-xmark 0x10/0x0
 -A PREROUTING -m mark --mark 0xe0/0xf0
