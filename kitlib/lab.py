@@ -10,7 +10,7 @@ from pathlib import Path
 from kitlib import cluster
 from kitlib.capture import Capture
 from kitlib.differences import differences
-from kitlib.errors import PlaceGone, UnknownLab
+from kitlib.errors import NotFound, PlaceGone, UnknownLab
 from kitlib.labs import LIVE, Backend
 from kitlib.labs.recorded import RecordedLab
 from kitlib.labs.recorder import Recorder
@@ -33,19 +33,20 @@ def open_lab(name: str | None = None, recording: str | Path | None = None, fault
     """
     name = name or os.environ.get("KITLIB_LAB") or "recorded"
     folder = RECORDINGS / (recording or os.environ.get("KITLIB_RECORDING") or DEFAULT_RECORDING)
-    recording_it = os.environ.get("KITLIB_MODE") == "record"
-    if name not in ("recorded", *LIVE):
-        raise UnknownLab(f"There is no lab {name!r}. This kit has: {', '.join(['recorded', *LIVE])}. "
+    recorded = os.environ.get("KITLIB_MODE") == "record"
+    known = [*LIVE] if recorded else ["recorded", *LIVE]
+    if name not in known:
+        problem = "KITLIB_MODE=record needs a live lab" if recorded else f"There is no lab {name!r}"
+        raise UnknownLab(f"{problem}. This kit has: {', '.join(known)}. "
                          "Choose one with open_lab(NAME) or the environment variable KITLIB_LAB.")
     if name == "recorded":
-        if recording_it:
-            raise UnknownLab("KITLIB_MODE=record needs a live lab, and the lab chosen is the recorded one. "
-                             f"Set KITLIB_LAB to one of: {', '.join(LIVE)}.")
         loaded = load(folder)
         return Lab(RecordedLab(with_fault(loaded, fault) if fault else loaded))
+    if fault:
+        raise NotFound(f"A fault is played from a recording. On the {name} lab, live_faults.break_lab makes one.")
     module, _, function = LIVE[name].rpartition(".")
     backend = getattr(import_module(module), function)()
-    return Lab(Recorder(backend, folder) if recording_it else backend)
+    return Lab(Recorder(backend, folder) if recorded else backend)
 
 
 class Lab:
@@ -73,11 +74,10 @@ class Lab:
         With `trace`, the nodes' kernels tell meanwhile which rules the packets met: see Capture.followed.
         """
         chosen = tuple(point.default_point if isinstance(point, Place) else point for point in points)
-        listen = chosen
-        if self.backend.live and (not chosen or isinstance(self.backend, Recorder)):
-            listen = tuple(dict.fromkeys((*chosen, *cluster.vantage_points(self))))
+        everywhere = self.backend.live and (not chosen or isinstance(self.backend, Recorder))
+        listen = dict.fromkeys((*chosen, *(cluster.vantage_points(self) if everywhere else ())))
         traced = tuple(node.id for node in self.nodes if trace)
-        return Capture(self.backend.capture(listen, traced), chosen, self.vantage_point)
+        return Capture(self.backend.capture(tuple(listen), traced), chosen, self.vantage_point)
 
     @cached_property
     def host(self) -> Host:
