@@ -40,9 +40,11 @@ doctor:  ## Say whether this machine is ready, and which labs it could run
 	@$(SETUP) ready
 	@$(PYTHON) -m kitlib doctor --labs
 
-benchmark:  ## Measure: import time, time to the first picture
+benchmark:  ## Measure: import, first picture; the netns lab; the rule walk against the kernel
 	@$(SETUP) ready
 	@$(PYTHON) benchmarks/speed.py
+	@$(PYTHON) benchmarks/netns.py
+	@$(PYTHON) benchmarks/walk_against_kernel.py
 
 clean:  ## Remove the environment and what tests leave behind
 	rm -rf .venv screenshots .pytest_cache .ruff_cache .hypothesis
