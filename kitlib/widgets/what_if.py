@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from html import escape
 from ipaddress import IPv4Address, IPv4Network
 
 from kitlib.drawings.table import Table
@@ -15,11 +14,15 @@ from kitlib.netfilter.kube_proxy import SERVICE, endpoints, with_endpoints
 from kitlib.netfilter.packet import Packet
 from kitlib.netfilter.path import Walk
 from kitlib.netfilter.walk import walks
+from kitlib.widgets.choose import redrawn
 from kitlib.widgets.twin import Twin, with_twin
 
 OUTSIDE = "192.0.2.1"     # an address for documentation (RFC 5737): nobody in a cluster has it
 MARK = 0x4000             # kube-proxy's: masquerade this packet
 COLUMNS = ("share", "from", "to", "mark", "how it ends", "if")
+FIELDS = {"Source": "The address that the packet comes from",
+          "Mark": "The packet's mark when it comes in, as a number: 0x4000",
+          "Endpoints": "The endpoints of the Service, with commas: take one out, add a third"}
 
 Case = tuple[Packet, tuple[str, ...]]     # a packet, and the endpoints of the Service that it asks for
 
@@ -39,31 +42,21 @@ def what_if(kernel: Kernel, packet: Packet) -> Twin:
     def build() -> list:
         import ipywidgets
 
-        wide = {"width": "auto", "max_width": "520px"}
-        source = ipywidgets.Text(packet.source, description="Source", layout=wide,
-                                 tooltip="The address that the packet comes from")
-        mark = ipywidgets.Text(f"{packet.mark:#x}", description="Mark", layout=wide,
-                               tooltip="The packet's mark when it comes in, as a number: 0x4000")
-        behind = ipywidgets.Text(", ".join(known), description="Endpoints", layout=wide, disabled=not service,
-                                 tooltip="The endpoints of the Service, with commas: take one out, add a third")
-        shown = ipywidgets.HTML(_shown(before, before))
+        fields = [ipywidgets.Text(description=label, tooltip=tooltip, layout={"width": "auto", "max_width": "520px"})
+                  for label, tooltip in FIELDS.items()]
+        fields[-1].disabled = not service
 
-        def update(_: object) -> None:
-            try:
-                shown.value = _shown(ways(_read(packet, source.value, mark.value, behind.value)), before)
-            except KitError as error:
-                shown.value = f"<p>{escape(str(error))}</p>"
+        def fill(case: Case, _: object = None) -> None:
+            for field, words in zip(fields, _written(case), strict=True):
+                field.value = words
 
-        def fill(case: Case, _: object) -> None:
-            source.value, mark.value, behind.value = case[0].source, f"{case[0].mark:#x}", ", ".join(case[1])
-
-        for control in (source, mark, behind):
-            control.observe(update, "value")
+        fill((packet, known))
         tries = [ipywidgets.Button(description=title, layout={"width": "auto"}, tooltip="Fill the fields so")
                  for title, _ in cases]
         for button, (_, case) in zip(tries, cases, strict=True):
             button.on_click(partial(fill, case))
-        return [ipywidgets.HBox(tries, layout={"flex_flow": "row wrap"}), source, mark, behind, shown]
+        return [ipywidgets.HBox(tries, layout={"flex_flow": "row wrap"}), *fields,
+                redrawn(fields, lambda *typed: _shown(ways(_read(packet, *typed)), before))]
 
     before, cases = ways((packet, known)), list(_changes(kernel, packet, known))
     tables = [_ways(ways(case), title) for title, case in cases]
@@ -86,6 +79,11 @@ def _far_address(kernel: Kernel, known: str) -> IPv4Address:
     far = [route.destination for route in kernel.routes if route.via and "/" in route.destination]
     networks = [IPv4Network(destination) for destination in far if ":" not in destination]
     return networks[-1][9] if networks else IPv4Address(known.partition(":")[0]) + 9
+
+
+def _written(case: Case) -> tuple[str, str, str]:
+    """What stands in the fields."""
+    return case[0].source, f"{case[0].mark:#x}", ", ".join(case[1])
 
 
 def _read(packet: Packet, source: str, mark: str, behind: str) -> Case:
