@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from kitlib.drawings.search_list import search_list
+from kitlib.drawings.asked import search_list
 from kitlib.drawings.table import Table
 from kitlib.parsers.resolv_conf import NUMBERS, ResolvConf
 from kitlib.search_list import RESOLVERS, candidates, queries
