@@ -8,7 +8,7 @@ from ipaddress import ip_interface, ip_network
 from typing import Any
 
 from kitlib.errors import ParseError
-from kitlib.parsers.json_fields import load, take, take_address
+from kitlib.parsers.json_fields import address_at, at, facts, load, take
 
 COLUMNS = ("CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES")
 
@@ -32,19 +32,19 @@ class Attachment:
 
     container: str
     network: str
-    address: str
-    prefix_length: int
-    gateway: str
-    mac: str
+    address: str = address_at("IPAddress", other=("",))
+    prefix_length: int = at(int, "IPPrefixLen")
+    gateway: str = at(str, "Gateway")
+    mac: str = at(str, "MacAddress")
 
 
 @dataclass(frozen=True)
 class Network:
     """A Docker network. Subnet and gateway are the IPv4 ones; `bridge` is the host's interface ("" for no bridge)."""
 
-    name: str
-    id: str
-    driver: str
+    name: str = at(str, "Name")
+    id: str = at(str, "Id")
+    driver: str = at(str, "Driver")
     subnet: str
     gateway: str
     bridge: str
@@ -76,17 +76,9 @@ def attachments(text: str) -> tuple[Attachment, ...]:
     """The networks of the containers in `docker inspect CONTAINER…`, one Attachment each. Raises ParseError."""
     what = "docker inspect"
     return tuple(
-        Attachment(
-            take(item, str, "Name", what=what).removeprefix("/"),
-            network,
-            take_address(end, "IPAddress", what=what, other=("",)),
-            take(end, int, "IPPrefixLen", what=what),
-            take(end, str, "Gateway", what=what),
-            take(end, str, "MacAddress", what=what),
-        )
+        facts(Attachment, end, what, container=take(item, str, "Name", what=what).removeprefix("/"), network=network)
         for item in _objects(text, what)
-        for network, end in take(item, dict, "NetworkSettings", "Networks", what=what).items()
-    )
+        for network, end in take(item, dict, "NetworkSettings", "Networks", what=what).items())
 
 
 def networks(text: str) -> tuple[Network, ...]:
@@ -95,42 +87,39 @@ def networks(text: str) -> tuple[Network, ...]:
     The bridge is named by the option com.docker.network.bridge.name; without it the bridge driver takes "br-" and
     the first 12 digits of the network's id (https://docs.docker.com/engine/network/drivers/bridge/).
     """
-    return tuple(_network(item) for item in _objects(text, "docker network inspect"))
+    return tuple(_network(item, "docker network inspect") for item in _objects(text, "docker network inspect"))
 
 
-def _network(item: dict[str, Any]) -> Network:
-    what = "docker network inspect"
-    name, identifier, driver = (take(item, str, key, what=what) for key in ("Name", "Id", "Driver"))
-    subnet, gateway = _ipv4_range(take(take(item, dict, "IPAM", what=what), list, "Config", what=what, default=[]))
-    options = take(item, dict, "Options", what=what, default={})
-    bridge = options.get("com.docker.network.bridge.name", f"br-{identifier[:12]}") if driver == "bridge" else ""
-    ends = take(item, dict, "Containers", what=what, default={})
-    members = tuple(_member(end, name, gateway) for end in ends.values())
-    return Network(name, identifier, driver, subnet, gateway, bridge, members)
+def _network(item: Any, what: str) -> Network:
+    ranges = take(take(item, dict, "IPAM", what=what), list, "Config", what=what, default=[])
+    subnet, gateway = next(filter(None, (_ipv4_range(entry, what) for entry in ranges)), ("", ""))
+    members = tuple(_member(end, item, gateway, what)
+                    for end in take(item, dict, "Containers", what=what, default={}).values())
+    bridge = "br-" + take(item, str, "Id", what=what)[:12] if take(item, str, "Driver", what=what) == "bridge" else ""
+    if bridge:
+        bridge = take(item, str, "Options", "com.docker.network.bridge.name", what=what, default=bridge)
+    return facts(Network, item, what, subnet=subnet, gateway=gateway, bridge=bridge, attachments=members)
 
 
-def _ipv4_range(ranges: list[Any]) -> tuple[str, str]:
-    what = "docker network inspect"
-    for entry in ranges:
-        subnet = take(entry, str, "Subnet", what=what)
-        try:
-            version = ip_network(subnet).version
-        except ValueError:
-            raise ParseError(what, "a subnet", subnet, "IPAM.Config.Subnet") from None
-        if version == 4:
-            return subnet, take(entry, str, "Gateway", what=what, default="")
-    return "", ""
+def _ipv4_range(entry: Any, what: str) -> tuple[str, str] | None:
+    subnet = take(entry, str, "Subnet", what=what)
+    try:
+        is_ipv4 = ip_network(subnet).version == 4
+    except ValueError:
+        raise ParseError(what, "a subnet", subnet, "IPAM.Config.Subnet") from None
+    return (subnet, take(entry, str, "Gateway", what=what, default="")) if is_ipv4 else None
 
 
-def _member(end: Any, network: str, gateway: str) -> Attachment:
-    what = "docker network inspect"
-    name, cidr, mac = (take(end, str, key, what=what) for key in ("Name", "IPv4Address", "MacAddress"))
+def _member(end: Any, network: Any, gateway: str, what: str) -> Attachment:
+    cidr = take(end, str, "IPv4Address", what=what)
+    name = take(end, str, "Name", what=what)
     try:
         interface = ip_interface(cidr) if cidr else None
     except ValueError:
         raise ParseError(what, "an address with its prefix length", cidr, f"container {name}") from None
-    address, length = (str(interface.ip), interface.network.prefixlen) if interface else ("", 0)
-    return Attachment(name, network, address, length, gateway, mac)
+    return facts(Attachment, end, what, container=name, network=take(network, str, "Name", what=what), gateway=gateway,
+                 address=str(interface.ip) if interface else "",
+                 prefix_length=interface.network.prefixlen if interface else 0)
 
 
 def _objects(text: str, what: str) -> list[Any]:

@@ -1,15 +1,17 @@
-"""Reading JSON that programs print: every missing or misplaced field is a ParseError that names it."""
+"""Reading JSON that programs print: dataclasses whose fields say where they stand in it.
+
+Every missing or misplaced field is a ParseError that names it.
+"""
 
 from __future__ import annotations
 
 import json
+from dataclasses import MISSING, field, fields
 from ipaddress import ip_address
 from types import UnionType
 from typing import Any
 
 from kitlib.errors import ParseError
-
-_REQUIRED = object()
 
 
 def load(text: str, what: str) -> Any:
@@ -21,15 +23,49 @@ def load(text: str, what: str) -> Any:
         raise ParseError(what, "JSON", text.strip(), where) from None
 
 
-def take(value: Any, kind: type | UnionType, *path: str, what: str, default: Any = _REQUIRED) -> Any:
-    """The field of type `kind` at `path`; null and absent mean `default`. Raises ParseError."""
+def facts(cls: type, value: Any, what: str, **known: Any) -> Any:
+    """A `cls` from a JSON object: `known`, and the fields made by the functions below. Raises ParseError."""
+    found = {one.name: one.metadata["read"](value, what) for one in fields(cls)
+             if "read" in one.metadata and one.name not in known}
+    return cls(**found, **known)
+
+
+def at(kind: type | UnionType, *path: str, default: Any = MISSING, absent: Any = MISSING) -> Any:
+    """A field of type `kind` at `path`; null and absent mean `absent`, or the field's own default."""
+    other = default if absent is MISSING else absent
+    return field(default=default,
+                 metadata={"read": lambda value, what: take(value, kind, *path, what=what, default=other)})
+
+
+def address_at(*path: str, other: tuple[str, ...] = ()) -> Any:
+    """A field with the IP address at `path`; see take_address."""
+    return field(metadata={"read": lambda value, what: take_address(value, *path, what=what, other=other)})
+
+
+def words_at(*path: str) -> Any:
+    """A field with the labels at `path`: words by name, none if absent."""
+    def read(value: Any, what: str) -> dict[str, str]:
+        found = take(value, dict, *path, what=what, default={})
+        return {name: take(found, str, name, what=what) for name in found}
+
+    return field(hash=False, metadata={"read": read})
+
+
+def each_at(cls: type, *path: str) -> Any:
+    """A field with the objects of the list at `path`, each as `cls`; none if absent."""
+    return field(metadata={"read": lambda value, what: tuple(
+        facts(cls, item, what) for item in take(value, list, *path, what=what, default=[]))})
+
+
+def take(value: Any, kind: type | UnionType, *path: str, what: str, default: Any = MISSING) -> Any:
+    """The value of type `kind` at `path`; null and absent mean `default`. Raises ParseError."""
     for depth, key in enumerate(path):
         if not isinstance(value, dict):
             raise ParseError(what, f"an object with {key!r}", value, ".".join(path[:depth]))
         value = value.get(key)
         if value is None:
             break
-    if value is None and default is not _REQUIRED:
+    if value is None and default is not MISSING:
         return default
     if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
         found = "nothing" if value is None else value
@@ -39,16 +75,10 @@ def take(value: Any, kind: type | UnionType, *path: str, what: str, default: Any
 
 def take_address(value: Any, *path: str, what: str, other: tuple[str, ...] = ()) -> str:
     """The IP address at `path`, or one of the words that may stand instead; "" among them: it may be absent."""
-    text = take(value, str, *path, what=what, default="" if "" in other else _REQUIRED)
+    text = take(value, str, *path, what=what, default="" if "" in other else MISSING)
     try:
         if text not in other:
             ip_address(text)
     except ValueError:
         raise ParseError(what, "an IP address", text, ".".join(path)) from None
     return text
-
-
-def take_words(value: Any, *path: str, what: str) -> dict[str, str]:
-    """The labels at `path`: words by name, none if absent. Raises ParseError."""
-    found = take(value, dict, *path, what=what, default={})
-    return {name: take(found, str, name, what=what) for name in found}

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from kitlib.errors import ParseError
-from kitlib.parsers.json_fields import load, take, take_address, take_words
+from kitlib.parsers.json_fields import address_at, at, facts, load, take, take_address, words_at
 
 ROLE_LABEL = "node-role.kubernetes.io/"
 
@@ -16,28 +16,28 @@ ROLE_LABEL = "node-role.kubernetes.io/"
 class Pod:
     """A pod; node and address are "" until it is scheduled and has one."""
 
-    namespace: str
-    name: str
-    node: str
-    address: str
-    host_network: bool
-    dns_policy: str
-    labels: Mapping[str, str] = field(hash=False)
+    namespace: str = at(str, "metadata", "namespace")
+    name: str = at(str, "metadata", "name")
+    node: str = at(str, "spec", "nodeName", absent="")
+    address: str = address_at("status", "podIP", other=("",))
+    host_network: bool = at(bool, "spec", "hostNetwork", absent=False)
+    dns_policy: str = at(str, "spec", "dnsPolicy")
+    labels: Mapping[str, str] = words_at("metadata", "labels")
 
 
 @dataclass(frozen=True)
 class Node:
     """A node; a worker has no roles in kind."""
 
-    name: str
+    name: str = at(str, "metadata", "name")
     address: str
-    pod_cidr: str
+    pod_cidr: str = at(str, "spec", "podCIDR", absent="")
     roles: tuple[str, ...]
 
 
 def pods(text: str) -> tuple[Pod, ...]:
     """The pods in `kubectl get pods -o json`. Raises ParseError."""
-    return tuple(_pod(item) for item in items(text, "Pod"))
+    return tuple(facts(Pod, item, "Pod") for item in items(text, "Pod"))
 
 
 def nodes(text: str) -> tuple[Node, ...]:
@@ -58,22 +58,6 @@ def items(text: str, kind: str) -> list[Any]:
     return items
 
 
-def named(item: Any, kind: str) -> tuple[str, str]:
-    """An object's namespace and name."""
-    return take(item, str, "metadata", "namespace", what=kind), take(item, str, "metadata", "name", what=kind)
-
-
-def _pod(item: Any) -> Pod:
-    return Pod(
-        *named(item, "Pod"),
-        node=take(item, str, "spec", "nodeName", what="Pod", default=""),
-        address=take_address(item, "status", "podIP", what="Pod", other=("",)),
-        host_network=take(item, bool, "spec", "hostNetwork", what="Pod", default=False),
-        dns_policy=take(item, str, "spec", "dnsPolicy", what="Pod"),
-        labels=take_words(item, "metadata", "labels", what="Pod"),
-    )
-
-
 def _node(item: Any) -> Node:
     addresses = take(item, list, "status", "addresses", what="Node")
     internal = [take_address(entry, "address", what="Node") for entry in addresses
@@ -81,9 +65,5 @@ def _node(item: Any) -> Node:
     if not internal:
         raise ParseError("Node", "an address of type InternalIP", addresses, "status.addresses")
     labels = take(item, dict, "metadata", "labels", what="Node", default={})
-    return Node(
-        take(item, str, "metadata", "name", what="Node"),
-        internal[0],
-        pod_cidr=take(item, str, "spec", "podCIDR", what="Node", default=""),
-        roles=tuple(label.removeprefix(ROLE_LABEL) for label in labels if label.startswith(ROLE_LABEL)),
-    )
+    roles = tuple(label.removeprefix(ROLE_LABEL) for label in labels if label.startswith(ROLE_LABEL))
+    return facts(Node, item, "Node", address=internal[0], roles=roles)
