@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import NamedTuple
 
-from kitlib.errors import NotFound
+from kitlib.errors import KitError, NotFound, PlaceGone
 from kitlib.labs import Backend
 from kitlib.parsers import docker, kubectl, kubectl_services
 from kitlib.parsers.process_flags import flag
@@ -19,7 +19,6 @@ DNS_SERVICE = ("kube-system", "kube-dns")   # the name that every cluster gives 
 
 class Ranges(NamedTuple):
     """The address ranges that the cluster hands out."""
-
     pods: str
     services: str
 
@@ -33,7 +32,12 @@ class Cluster:
 
     def run(self, place: str, argv: tuple[str, ...]) -> Result:
         """Run argv at a place given by its id; Place.run is the comfortable way."""
-        return self.backend.run(place, argv)
+        try:
+            return self.backend.run(place, argv)
+        except PlaceGone:       # what was known about the cluster is no longer true: ask anew
+            for known in vars(self).keys() - {"backend", "name"}:
+                del vars(self)[known]
+            raise
 
     def _ask(self, *argv: str) -> str:
         return self.run("host", argv).stdout
@@ -112,8 +116,15 @@ class Cluster:
 
 def _pod_boxes(node: Node) -> tuple[PodBox, ...]:
     devices = {route.destination: route.device for route in node.routes()}
-    return tuple(PodBox(pod.id, pod.title, pod.address, devices[pod.address], pod.kind)
-                 for pod in node.pods() if pod.address in devices)
+    return tuple(PodBox(pod.id, pod.title, pod.address, device, pod.kind) for pod in node.pods()
+                 if not pod.host_network and (device := devices.get(pod.address) or _cable(pod)))
+
+
+def _cable(pod: Pod) -> str:
+    try:
+        return pod.veth.interface
+    except KitError:      # it has no address yet, or its cable is what is broken
+        return ""
 
 
 def _common_prefix(names: list[str]) -> str:

@@ -31,5 +31,9 @@ class NotFound(KitError):
     """The lab has no such place, service or interface."""
 
 
+class PlaceGone(NotFound):
+    """A place of a live lab was there, and is not any more."""
+
+
 class UnknownLab(KitError):
     """No lab goes by this name."""

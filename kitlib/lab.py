@@ -8,9 +8,11 @@ from pathlib import Path
 
 from kitlib.capture import Capture
 from kitlib.cluster import Cluster
+from kitlib.differences import differences
 from kitlib.errors import NotFound, UnknownLab
 from kitlib.labs import LIVE
 from kitlib.labs.recorded import RecordedLab
+from kitlib.labs.recorder import Recorder
 from kitlib.place import Node, Place, Pod
 from kitlib.recording import load, with_fault
 from kitlib.sighting import VantagePoint
@@ -19,28 +21,37 @@ RECORDINGS = Path(__file__).resolve().parent.parent / "lab-setup" / "recordings"
 DEFAULT_RECORDING = "kind-test1"
 
 
-def open_lab(name: str | None = None, recording: str | Path = DEFAULT_RECORDING, fault: str | None = None) -> Lab:
+def open_lab(name: str | None = None, recording: str | Path | None = None, fault: str | None = None) -> Lab:
     """Open a lab: the argument, or what KITLIB_LAB names, or the recorded one.
 
-    `recording` is the folder to replay: a name under lab-setup/recordings, or a path of your own. `fault` opens the
-    lab as it was while that was broken; NotFound lists the faults there are.
+    `recording` is the folder to replay (or KITLIB_RECORDING names it): a name under lab-setup/recordings, or a path
+    of your own. `fault` opens the lab as it was while that was broken; NotFound lists the faults there are.
+    With KITLIB_MODE=record, all that a live lab is asked is written to that folder.
     """
     name = name or os.environ.get("KITLIB_LAB") or "recorded"
-    if name == "recorded":
-        loaded = load(RECORDINGS / recording)
-        return Lab(RecordedLab(with_fault(loaded, fault) if fault else loaded))
-    if name not in LIVE:
+    folder = RECORDINGS / (recording or os.environ.get("KITLIB_RECORDING") or DEFAULT_RECORDING)
+    recording_it = os.environ.get("KITLIB_MODE") == "record"
+    if name not in ("recorded", *LIVE):
         raise UnknownLab(f"There is no lab {name!r}. This kit has: {', '.join(['recorded', *LIVE])}. "
                          "Choose one with open_lab(NAME) or the environment variable KITLIB_LAB.")
+    if name == "recorded":
+        if recording_it:
+            raise UnknownLab("KITLIB_MODE=record needs a live lab, and the lab chosen is the recorded one. "
+                             f"Set KITLIB_LAB to one of: {', '.join(LIVE)}.")
+        loaded = load(folder)
+        return Lab(RecordedLab(with_fault(loaded, fault) if fault else loaded))
+    if fault:
+        raise NotFound(f"A fault is played from a recording. On the {name} lab, live_faults.break_lab makes one.")
     module, _, function = LIVE[name].rpartition(".")
-    return Lab(getattr(import_module(module), function)())
+    backend = getattr(import_module(module), function)()
+    return Lab(Recorder(backend, folder) if recording_it else backend)
 
 
 class Lab(Cluster):
     """A cluster in which one can look up places by name and listen."""
 
     def __repr__(self) -> str:
-        return f"You are in {self.backend}."
+        return "\n".join([f"You are in {self.backend}.", *(differences(self) if self.backend.live else ())])
 
     def capture(self, *points: Place | VantagePoint, trace: bool = False) -> Capture:
         """Listen at these vantage points (all that the lab has, if none is named) while the `with` block runs.
@@ -48,10 +59,11 @@ class Lab(Cluster):
         With `trace`, the nodes' kernels tell meanwhile which rules the packets met: see Capture.followed.
         """
         chosen = tuple(point.default_point if isinstance(point, Place) else point for point in points)
-        if not chosen and self.backend.live:
-            chosen = self._vantage_points()
+        listen = chosen
+        if self.backend.live and (not chosen or isinstance(self.backend, Recorder)):
+            listen = tuple(dict.fromkeys((*chosen, *self._vantage_points())))
         traced = tuple(node.id for node in self.nodes if trace)
-        return Capture(self.backend.capture(chosen, traced), chosen, self.vantage_point)
+        return Capture(self.backend.capture(listen, traced), chosen, self.vantage_point)
 
     def _vantage_points(self) -> tuple[VantagePoint, ...]:
         """Both ends of every pod's cable, CoreDNS's last; nodes, bridge, containers."""

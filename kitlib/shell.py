@@ -50,7 +50,10 @@ class Running:
 
     def __init__(self, argv: Sequence[str], stdin: str | bytes | Queue[str] = "") -> None:
         self.argv = tuple(argv)
-        self._process = _start(argv, stdin)
+        # A time limit is kept by the caller: sh's own costs a tenth of a second with every command.
+        self._process = _program(argv)(
+            *argv[1:], _in=stdin, _bg=True, _bg_exc=False, _new_session=True, _tty_out=False, _out_bufsize=0,
+            _err_bufsize=0, _env=_environment(), _ok_code=range(-64, 256)).process
 
     @property
     def rc(self) -> int:
@@ -129,12 +132,6 @@ def foreground(argv: Sequence[str]) -> int:
 def has(name: str) -> bool:
     """Is this program on this machine?"""
     return shutil.which(name, path=_environment()["PATH"]) is not None
-
-
-def _start(argv: Sequence[str], stdin: str | bytes | Queue[str]) -> Any:
-    # A time limit is kept by the caller: sh's own costs a tenth of a second with every command.
-    return _program(argv)(*argv[1:], _in=stdin, _bg=True, _bg_exc=False, _new_session=True, _tty_out=False,
-                          _out_bufsize=0, _err_bufsize=0, _env=_environment(), _ok_code=range(-64, 256)).process
 
 
 def _program(argv: Sequence[str]) -> Any:

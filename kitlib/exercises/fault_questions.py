@@ -107,7 +107,7 @@ def mend(case: Case, seen: Capture) -> Question:
     def effect(typed: object) -> str:
         if typed == MENDED:
             return MENDED
-        after = asked_again(case) if case.lab.backend.live else _after(case, typed)
+        after = asked_again(case, seen.points) if case.lab.backend.live else _after(case, typed)
         left = {cause.name: cause.look(after) for cause in CAUSES}
         still = [name for name, found in left.items() if found.holds]
         before = causes_of(case)

@@ -14,14 +14,15 @@ from kitlib.faults import LIVE, Commands, commands
 if TYPE_CHECKING:
     from kitlib.lab import Lab
     from kitlib.place import Pod
+    from kitlib.sighting import VantagePoint
 
 
 def break_lab(lab: Lab, pod: Pod, name: str) -> None:
     """Make this fault now; what is still broken when this Python ends is mended. NotFound lists what can be broken."""
-    if not lab.backend.live:
-        raise NotFound(f"Nothing can be broken on {lab.backend}. Open a live lab: open_lab(\"netns\").")
+    if lab.name != "netns":       # a learner's own cluster is not ours to break
+        raise NotFound(f"Nothing can be broken on {lab.backend}. The netns lab is for that: open_lab(\"netns\").")
     if name not in LIVE:
-        raise NotFound(f"The fault {name!r} cannot be made on a live lab. These can: {', '.join(LIVE)}.")
+        raise NotFound(f"The fault {name!r} cannot be made on the netns lab. These can: {', '.join(LIVE)}.")
     atexit.register(mend_lab, lab, pod, name)
     try:
         _run(lab, pod, LIVE[name].breaks)
@@ -54,10 +55,10 @@ def _run(lab: Lab, pod: Pod, steps: Commands) -> None:
             raise KitError(f"This failed, so the lab is not as it should be:\n{result}")
 
 
-def asked_again(case: Case) -> Case:
-    """The case by what the pod's own queries, asked again now, meet."""
+def asked_again(case: Case, points: tuple[VantagePoint, ...]) -> Case:
+    """The case by what the pod's own queries, asked again now, meet at these vantage points."""
     questions = [journey.question for journey in case.own_journeys if journey.question]
-    with case.lab.capture() as seen:
+    with case.lab.capture(*points) as seen:
         for question in questions:
             case.pod.dig("+tries=1", "+timeout=3", question.name, question.type)
     return Case(case.lab, case.pod, case.label).with_sight_of(seen)

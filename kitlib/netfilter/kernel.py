@@ -45,7 +45,8 @@ class Decision:
 class Kernel:
     """What decides about packets on one kernel. `routes` are of all tables (`ip route show table all`).
 
-    Not looked at: rules of `ip rule` beyond the usual three, rp_filter, route_localnet.
+    Not looked at: rules of `ip rule` beyond the usual three, rp_filter, route_localnet. Taken for granted: some rule
+    needs conntrack (DNAT, `-m conntrack`, …); where none does, the kernel tracks nothing and does not look into nat.
     """
 
     ruleset: Ruleset
@@ -95,10 +96,20 @@ class Kernel:
             return ""
         return decision.route.source or self.address_of(decision.route.device, decision.route.via)
 
-    def address_of(self, interface: str, near: str = "") -> str:
+    def masquerade_address(self, interface: str, destination: str) -> str:
+        """The address that MASQUERADE takes: the out-interface's, near the next hop; on lo, no loopback address.
+
+        Source: net/ipv4/devinet.c, inet_select_addr.
+        """
+        route = self.route(destination).route
+        near = route.via if route and route.via else destination
+        others = (self.address_of(found.name) for found in self.interfaces if found.name != "lo")
+        return self.address_of(interface, near, loopback=False) or next(others, "")
+
+    def address_of(self, interface: str, near: str = "", loopback: bool = True) -> str:
         """The first IPv4 address of an interface, one in the network of `near` if it has such; "" if it has none."""
         own = [address.split("/") for found in self.interfaces if found.name == interface
-               for address in found.addresses if ":" not in address]
+               for address in found.addresses if ":" not in address and (loopback or not address.startswith("127."))]
         fits = [address for address, length in own
                 if near and IPv4Address(near) in IPv4Network(f"{address}/{length}", strict=False)]
         return next(iter([*fits, *(address for address, _ in own)]), "")

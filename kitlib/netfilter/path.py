@@ -81,6 +81,11 @@ class Walk:
         return found[0]
 
     @property
+    def is_remembered(self) -> bool:
+        """Does conntrack keep this connection? Only if its first packet got through, and was not to be tracked."""
+        return self.end.startswith(("goes out", "is delivered")) and "UNTRACKED" not in self.after.states
+
+    @property
     def entry(self) -> Entry:
         """What conntrack will remember if this packet begins a connection; port 0 is one drawn at random."""
         first, last = self.packet, self.after
