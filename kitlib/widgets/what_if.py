@@ -11,14 +11,13 @@ from ipaddress import IPv4Address, IPv4Network
 from kitlib.drawings.table import Table
 from kitlib.errors import KitError
 from kitlib.netfilter.kernel import Kernel
-from kitlib.netfilter.kube_proxy import SERVICE, endpoints, with_endpoints
+from kitlib.netfilter.kube_proxy import SERVICE, endpoints, masquerade_mark, with_endpoints
 from kitlib.netfilter.packet import Packet
 from kitlib.netfilter.path import Walk
 from kitlib.netfilter.walk import walks
 from kitlib.widgets.twin import Twin, with_twin
 
 OUTSIDE = "192.0.2.1"     # an address for documentation (RFC 5737): nobody in a cluster has it
-MARK = 0x4000             # kube-proxy's: masquerade this packet
 COLUMNS = ("share", "from", "to", "mark", "how it ends", "if")
 
 Case = tuple[Packet, tuple[str, ...]]     # a packet, and the endpoints of the Service that it asks for
@@ -74,7 +73,8 @@ def _changes(kernel: Kernel, packet: Packet, known: tuple[str, ...]) -> Iterator
     """The case as it is, and what one would try first."""
     yield f"As it is: {packet}", (packet, known)
     yield f"What if it came from {OUTSIDE}?", (packet._replace(source=OUTSIDE), known)
-    yield f"What if it carried the mark {MARK:#x}?", (packet._replace(mark=MARK), known)
+    mark = masquerade_mark(kernel.ruleset)
+    yield f"What if it carried the mark {mark:#x}?", (packet._replace(mark=mark), known)
     if known:
         third = f"{_far_address(kernel, known[-1])}:{known[-1].partition(':')[2]}"
         yield f"What if there were also the endpoint {third}?", (packet, (*known, third))
