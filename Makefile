@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-browser notebooks workshop doctor benchmark clean
+.PHONY: help lab test test-browser test-kind notebooks workshop cluster cluster-down doctor benchmark clean
 
 PYTHON := .venv/bin/python
 SETUP  := sh lab-setup/with-python.sh lab-setup/environment.py
@@ -18,6 +18,16 @@ test-browser:  ## Open and run every notebook in a real browser (Chromium)
 	@$(SETUP) ready --browser-tests
 	@sh lab-setup/with-chromium.sh $(PYTHON) -m pytest tests/browser
 
+test-kind:  ## Run the notebooks on your running kind cluster, record it, replay (a few minutes)
+	@$(SETUP) ready
+	@$(PYTHON) -m pytest -m kind tests
+
+cluster:  ## Bring up the walkthrough's kind cluster (Docker, kind and kubectl needed)
+	@sh lab-setup/with-python.sh lab-setup/kind/cluster.py up
+
+cluster-down:  ## Take away that cluster, and nothing else
+	@sh lab-setup/with-python.sh lab-setup/kind/cluster.py down
+
 notebooks:  ## Run all notebooks on the recorded lab and store them
 	@$(SETUP) ready
 	@$(PYTHON) lab-setup/notebooks.py
@@ -30,9 +40,11 @@ doctor:  ## Say whether this machine is ready, and which labs it could run
 	@$(SETUP) ready
 	@$(PYTHON) -m kitlib doctor --labs
 
-benchmark:  ## Measure: import time, time to the first picture
+benchmark:  ## Measure: import, first picture; the netns lab; the rule walk against the kernel
 	@$(SETUP) ready
 	@$(PYTHON) benchmarks/speed.py
+	@$(PYTHON) benchmarks/netns.py
+	@$(PYTHON) benchmarks/walk_against_kernel.py
 
 clean:  ## Remove the environment and what tests leave behind
 	rm -rf .venv screenshots .pytest_cache .ruff_cache .hypothesis

@@ -103,7 +103,18 @@ def other_labs() -> Iterator[Check]:
     yield tried("kind lab: Docker", ["docker", "info"], "Install Docker, start it, and join its group (or use sudo).")
     yield tried("kind lab: kind", ["kind", "version"], "Install kind: https://kind.sigs.k8s.io")
     yield tried("kind lab: kubectl", ["kubectl", "version", "--client"], "Install kubectl: https://kubernetes.io/docs/tasks/tools")
+    yield captures_check()
     yield from (Check(what, problem, fix, optional=True) for what, problem, fix in needs.problems())
+
+
+def captures_check() -> Check:
+    """Whose tcpdump would the kind lab use?"""
+    from kitlib.labs.kind_tools import Tools
+
+    tools = Tools(lambda argv: "")
+    problem = "a stock node has none" if tools.way == "node" else ""
+    return Check(f"kind lab: {tools.said}", problem, "Run it as root with tcpdump installed, or name an image that has "
+                 "tcpdump and nsenter: KITLIB_TOOLS_IMAGE=nicolaka/netshoot", optional=True)
 
 
 def tried(what: str, argv: list[str], fix: str) -> Check:

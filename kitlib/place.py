@@ -129,12 +129,20 @@ class Pod(Place):
 
     @property
     def veth(self) -> VantagePoint:
-        """The node's end of the pod's cable: where the node's route to the pod's address leads."""
+        """The node's end of the pod's cable: where the node's route to the pod leads, or what eth0 names as its peer.
+
+        With a CNI that has a bridge there is no such route.
+        """
         for route in self.node.routes():
             if route.destination == self.address and not route.via:
                 return self.node.at(route.device)
-        reason = "it has hostNetwork: the node's own network" if self.host_network else "the node has no route to it"
-        raise NotFound(f"Pod {self.name} has no veth on {self.machine}: {reason}.")
+        if self.host_network:
+            raise NotFound(f"Pod {self.name} has no veth on {self.machine}: hostNetwork is the node's own network.")
+        peer = self.interface("eth0").peer_index
+        for interface in self.node.interfaces():
+            if interface.index == peer:
+                return self.node.at(interface.name)
+        raise NotFound(f"Pod {self.name} has no veth on {self.machine}: no route leads there, none is its peer.")
 
     @property
     def netns(self) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from kitlib.labs.netns import needs
+from kitlib.labs.netns.description import cni_namespace, digest, read, veth
 
 REPO = Path(__file__).resolve().parent.parent
 NOBODY = "65534"
@@ -52,15 +53,20 @@ def as_ordinary_user(*argv: str, timeout: float = 60) -> subprocess.CompletedPro
                           env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", "PYTHONDONTWRITEBYTECODE": "1"})
 
 
-def on_this_machine() -> dict[str, str]:
-    """What a lab could leave behind: interfaces, named namespaces, mounts, rules, processes."""
-    named = Path("/run/netns")
+def on_this_machine() -> list[str]:
+    """All that a lab could leave behind, and bears a lab's names: interfaces, namespaces, mounts, rules, files.
+
+    A lab makes up the same names every time, and what it is made of lives elsewhere, so that none is ever to be seen.
+    """
+    lab = read()
+    ours = [lab.network.bridge, "/run/lab", "lab-sys", "lab-netns",
+            *(f"veth{digest(end.container, 7)}" for end in lab.network.attachments),
+            *(name for pod in lab.pods for name in (veth(pod), cni_namespace(pod)))]
     rules = subprocess.run(["iptables-save"], capture_output=True, text=True, timeout=20, check=False).stdout
-    return {"interfaces": "\n".join(sorted(os.listdir("/sys/class/net"))),
-            "namespaces": "\n".join(sorted(os.listdir(named))) if named.is_dir() else "none",
-            "mounts": Path("/proc/self/mounts").read_text(),
-            "rules": "\n".join(line.partition(" [")[0] for line in rules.splitlines() if not line.startswith("#")),
-            "temporary files": "\n".join(sorted(name for name in os.listdir("/tmp") if "kitlib" in name))}
+    named = os.listdir("/run/netns") if os.path.isdir("/run/netns") else []
+    seen = [*os.listdir("/sys/class/net"), *named, *Path("/proc/self/mounts").read_text().splitlines(),
+            *rules.splitlines(), *os.listdir("/tmp"), *os.listdir("/run")]
+    return [line for line in seen if any(name in line for name in ours)]
 
 
 def processes_of_labs() -> list[str]:

@@ -119,6 +119,17 @@ def test_a_node_and_a_machine_outside_are_masqueraded(lab) -> None:
         assert at_coredns, client.title
 
 
+@pytest.mark.parametrize("kind", ["nodes", "pods", "services", "endpointslices"])
+def test_kubectls_tables_have_its_columns(lab, recorded, kind: str) -> None:
+    for options in ((), ("-A",), ("-o", "wide"), ("-A", "-o", "wide")):
+        asked = ("kubectl", "get", kind, *options)
+        if ("host", asked) in recorded.backend.recording.facts:
+            heading, *_ = recorded.host.run(*asked).stdout.splitlines()
+            ours, *rows = lab.host.run(*asked).stdout.splitlines()
+            columns = ours.split()
+            assert set(columns) <= set(heading.split()) and all(len(row.split()) == len(columns) for row in rows)
+
+
 def test_names_are_answered_as_coredns_answers(lab) -> None:
     pod = lab.pod("my-nginx")
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # Text stays text, words are never read as formulas, and the same picture is the same bytes.
 SETTINGS = {"svg.fonttype": "none", "svg.hashsalt": "kitlib", "text.parse_math": False, "font.family": "DejaVu Sans",
-            "font.size": SIZE, "axes.edgecolor": FAINT, "text.color": INK, "xtick.color": INK, "hatch.linewidth": 0.7,
+            "font.size": SIZE, "axes.edgecolor": FAINT, "text.color": INK, "xtick.color": INK,
             "axes.spines.top": False, "axes.spines.right": False, "axes.spines.left": False}
 PX = 72       # matplotlib writes 72 units an inch: so one unit is one px here
 

@@ -9,6 +9,7 @@ from kitlib.journey import Hop, Journey, Leg, Rewrite
 from kitlib.sighting import Message, VantagePoint
 
 SHOWN_ANSWERS = 3
+NAT, OTHER_END = {"destination": "DNAT", "source": "SNAT"}, {"destination": "source", "source": "destination"}
 
 
 @dataclass(frozen=True)
@@ -43,33 +44,18 @@ def point(hop: Hop) -> VantagePoint:
     return hop.sighting.point
 
 
-def spot(lane: VantagePoint) -> tuple[str, str]:
-    """What tells one lane from another: place and interface."""
-    return lane.place, lane.interface
-
-
 def lanes(journey: Journey) -> list[VantagePoint]:
     """The vantage points in the order in which the query came by them, then those that only other packets passed."""
-    order: dict[tuple[str, str], VantagePoint] = {}
-    for hop in (*journey.client_leg.queries, *journey.hops):
-        order.setdefault(spot(point(hop)), point(hop))
-    return list(order.values())
-
-
-def depth(journey: Journey, leg: int) -> int:
-    """0 for the client's leg, 1 for a leg that it caused, and so on."""
-    parent = journey.legs[leg].parent
-    return 0 if parent is None else 1 + depth(journey, parent)
+    return list(dict.fromkeys(map(point, (*journey.client_leg.queries, *journey.hops))))
 
 
 def nat(rewrite: Rewrite, hop: Hop, leg: Leg) -> str:
     """Which NAT this is: DNAT or SNAT on the way there, its undoing on the way back, "" if neither fits."""
     if hop.direction == "query":
-        return {"destination": "DNAT", "source": "SNAT"}.get(rewrite.end, "")
-    end = {"source": "destination", "destination": "source"}.get(rewrite.end)
-    if (end, rewrite.new, rewrite.old) not in {(r.end, r.old, r.new) for query in leg.queries for r in query.rewrites}:
-        return ""
-    return "DNAT undone" if end == "destination" else "SNAT undone"
+        return NAT[rewrite.end]
+    undone = {Rewrite(OTHER_END[done.end], done.new, done.old): f"{NAT[done.end]} undone"
+              for query in leg.queries for done in query.rewrites}
+    return undone.get(rewrite, "")
 
 
 def micros(nanoseconds: int) -> str:
@@ -99,12 +85,9 @@ def rewritten(row: Row, journey: Journey) -> list[tuple[str, str]]:
             for rewrite, kind in zip(row.hop.rewrites, kinds, strict=True)]
 
 
-def since(row: Row) -> str:
-    """The time since the previous hop of the journey, "" for the first."""
-    return "" if row.hop.since_previous_ns is None else f"+{micros(row.hop.since_previous_ns)} µs"
-
-
-def ttl(row: Row) -> str:
-    """The TTL, with the one before if it changed."""
-    now, before = row.hop.sighting.ttl, row.origin.sighting.ttl if row.origin else None
-    return f"TTL {now}" if before in (None, now) else f"TTL {before} → {now}"
+def facts(row: Row) -> list[str]:
+    """The time since the previous hop of the journey, if any, and the TTL, with the one before if it changed."""
+    gap, now = row.hop.since_previous_ns, row.hop.sighting.ttl
+    before = row.origin.sighting.ttl if row.origin else now
+    return [*([] if gap is None else [f"+{micros(gap)} µs"]),
+            f"TTL {now}" if before == now else f"TTL {before} → {now}"]

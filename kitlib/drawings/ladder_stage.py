@@ -2,59 +2,44 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import groupby
 
-from kitlib.drawings.ladder_rows import spot
 from kitlib.drawings.ladder_words import Line
-from kitlib.drawings.palette import ACCENT, ACCENT_FILL, INK, QUIET, shade
-from kitlib.drawings.svg import LINE, SIZE, box, line, text, wrap
+from kitlib.drawings.page import MARGIN, Page
+from kitlib.drawings.palette import ACCENT, ACCENT_FILL, QUIET, shade
+from kitlib.drawings.svg import LINE, SIZE, box, line, text, width, wrap
 from kitlib.sighting import VantagePoint
-
-MARGIN = 14
 
 
 @dataclass
-class Stage:
-    """The page so far: `y` is where the next thing goes; bands lie behind the lifelines, marks before them."""
+class Stage(Page):
+    """The page so far, and its lanes: from `top` on, `spacing` apart; the column of times ends at `left`."""
 
-    lanes: tuple[VantagePoint, ...]
-    left: float           # where the column of times ends
-    spacing: float        # from lane to lane
-    width: float
-    y: float = 18
-    bands: list[str] = field(default_factory=list)
-    marks: list[str] = field(default_factory=list)
+    lanes: Sequence[VantagePoint] = ()
+    left: float = 0
+    spacing: float = 0
+    top: float = 0
 
     def x(self, point: VantagePoint) -> float:
         """The middle of a vantage point's lane."""
-        return self.left + ([spot(lane) for lane in self.lanes].index(spot(point)) + 0.5) * self.spacing
-
-    @property
-    def room(self) -> float:
-        """The widest that a label may be."""
-        return self.width - self.left - MARGIN - 16
+        return self.left + (self.lanes.index(point) + 0.5) * self.spacing
 
 
-def paragraph(stage: Stage, words: str, size: int, bold: bool = False, fill: str = INK) -> None:
-    """Text over the whole width."""
-    for part in wrap(words, stage.width - 2 * MARGIN, size, bold):
-        stage.y += size + 5
-        stage.marks.append(text(MARGIN, stage.y - 4, part, size, bold, fill))
-
-
-def label(stage: Stage, lines: list[Line], fill: str, left: float = 0, middle: float = 0) -> None:
-    """Lines on a ground that hides the lifelines, from `left` or around `middle`; the accent under rewritten ones."""
-    for rewritten, group in groupby(lines, key=lambda each: each.rewritten):
+def label(stage: Stage, lines: Sequence[Line], fill: str, middle: float) -> None:
+    """Lines around `middle` on a ground that hides the lifelines; the accent under rewritten ones."""
+    room = stage.width - stage.left - MARGIN - 16
+    fitting = [each._replace(words=part) for each in lines for part in wrap(each.words, room, SIZE, each.bold)]
+    for rewritten, group in groupby(fitting, key=lambda each: each.rewritten):
         group = list(group)
-        wide = max(each.width for each in group)
-        x = max(stage.left + 8, min(middle - wide / 2, stage.width - MARGIN - 6 - wide)) if middle else left
-        stage.marks.append(box(x - 6, stage.y, wide + 12, LINE * len(group) + 4, ACCENT_FILL, ACCENT, thick=1.5)
-                           if rewritten else box(x - 3, stage.y, wide + 6, LINE * len(group), fill, radius=2))
+        wide = max(width(each.words, SIZE, each.bold) for each in group)
+        left = max(stage.left + 8, min(middle - wide / 2, stage.width - MARGIN - 6 - wide))
+        stage.marks.append(box(left - 6, stage.y, wide + 12, LINE * len(group) + 4, ACCENT_FILL, ACCENT, thick=1.5)
+                           if rewritten else box(left - 3, stage.y, wide + 6, LINE * len(group), fill, radius=2))
         for each in group:
             stage.y += LINE
-            at, anchor = (x + wide / 2, "middle") if middle else (x, "start")
-            stage.marks.append(text(at, stage.y - 4, each.words, SIZE, each.bold, anchor=anchor))
+            stage.marks.append(text(left + wide / 2, stage.y - 4, each.words, SIZE, each.bold, anchor="middle"))
         stage.y += 6 if rewritten else 0
 
 
@@ -67,7 +52,8 @@ def head(stage: Stage) -> None:
         x += wide
     stage.y += LINE * max(len(words) for _, _, words in groups)
     for x, wide, words in groups:
-        _lines(stage, x + wide / 2, stage.y - 6 - LINE * (len(words) - 1), words, bold=True, fill=QUIET)
+        stage.marks += [text(x + wide / 2, stage.y - 6 - LINE * i, part, SIZE, True, QUIET, "middle")
+                        for i, part in enumerate(reversed(words))]
         stage.marks += [line(x + 5, stage.y, x + wide - 5, stage.y, QUIET, 1.5),
                         *(line(end, stage.y, end, stage.y + 6, QUIET, 1.5) for end in (x + 5, x + wide - 5))]
     stage.y += 10
@@ -77,12 +63,8 @@ def head(stage: Stage) -> None:
         edge, fill = shade(lane.kind)
         x = stage.x(lane)
         stage.marks.append(box(x - stage.spacing / 2 + 2, stage.y, stage.spacing - 4, high, fill, edge, thick=1.5))
-        _lines(stage, x, stage.y + 17, words)
-    stage.y += high
-
-
-def _lines(stage: Stage, x: float, y: float, words: list[str], bold: bool = False, fill: str = INK) -> None:
-    stage.marks += [text(x, y + LINE * i, part, SIZE, bold, fill, "middle") for i, part in enumerate(words)]
+        stage.marks += [text(x, stage.y + 17 + LINE * i, part, anchor="middle") for i, part in enumerate(words)]
+    stage.y = stage.top = stage.y + high + 2
 
 
 def _title(lane: VantagePoint, limit: float) -> list[str]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from kitlib.drawings.ladder_rows import Row, lanes, micros, point, rewritten, rows, sockets, spot
-from kitlib.drawings.ladder_words import heading, label, notes, start
+from kitlib.drawings.ladder_rows import Row, lanes, micros, point, rewritten, rows, sockets
+from kitlib.drawings.ladder_words import closing, heading, label, start
 from kitlib.drawings.table import aligned
 from kitlib.journey import Journey
+from kitlib.sighting import VantagePoint
 
 ARROWS = {"query": "──▶", "response": "◀┄┄"}
 
@@ -17,12 +18,11 @@ def plain(journey: Journey, title: str) -> str:
     shown = rows(journey)
     cells = [("µs", "seen at", "", "source → destination", "TTL", ""), *(_cells(row, journey) for row in shown)]
     head, *lines = aligned(cells, right=(0, 4))
-    told, seen = [title, "", head], set()
-    for leg, run in groupby(zip(shown, lines, strict=True), key=lambda pair: pair[0].leg):
-        pairs = list(run)
-        told += [heading(journey, [row for row, _ in pairs], leg in seen), *(line for _, line in pairs)]
-        seen.add(leg)
-    return "\n".join([*told, *_closing(journey)])
+    told = [title, "", head]
+    for _, run in groupby(zip(shown, lines, strict=True), key=lambda pair: pair[0].leg):
+        run_rows, run_lines = zip(*run, strict=True)
+        told += [heading(journey, run_rows), *run_lines]
+    return "\n".join([*told, *closing(journey)])
 
 
 def _cells(row: Row, journey: Journey) -> tuple[str, ...]:
@@ -32,34 +32,26 @@ def _cells(row: Row, journey: Journey) -> tuple[str, ...]:
             str(row.hop.sighting.ttl), "; ".join(said))
 
 
-def _closing(journey: Journey) -> list[str]:
-    return [*(words for _, words in notes(journey)), *(f"Not decided: {note}" for note in journey.ambiguous),
-            *([f"({journey.note})"] if journey.note else [])]
-
-
 def mermaid(journey: Journey) -> str:
     """The ladder as a Mermaid sequenceDiagram."""
-    columns = lanes(journey)
-    names = {spot(lane): f"p{number}" for number, lane in enumerate(columns, 1)}
+    names = {lane: f"p{number}" for number, lane in enumerate(lanes(journey), 1)}
     told = ["sequenceDiagram"]
-    for machine, group in groupby(columns, key=lambda lane: lane.machine):
+    for machine, group in groupby(names, key=lambda lane: lane.machine):
         told += [f"  box transparent {_safe(machine)}",
-                 *(f"    participant {names[spot(lane)]} as {_safe(lane.title)}" for lane in group), "  end"]
-    over = "p1" if len(columns) == 1 else f"p1,p{len(columns)}"
-    seen: set[int] = set()
-    for leg, run in groupby(rows(journey), key=lambda row: row.leg):
+                 *(f"    participant {names[lane]} as {_safe(lane.title)}" for lane in group), "  end"]
+    over = "p1" if len(names) == 1 else f"p1,p{len(names)}"
+    for _, run in groupby(rows(journey), key=lambda row: row.leg):
         run = list(run)
-        told.append(f"  Note over {over}: {_safe(heading(journey, run, leg in seen))}")
+        told.append(f"  Note over {over}: {_safe(heading(journey, run))}")
         told += [_message(row, journey, names) for row in run]
-        seen.add(leg)
-    return "\n".join([*told, *(f"  Note over {over}: {_safe(words)}" for words in _closing(journey))])
+    return "\n".join([*told, *(f"  Note over {over}: {_safe(words)}" for words in closing(journey))])
 
 
-def _message(row: Row, journey: Journey, names: dict[tuple[str, str], str]) -> str:
-    here, words = names[spot(point(row.hop))], "<br/>".join(_safe(line.words) for line in label(row, journey))
+def _message(row: Row, journey: Journey, names: dict[VantagePoint, str]) -> str:
+    here, words = names[point(row.hop)], "<br/>".join(_safe(line.words) for line in label(row, journey))
     if row.origin is None:
         return f"  Note over {here}: {words}"
-    return f"  {names[spot(point(row.origin))]}{'->>' if row.hop.direction == 'query' else '-->>'}{here}: {words}"
+    return f"  {names[point(row.origin)]}{'->>' if row.hop.direction == 'query' else '-->>'}{here}: {words}"
 
 
 def _safe(words: str) -> str:

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
-from kitlib.drawings.ladder_rows import Row, lanes, micros, point, rewritten, rows, since, sockets, spot, ttl, what
-from kitlib.drawings.svg import SIZE, width
+from kitlib.drawings.ladder_rows import Row, facts, lanes, micros, point, rewritten, rows, sockets, what
 from kitlib.journey import Hop, Journey, Leg
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(NamedTuple):
     """One line of a label; `rewritten` lines carry the accent."""
 
     words: str
     bold: bool = False
     rewritten: bool = False
-
-    @property
-    def width(self) -> float:
-        """In px."""
-        return width(self.words, SIZE, self.bold)
 
 
 def start(row: Row) -> str:
@@ -32,25 +24,23 @@ def start(row: Row) -> str:
 
 def label(row: Row, journey: Journey) -> list[Line]:
     """The words at a row: what starts, or what was rewritten and the addresses now; time and TTL."""
-    facts = " · ".join(filter(None, (since(row), ttl(row))))
+    marked = [line for words, change in rewritten(row, journey)
+              for line in (Line(words, bold=True, rewritten=True), Line(change, rewritten=True))]
+    told = " · ".join(facts(row))
     if row.origin is None:
-        return [Line(start(row), bold=True), Line(f"{sockets(row.hop)} · {facts}"), *_marked(row, journey)]
-    return [*_marked(row, journey), *([Line(sockets(row.hop))] if row.hop.rewrites else []), Line(facts)]
+        return [Line(start(row), bold=True), Line(f"{sockets(row.hop)} · {told}"), *marked]
+    return [*marked, *([Line(sockets(row.hop))] if row.hop.rewrites else []), Line(told)]
 
 
-def _marked(row: Row, journey: Journey) -> list[Line]:
-    return [line for words, change in rewritten(row, journey)
-            for line in (Line(words, bold=True, rewritten=True), Line(change, rewritten=True))]
-
-
-def heading(journey: Journey, run: list[Row], again: bool) -> str:
-    """What a run of rows of one leg is about; `again` if rows of another leg came between."""
-    leg, seen = journey.legs[run[0].leg], run[0].hop.sighting
-    if again:
+def heading(journey: Journey, run: list[Row]) -> str:
+    """What a run of rows of one leg is about, and whether this leg begins here."""
+    number, seen = run[0].leg, run[0].hop.sighting
+    leg = journey.legs[number]
+    if run[0].hop is not leg.hops[0]:
         way = "the way back" if seen.message.is_response else "it goes on"
-        return f"Leg {run[0].leg + 1}, {way} · DNS id {seen.message.id}"
+        return f"Leg {number + 1}, {way} · DNS id {seen.message.id}"
     cause = "" if leg.parent is None else f", because of leg {leg.parent + 1}"
-    return f"Leg {run[0].leg + 1}{cause}: from {point(run[0].hop).title} · {seen.protocol} · DNS id {seen.message.id}"
+    return f"Leg {number + 1}{cause}: from {point(run[0].hop).title} · {seen.protocol} · DNS id {seen.message.id}"
 
 
 def last_seen(leg: Leg) -> str:
@@ -68,13 +58,19 @@ def notes(journey: Journey) -> list[tuple[Hop, str]]:
         home, last = leg.hops[0], (leg.responses or leg.queries)[-1]
         if not leg.responses:
             found.append((last, f"Leg {number}: no response seen; the query was last seen at {last_seen(leg)}"))
-        elif leg.queries and spot(point(home)) != spot(point(last)):
+        elif leg.queries and point(home) != point(last):
             found.append((last, f"Leg {number}: the response was last seen at {point(last).title}, "
                                 f"it did not show at {point(home).title}"))
     return found
 
 
-def default_title(journey: Journey) -> str:
+def closing(journey: Journey) -> list[str]:
+    """What is to be said below the ladder: answers that got lost, what is ambiguous, which take it is."""
+    return [*(words for _, words in notes(journey)), *(f"Not decided: {note}" for note in journey.ambiguous),
+            *([f"({journey.note})"] if journey.note else [])]
+
+
+def title_of(journey: Journey) -> str:
     """What this journey shows: how far it came if nothing came back, else who rewrote its destination."""
     if not journey.answered:
         return f"No response: the query was last seen at {last_seen(journey.client_leg)}"
@@ -91,13 +87,9 @@ def described(journey: Journey) -> str:
     """The alt text: the whole ladder in a few sentences."""
     told = [f"Sequence diagram of {journey.question or 'one query'}; time runs downwards. "
             f"Lanes from left: {', '.join(lane.title for lane in lanes(journey))}."]
-    for row in rows(journey):
-        told += [f"At {point(row.hop).title}: {words} {change}." for words, change in rewritten(row, journey)]
-    told += [f"Leg {number}: {what(leg.hops[0].sighting.message)}"
-             f"{f'; {what(leg.response)}' if leg.response and leg.queries else ''}."
-             for number, leg in enumerate(journey.legs, 1)]
-    return " ".join([*told, *(f"{words}." for _, words in notes(journey)),
-                     *(f"Not decided: {note}." for note in journey.ambiguous)])
+    told += [f"{step.told}." for step, row in zip(steps(journey), rows(journey), strict=True)
+             if row.origin is None or row.hop.rewrites]
+    return " ".join([*told, *(f"{words}." for words in closing(journey))])
 
 
 class Step(NamedTuple):
@@ -113,6 +105,5 @@ def steps(journey: Journey) -> list[Step]:
     for number, row in enumerate(rows(journey), 1):
         short = f"{number}. {point(row.hop).title}: {what(row.hop.sighting.message)}"
         changes = (f"{words} {change}" for words, change in rewritten(row, journey))
-        facts = filter(None, (sockets(row.hop), ttl(row), since(row), *changes))
-        found.append(Step(short, f"{short} · {', '.join(facts)}"))
+        found.append(Step(short, f"{short} · {', '.join([sockets(row.hop), *facts(row), *changes])}"))
     return found

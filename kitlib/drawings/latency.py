@@ -7,8 +7,9 @@ from itertools import groupby
 
 from kitlib.drawings.drawing import Drawing
 from kitlib.drawings.figure import figure
-from kitlib.drawings.latency_page import PAGE, Group, layout, numbers
-from kitlib.drawings.latency_spans import Span, by_phase, in_order, medians, spans
+from kitlib.drawings.latency_page import Group, layout, numbers
+from kitlib.drawings.latency_spans import PHASES, WHOLE, Span, by_phase, in_order, medians, spans
+from kitlib.drawings.page import PAGE
 from kitlib.drawings.palette import PLACES
 from kitlib.drawings.table import Table
 from kitlib.errors import KitError
@@ -16,46 +17,45 @@ from kitlib.journey import Journey
 
 CAPTION = ("Uncached: CoreDNS asked upstream. Cached: no question upstream was seen. Mark: median; line: from least to "
            "most. The medians of the parts do not add up to the median of the whole.")
+SORTS = (("uncached", "o", PLACES["node"], True), ("cached", "D", PLACES["pod"], False))
 
 
 def latency_budget(journeys: Sequence[Journey]) -> Drawing:
     """Where the time of these journeys goes; KitError if no answer came back in any of them."""
     journeys = list(dict.fromkeys(journeys))      # a recorded take that was played again is not another take
-    whole = [spans(one) for one in journeys if one.came_back]
-    if not whole:
+    back = [one for one in journeys if one.came_back]
+    if not back:
         raise KitError(f"there is no time to share out: of {len(journeys)} journeys, none came back with an answer")
-    uncached = [bool(one.upstream_legs) for one in journeys if one.came_back]
-    groups = [Group(name, marker, PLACES[kind], takes) for name, marker, kind, asked in (
-        ("uncached", "o", "node", True), ("cached", "D", "pod", False))
-        if (takes := [take for take, upstream in zip(whole, uncached, strict=True) if upstream is asked])]
-    title = " ".join(map(_sentence, groups))
-    left_out = len(journeys) - len(whole)
+    groups = [Group(name, marker, colours, len(some), medians(list(map(_times, some))))
+              for name, marker, colours, asked in SORTS
+              if (some := [one for one in back if bool(one.upstream_legs) is asked])]
+    rows: list[Span | str] = []
+    for phase, members in groupby(in_order(map(spans, back)), lambda span: span.phase):
+        rows += [phase, *members]
+    rows.append(WHOLE)
+    title, left_out = " ".join(map(_sentence, groups)), len(journeys) - len(back)
     caption = CAPTION + (f" Left out, for lack of an answer: {left_out}." if left_out else "")
-    table = _table(groups, title)
+    table = _table(groups, rows, title)
     alt = f"{title} {caption} " + " ".join(f"{row[0]} {row[1]}: {', '.join(row[2:])}." for row in table.rows)
-    return Drawing(title, alt, figure(title, alt, PAGE, *layout(groups, title, caption)), f"{table.text}\n{caption}")
+    drawn = figure(title, alt, PAGE, *layout(groups, rows, title, caption))
+    return Drawing(title, alt, drawn, f"{table.text}\n{caption}")
+
+
+def _times(journey: Journey) -> dict[Span | str, int]:
+    """The time of each span, of each part of the way, and of the whole."""
+    found = spans(journey)
+    return {**found, **by_phase(found), WHOLE: sum(found.values())}
 
 
 def _sentence(group: Group) -> str:
-    total, phases = _total(group.takes)[0], medians(list(map(by_phase, group.takes)))
-    most = max(phases, key=lambda phase: phases[phase][0])
-    takes = "1 take" if len(group.takes) == 1 else f"{len(group.takes)} takes"
-    return (f"{group.name.capitalize()} ({takes}): {total / 1e6:.1f} ms, "
-            f"most of it {most}, {phases[most][0] / 1e6:.1f} ms.")
+    most = max((phase for phase in PHASES if phase in group.found), key=lambda phase: group.found[phase][0])
+    takes = "1 take" if group.count == 1 else f"{group.count} takes"
+    return (f"{group.name.capitalize()} ({takes}): {group.found[WHOLE][0] / 1e6:.1f} ms, "
+            f"most of it {most}, {group.found[most][0] / 1e6:.1f} ms.")
 
 
-def _total(takes: list[dict[Span, int]]) -> tuple[float, float, float]:
-    return medians([{"": sum(take.values())} for take in takes])[""]
-
-
-def _table(groups: list[Group], title: str) -> Table:
-    """Every span, the sum of each part of the way, and the whole."""
-    parts = [medians(group.takes) for group in groups]
-    sums = [medians(list(map(by_phase, group.takes))) for group in groups]
-    rows = []
-    for phase, members in groupby(in_order(take for group in groups for take in group.takes), lambda span: span.phase):
-        rows += [(phase, "in all", *(numbers(one.get(phase)) for one in sums)),
-                 *(("", span.name, *(numbers(one.get(span)) for one in parts)) for span in members)]
-    rows.append(("the whole", "", *(numbers(_total(group.takes)) for group in groups)))
+def _table(groups: list[Group], rows: list[Span | str], title: str) -> Table:
     heads = (f"{group.name}, µs: median (least – most)" for group in groups)
-    return Table(title, ("part", "between", *heads), tuple(rows))
+    cells = ((*(("", row.name) if isinstance(row, Span) else (row, "in all")),
+              *(numbers(group.found.get(row)) for group in groups)) for row in rows)
+    return Table(title, ("part", "between", *heads), tuple(cells))

@@ -16,6 +16,7 @@ from kitlib.sighting import VantagePoint
 
 THERE, UNSEEN, SERVER, UPSTREAM, BACK = PHASES = ("the way there", "out of sight", "inside CoreDNS", "upstream",
                                                    "the way back")
+WHOLE = "the whole"
 
 
 class Span(NamedTuple):
@@ -48,10 +49,8 @@ def in_order(found: Iterable[Iterable[Span]]) -> list[Span]:
 
 def by_phase(found: dict[Span, int]) -> dict[str, int]:
     """The time of each part that this journey has, in nanoseconds."""
-    parts = dict.fromkeys((phase for phase in PHASES if phase in {span.phase for span in found}), 0)
-    for span, took in found.items():
-        parts[span.phase] += took
-    return parts
+    return {phase: sum(took for span, took in found.items() if span.phase == phase)
+            for phase in PHASES if any(span.phase == phase for span in found)}
 
 
 def _span(before: Row, now: Row, journey: Journey) -> Span:

@@ -4,44 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from kitlib.drawings.palette import FOCUS, INK, PAPER, Shade
+from kitlib.drawings.page import MARGIN, PAD, PAGE, Page
+from kitlib.drawings.palette import FOCUS, PAPER, Shade
 from kitlib.drawings.svg import LINE, SIZE, box, text, width, wrap
 from kitlib.drawings.topology_text import Lit
 
-RIGHT, PAD = 734, 10                 # where text ends; the space between a box and its words
+RIGHT = PAGE - MARGIN - PAD          # where the boxes in the host's frame end
 
 
 @dataclass
-class Page:
-    """The picture so far; `y` is where the next thing goes. Marks lie over the frames."""
+class Map(Page):
+    """The picture so far, what is lit on it, and the x of the pods."""
 
-    lit: Lit
-    pods: float           # x of the pods
-    y: float = 18
-    frames: list[str] = field(default_factory=list)
-    marks: list[str] = field(default_factory=list)
+    lit: Lit = field(default_factory=dict)
+    pods: float = 0
 
 
-def paragraph(page: Page, x: float, words: str, size: int = SIZE, bold: bool = False, fill: str = INK) -> None:
-    """Text from `x` to the right edge."""
-    for part in wrap(words, RIGHT - x, size, bold):
-        page.y += size + 5
-        page.marks.append(text(x, page.y - 4, part, size, bold, fill))
-
-
-def badge(page: Page, x: float, y: float, marker: str) -> None:
-    """The marker of something lit: white words on black, so that it stands out without a colour."""
-    page.marks += [box(x, y, width(marker, SIZE, True) + 12, LINE, FOCUS, radius=8),
-                   text(x + 6, y + 13, marker, SIZE, True, PAPER)]
-
-
-def frame(page: Page, at: int, y: float, x: float, right: float, colours: Shade, place: str) -> None:
-    """The frame from `y` to here, behind the frames from `at` on."""
+def frame(page: Map, y: float, x: float, right: float, colours: Shade, place: str) -> None:
+    """The frame from `y` to here, behind all that is there: frames are finished from the inside out."""
     marker = page.lit.get((place, ""))
-    page.frames.insert(at, box(x, y, right - x, page.y - y, colours.fill, FOCUS if marker else colours.edge, 8,
-                               3 if marker else 1.3))
+    page.behind.insert(0, _outline(x, y, right, page.y, colours, marker))
     if marker:
-        badge(page, right - width(marker, SIZE, True) - 20, y + 6, marker)
+        _badge(page, right - width(marker, SIZE, True) - 20, y + 6, marker)
 
 
 def inner(x: float, marker: str | None) -> float:
@@ -49,8 +33,8 @@ def inner(x: float, marker: str | None) -> float:
     return x + PAD + (width(marker, SIZE, True) + 16 if marker else 0)
 
 
-def chip(page: Page, x: float, lead: str, title: str, colours: Shade, where: tuple[str, str], right: float = 0,
-          dashed: bool = False) -> tuple[float, float]:
+def chip(page: Map, x: float, lead: str, title: str, colours: Shade, where: tuple[str, str], right: float = 0,
+         dashed: bool = False) -> tuple[float, float]:
     """A box with an address and a bold title beside it, under it if they are too long; gives its right and bottom."""
     marker = page.lit.get(where)
     start = inner(x, marker)
@@ -61,10 +45,21 @@ def chip(page: Page, x: float, lead: str, title: str, colours: Shade, where: tup
     titles = wrap(title, right - PAD - column, SIZE, True) if title else []
     first = 0 if column == beside else len(leads)
     bottom = page.y + LINE * max(len(leads), first + len(titles)) + 9
-    page.marks.append(box(x, page.y, right - x, bottom - page.y, colours.fill, FOCUS if marker else colours.edge,
-                          thick=3 if marker else 1.3, dashed=dashed))
+    page.marks.append(_outline(x, page.y, right, bottom, colours, marker, dashed))
     if marker:
-        badge(page, x + 6, page.y + 4.5, marker)
+        _badge(page, x + 6, page.y + 4.5, marker)
     page.marks += [text(start, page.y + 17 + LINE * i, part) for i, part in enumerate(leads)]
     page.marks += [text(column, page.y + 17 + LINE * i, part, bold=True) for i, part in enumerate(titles, first)]
     return right, bottom
+
+
+def _outline(x: float, y: float, right: float, bottom: float, colours: Shade, marker: str | None,
+             dashed: bool = False) -> str:
+    return box(x, y, right - x, bottom - y, colours.fill, FOCUS if marker else colours.edge,
+               thick=3 if marker else 1.3, dashed=dashed)
+
+
+def _badge(page: Map, x: float, y: float, marker: str) -> None:
+    """The marker of something lit: white words on black, so that it stands out without a colour."""
+    page.marks += [box(x, y, width(marker, SIZE, True) + 12, LINE, FOCUS, radius=8),
+                   text(x + 6, y + 13, marker, SIZE, True, PAPER)]

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
+from kitlib.capture import Capture
 from kitlib.errors import NotFound
-from kitlib.sighting import Message, Record, Sighting, VantagePoint
-
-if TYPE_CHECKING:
-    from kitlib.capture import Capture
-    from kitlib.lab import Lab
-    from kitlib.place import Pod
+from kitlib.exercises.question import Question
+from kitlib.lab import Lab
+from kitlib.place import Pod
+from kitlib.sighting import Message, Sighting, VantagePoint
 
 
 def way_of(seen: Capture) -> tuple[Sighting, ...]:
@@ -42,29 +41,20 @@ def response_of(seen: Capture) -> Message:
     return response
 
 
-def record_of(seen: Capture) -> Record:
-    """The first record of the answer."""
-    if not response_of(seen).answers:
-        raise NotFound("This response holds no record.")
-    return response_of(seen).answers[0]
+def where_it_goes(lab: Lab, pod: Pod, prompt: str, address: Callable[[], str], hints: dict[str, str],
+                  **more: object) -> Question:
+    """A question with a destination as its answer; `hints` by address, "coredns" for that of any CoreDNS pod.
 
-
-def destinations(lab: Lab, pod: Pod) -> dict[str, str]:
-    """Where a query could go, in words, by address; all CoreDNS pods are one answer, for each may be chosen."""
-    coredns = f"{' or '.join(each.address for each in lab.coredns)}, a CoreDNS pod"
-    own = pod.node.resolv_conf().nameservers_asked[0]
+    All CoreDNS pods are one answer, for each may be chosen.
+    """
+    pods, own = [each.address for each in lab.coredns], pod.node.resolv_conf().nameservers_asked[0]
     service = lab.topology.dns_service
-    return {service: f"{service}, the ClusterIP of the DNS Service", "coredns": coredns,
-            own: f"{own}, the nameserver of {pod.node.title}",
-            "127.0.0.1": "127.0.0.1, the pod itself"}
+    said = {service: f"{service}, the ClusterIP of the DNS Service", "coredns": f"{' or '.join(pods)}, a CoreDNS pod",
+            own: f"{own}, the nameserver of {pod.node.title}", "127.0.0.1": "127.0.0.1, the pod itself"}
 
+    def right() -> str:
+        found = address()
+        return said.get("coredns" if found in pods else found, found)
 
-def destination(lab: Lab, pod: Pod, address: str) -> str:
-    """The words for the place that has this address."""
-    key = "coredns" if address in [each.address for each in lab.coredns] else address
-    return destinations(lab, pod).get(key, address)
-
-
-def by_choice(lab: Lab, pod: Pod, hints: dict[str, str]) -> dict[str, str]:
-    """Hints given by address (or "coredns"), by the words of the choice."""
-    return {words: hints[key] for key, words in destinations(lab, pod).items() if key in hints}
+    about = {said[key]: hint for key, hint in hints.items() if key in said}
+    return Question(prompt, right, tuple(said.values()), about, **more)

@@ -8,18 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from itertools import combinations
-from typing import TYPE_CHECKING
 
+from kitlib.capture import Capture
 from kitlib.exercises.answers import some_of
 from kitlib.exercises.evidence import way_of
 from kitlib.exercises.question import Question
+from kitlib.lab import Lab
 from kitlib.netfilter.kube_proxy import marking
-
-if TYPE_CHECKING:
-    from kitlib.capture import Capture
-    from kitlib.lab import Lab
-    from kitlib.netfilter.traced import Followed
-    from kitlib.place import Node, Place
+from kitlib.netfilter.traced import Followed
+from kitlib.place import Node, Place
 
 
 def source_at_coredns(lab: Lab, place: Place, first: Node, seen: Capture) -> Question:

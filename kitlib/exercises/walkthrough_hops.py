@@ -7,46 +7,40 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
+from kitlib.capture import Capture
 from kitlib.errors import NotFound
 from kitlib.exercises.answers import number
-from kitlib.exercises.evidence import by_choice, destination, destinations, seen_at, title_of, way_of
+from kitlib.exercises.evidence import seen_at, title_of, way_of, where_it_goes
 from kitlib.exercises.question import Question
-from kitlib.sighting import Sighting, VantagePoint
-
-if TYPE_CHECKING:
-    from kitlib.capture import Capture
-    from kitlib.lab import Lab
-    from kitlib.place import Pod
+from kitlib.lab import Lab
+from kitlib.place import Pod
+from kitlib.sighting import VantagePoint
 
 
 def what_changes(seen: Capture, before: VantagePoint, after: VantagePoint) -> Question:
     """04 and 05, predict: what differs between two vantage points in the IP and UDP headers of the query."""
-    parts = ("source", "destination", "ttl")
-    words = {(): "nothing", ("ttl",): "the TTL", ("source",): "the source", ("destination",): "the destination",
-             ("destination", "ttl"): "the destination and the TTL", ("source", "ttl"): "the source and the TTL"}
+    parts = ("source", "destination", "TTL")
 
-    def both() -> tuple[Sighting, Sighting]:
-        return seen_at(seen, before), seen_at(seen, after)
+    def values(part: str) -> tuple[object, object]:
+        return getattr(seen_at(seen, before), part.lower()), getattr(seen_at(seen, after), part.lower())
 
     def said(some: Sequence[str] = parts) -> str:
-        one, two = both()
-        shown = (f"{part} {getattr(one, part)}, then {getattr(two, part)}".replace("ttl", "TTL") for part in some)
+        shown = ("{} {}, then {}".format(part, *values(part)) for part in some)
         return f"{before.title}, then {after.title}: {'; '.join(shown)}." if some else ""
 
-    def changed() -> tuple[str, ...]:
-        one, two = both()
-        return tuple(part for part in parts if getattr(one, part) != getattr(two, part))
+    def changed() -> list[str]:
+        return [part for part in parts if len(set(values(part))) == 2]
 
     def hint_for(given: str) -> str:
-        claimed = {part for part in parts if part in given}
-        more = " That is true, and more changes." if claimed and claimed < set(changed()) else ""
-        return said([part for part in parts if part in claimed]) + more
+        claimed = [part for part in parts if part.lower() in given]
+        return said(claimed) + (" That is true, and more changes." if claimed and set(claimed) < set(changed()) else "")
 
     return Question(
         f"What changes in the query between {before.title} and {after.title}?",
-        right=lambda: words.get(changed()) or " and ".join(changed()), choices=tuple(words.values()), hints=hint_for,
+        right=lambda: " and ".join(f"the {part}" for part in changed()) or "nothing",
+        choices=("nothing", "the TTL", "the source", "the destination", "the destination and the TTL",
+                 "the source and the TTL"), hints=hint_for,
         hint="Compare both lines of tcpdump: source, destination and ttl.", solution=said)
 
 
@@ -70,14 +64,12 @@ def ifindex_of_the_other_end(pod: Pod) -> Question:
 def destination_at_the_node(lab: Lab, pod: Pod, seen: Capture) -> Question:
     """05, predict: the destination that the node's eth0 will show."""
     service = lab.topology.dns_service
-    return Question(
-        f"Which destination will the query have at {pod.node.eth0.title}?",
-        right=lambda: destination(lab, pod, seen_at(seen, pod.node.eth0).destination.address),
-        choices=tuple(destinations(lab, pod).values()),
-        hints=by_choice(lab, pod, {
+    return where_it_goes(
+        lab, pod, f"Which destination will the query have at {pod.node.eth0.title}?",
+        lambda: seen_at(seen, pod.node.eth0).destination.address, {
             service: f"{service} is what the pod wrote. No interface has it: who should answer to it on the wire?",
             pod.node.resolv_conf().nameservers_asked[0]: "The query is still on its way to CoreDNS, which may ask on.",
-            "127.0.0.1": "What goes to 127.0.0.1 never leaves the machine, so eth0 would not show it."}),
+            "127.0.0.1": "What goes to 127.0.0.1 never leaves the machine, so eth0 would not show it."},
         hint=f"Somebody must have an interface with this address; {service} is on none.",
         solution=lambda: f"{seen_at(seen, pod.node.eth0).destination} stands where the pod had written "
                          f"{way_of(seen)[0].destination}.")
@@ -85,13 +77,12 @@ def destination_at_the_node(lab: Lab, pod: Pod, seen: Capture) -> Question:
 
 def ttl_at(seen: Capture, point: VantagePoint) -> Question:
     """05, check: the TTL in the IP header of the query at a vantage point."""
-    def hint_for(given: int) -> str:
-        return next((f"{given} is what {title_of(other)} shows. Each machine that forwards the packet takes 1 away."
-                     for other in way_of(seen) if other.ttl == given), "")
-
     return Question(
         f"Which TTL does the query have in its IP header at {point.title}?",
-        right=lambda: seen_at(seen, point).ttl, hints=hint_for, read=number,
+        right=lambda: seen_at(seen, point).ttl, read=number,
+        hints=lambda given: next((
+            f"{given} is what {title_of(other)} shows. Each machine that forwards the packet takes 1 away."
+            for other in way_of(seen) if other.ttl == given), ""),
         hint="tcpdump -v prints it: ttl and a number.",
         solution=lambda: "On the way: " + ", ".join(f"{each.ttl} at {title_of(each)}" for each in way_of(seen)) + ".")
 

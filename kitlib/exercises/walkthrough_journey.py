@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from kitlib.capture import Capture
 from kitlib.drawings.latency_spans import BACK, PHASES, SERVER, THERE, UNSEEN, UPSTREAM, by_phase, medians, spans
 from kitlib.errors import NotFound
 from kitlib.exercises.answers import number
 from kitlib.exercises.question import Question
 from kitlib.journey import Journey, Leg
+from kitlib.lab import Lab
 from kitlib.netfilter.path import Walk
-
-if TYPE_CHECKING:
-    from kitlib.capture import Capture
-    from kitlib.lab import Lab
 
 
 def whom_coredns_asks(lab: Lab, seen: Capture) -> Question:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from kitlib.exercises.answers import address
 from kitlib.exercises.question import Question
+from kitlib.lab import Lab
 from kitlib.netfilter.path import Walk
 from kitlib.parsers.conntrack import Entry
-
-if TYPE_CHECKING:
-    from kitlib.lab import Lab
-    from kitlib.place import Node, Pod
+from kitlib.place import Node, Pod
 
 
 def next_hop(lab: Lab, node: Node, destination: str) -> Question:

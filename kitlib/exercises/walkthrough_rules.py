@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
+from kitlib.capture import Capture
 from kitlib.errors import NotFound
 from kitlib.exercises.answers import number
 from kitlib.exercises.question import Question
@@ -19,11 +19,8 @@ from kitlib.netfilter.matches import judge
 from kitlib.netfilter.packet import Outcome, Packet
 from kitlib.netfilter.path import Walk
 from kitlib.netfilter.walk import walks
+from kitlib.place import Node, Pod
 from kitlib.ruleset import Rule
-
-if TYPE_CHECKING:
-    from kitlib.capture import Capture
-    from kitlib.place import Node, Pod
 
 MOST_RULES = 6      # more choices than that nobody reads
 

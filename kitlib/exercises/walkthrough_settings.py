@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from ipaddress import ip_address, ip_network
-from typing import TYPE_CHECKING
 
 from kitlib.cluster import DNS_SERVICE
 from kitlib.errors import KitError, NotFound
 from kitlib.exercises.answers import name as dns_name
 from kitlib.exercises.answers import number, some_of
 from kitlib.exercises.question import Question
+from kitlib.lab import Lab
 from kitlib.parsers.resolv_conf import ResolvConf
+from kitlib.place import Pod
 from kitlib.search_list import candidates, queries
-
-if TYPE_CHECKING:
-    from kitlib.lab import Lab
-    from kitlib.place import Pod
-    from kitlib.sighting import Sighting
+from kitlib.sighting import Sighting
 
 
 def range_of_the_dns_service(lab: Lab) -> Question:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from kitlib.exercises.answers import address
 from kitlib.exercises.question import Question
-
-if TYPE_CHECKING:
-    from kitlib.lab import Lab
-    from kitlib.place import Pod
+from kitlib.lab import Lab
+from kitlib.place import Pod
 
 
 def node_of_the_pod(lab: Lab, pod: Pod) -> Question:

@@ -11,7 +11,7 @@ from kitlib.result import Result
 from kitlib.sighting import Frame, VantagePoint
 
 # The live labs, and the function that gives the backend of each, imported when asked for.
-LIVE: dict[str, str] = {"netns": "kitlib.labs.netns.open_backend"}
+LIVE: dict[str, str] = {"netns": "kitlib.labs.netns.open_backend", "kind": "kitlib.labs.kind.kind_lab"}
 
 
 class Seen(NamedTuple):

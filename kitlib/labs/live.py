@@ -51,8 +51,8 @@ class LiveLab:
                          for point, argv in zip(points, argvs, strict=True)]
             for listener in listeners:
                 listener.wait_for("listening on", START_S)
-            for place in traced:
-                stack.enter_context(tracing(self, place, caught))
+            if traced:
+                stack.enter_context(tracing(self, traced, caught))
             yield caught
             _settle(listeners)
             for listener in listeners:

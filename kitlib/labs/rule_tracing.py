@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from kitlib.errors import KitError
@@ -21,23 +21,30 @@ START_S, LAST_WORDS_S = 0.2, 0.1          # xtables-monitor does not say when it
 
 
 @contextmanager
-def tracing(lab: LiveLab, place: str, caught: Caught) -> Iterator[None]:
-    """Trace DNS over UDP at a node while the block runs; `caught` gets the trace and the rules as they stood."""
-    sweep(lab, place)
-    with background(lab.reach(place, MONITOR)) as monitor:
-        time.sleep(START_S)
+def tracing(lab: LiveLab, places: Sequence[str], caught: Caught) -> Iterator[None]:
+    """Trace DNS over UDP at these nodes while the block runs; `caught` gets the traces and the rules as they stood."""
+    with ExitStack() as stack:
+        monitors = {place: stack.enter_context(background(lab.reach(place, MONITOR))) for place in places}
         try:
-            for chain in ("PREROUTING", "OUTPUT"):
-                for end in ("--dport", "--sport"):
-                    _iptables(lab, place, "-I", chain, "-p", "udp", end, "53", "-m", "comment", "--comment", OURS,
-                              "-j", "TRACE")
-            rules = lab.run(place, ("iptables-save",))
+            for place in places:
+                sweep(lab, place)
+                _insert(lab, place)
+            time.sleep(START_S)
+            rules = {place: lab.run(place, ("iptables-save",)) for place in places}
             yield
         finally:
-            sweep(lab, place)
+            for place in places:
+                sweep(lab, place)
         time.sleep(LAST_WORDS_S)
-        said = monitor.stop().decode(errors="replace")
-    caught.traces[place] = Traced(lab.result(place, MONITOR, said), rules)
+        for place, monitor in monitors.items():
+            said = monitor.stop().decode(errors="replace")
+            caught.traces[place] = Traced(lab.result(place, MONITOR, said), rules[place])
+
+
+def _insert(lab: LiveLab, place: str) -> None:
+    for chain in ("PREROUTING", "OUTPUT"):
+        _iptables(lab, place, "-I", chain, "-p", "udp", "-m", "multiport", "--ports", "53",
+                  "-m", "comment", "--comment", OURS, "-j", "TRACE")
 
 
 def sweep(lab: LiveLab, place: str) -> None:

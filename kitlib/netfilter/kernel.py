@@ -45,7 +45,8 @@ class Decision:
 class Kernel:
     """What decides about packets on one kernel. `routes` are of all tables (`ip route show table all`).
 
-    Not looked at: rules of `ip rule` beyond the usual three, rp_filter, route_localnet.
+    Not looked at: rules of `ip rule` beyond the usual three, rp_filter, route_localnet. Taken for granted: some rule
+    needs conntrack (DNAT, `-m conntrack`, …); where none does, the kernel tracks nothing and does not look into nat.
     """
 
     ruleset: Ruleset
@@ -81,24 +82,34 @@ class Kernel:
         return Decision(destination, chosen, f"{words}: {_what_follows(chosen)}", fitting)
 
     def type_of(self, address: str) -> str:
-        """What addrtype calls an address here: LOCAL, BROADCAST, MULTICAST, UNSPEC or UNICAST (fib_frontend.c)."""
+        """What addrtype calls an address here: LOCAL, BROADCAST, MULTICAST or UNICAST (fib_frontend.c)."""
         if IPv4Address(address).is_multicast:
             return "MULTICAST"
         if address in ("0.0.0.0", "255.255.255.255"):
-            return "UNSPEC" if address == "0.0.0.0" else "BROADCAST"
+            return "BROADCAST"
         local = next((route for route in self._fitting(address) if route.table == "local"), None)
         return local.type.upper() if local else "UNICAST"
 
     def source_for(self, decision: Decision) -> str:
-        """The address that this machine gives what it sends that way (MASQUERADE, `src` of `ip route get`)."""
+        """The address that this machine gives what it sends that way (`src` of `ip route get`)."""
         if decision.route is None:
             return ""
         return decision.route.source or self.address_of(decision.route.device, decision.route.via)
 
-    def address_of(self, interface: str, near: str = "") -> str:
+    def masquerade_address(self, interface: str, destination: str) -> str:
+        """The address that MASQUERADE takes: the out-interface's, near the next hop; on lo, no loopback address.
+
+        Source: net/ipv4/devinet.c, inet_select_addr.
+        """
+        route = self.route(destination).route
+        near = route.via if route and route.via else destination
+        others = (self.address_of(found.name) for found in self.interfaces if found.name != "lo")
+        return self.address_of(interface, near, loopback=False) or next(filter(None, others), "")
+
+    def address_of(self, interface: str, near: str = "", loopback: bool = True) -> str:
         """The first IPv4 address of an interface, one in the network of `near` if it has such; "" if it has none."""
         own = [address.split("/") for found in self.interfaces if found.name == interface
-               for address in found.addresses if ":" not in address]
+               for address in found.addresses if ":" not in address and (loopback or not address.startswith("127."))]
         fits = [address for address, length in own
                 if near and IPv4Address(near) in IPv4Network(f"{address}/{length}", strict=False)]
         return next(iter([*fits, *(address for address, _ in own)]), "")

@@ -40,7 +40,8 @@ class Passage:
 class Walk:
     """A packet's way through a kernel. `assumptions` are what could not be told and was taken for granted here.
 
-    `end` says how it ends: "goes out of eth0", "is delivered here", "is dropped", "is lost: …", "is undecided".
+    `end` says how it ends: "goes out of eth0", "is delivered here", "comes in again by lo" (made here for this
+    machine: INPUT is still to come), "is dropped", "is lost: …", "is undecided".
     """
 
     packet: Packet
@@ -79,6 +80,12 @@ class Walk:
         if not found:
             raise NotFound(f"{self.packet} jumped to no chain {prefix}… but to: {', '.join(jumps) or 'none'}.")
         return found[0]
+
+    @property
+    def is_remembered(self) -> bool:
+        """Does conntrack keep this connection? Only if its first packet got through, and was not to be tracked."""
+        arrives = self.end.startswith(("goes out", "is delivered", "comes in again"))
+        return arrives and "UNTRACKED" not in self.after.states
 
     @property
     def entry(self) -> Entry:

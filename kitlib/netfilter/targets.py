@@ -33,17 +33,19 @@ def apply(rule: Rule, packet: Packet, hook: str, kernel: Kernel) -> Effect:
     if target == "MARK" and "--set-xmark" in words:
         return Effect("CONTINUE", packet._replace(mark=_marked(packet.mark, words["--set-xmark"])))
     if target == "NOTRACK" or (target == "CT" and "--notrack" in words):
-        return Effect("CONTINUE", packet._replace(states=frozenset({"UNTRACKED"})))
+        is_known = "INVALID" not in packet.states       # it comes from lo, with its connection: too late
+        return Effect("CONTINUE", packet if is_known else packet._replace(states=frozenset({"UNTRACKED"})))
     if target == "DNAT" and "--to-destination" in words:
         return _to_destination(packet, *_socket(words["--to-destination"]))
     if target == "REDIRECT":
         address = LOCALHOST if hook == "OUTPUT" else kernel.address_of(packet.in_interface)
-        return _to_destination(packet, address, words.get("--to-ports", ""))
+        # An interface without an address: nf_nat_redirect.c drops.
+        return _to_destination(packet, address, words.get("--to-ports", "")) if address else Effect("DROP", packet)
     if target == "SNAT" and "--to-source" in words:
         return _from_source(packet, *_socket(words["--to-source"]), words)
     if target == "MASQUERADE":
-        way = kernel.route(packet.destination)
-        return _from_source(packet, kernel.source_for(way), words.get("--to-ports", ""), words)
+        address = kernel.masquerade_address(packet.out_interface, packet.destination)
+        return _from_source(packet, address, words.get("--to-ports", ""), words)
     return Effect("", packet, f"unknown here: -j {target}{''.join(f' {name}' for name in words)}")
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 from kitlib.netfilter.kernel import Kernel
 from kitlib.netfilter.packet import Packet, Step
-from kitlib.netfilter.path import Walk
+from kitlib.netfilter.path import Passage, Walk
 from kitlib.netfilter.walk import walks
 from kitlib.parsers.conntrack import Entry
 from kitlib.parsers.rule_trace import Met
+
+NEW_BY_FLAGS = (set(), {"SYN"}, {"ACK"})     # UDP, and what begins a TCP connection: nf_conntrack_proto_tcp.c
 
 
 @dataclass(frozen=True)
@@ -33,15 +35,22 @@ def follow(kernel: Kernel, traces: dict[str, tuple[Met, ...]]) -> tuple[Followed
     Which way a coin sent the packet is taken from the trace; everything else is worked out from rules and routes.
     """
     entries: list[Entry] = []
+    untracked: set[tuple] = set()
     followed = []
     for met in traces.values():
         packet = packet_of(met[0])
-        entry = next((known for known in reversed(entries) if _belongs(packet, known)), None)
+        entry = next((known for known in reversed(entries) if _direction(packet, known)), None)
+        if packet.in_interface == "lo" and packet[:5] in untracked:
+            packet = packet._replace(states=frozenset({"UNTRACKED"}))
         best = min((compared(walk, met) for walk in walks(kernel, packet, entry)),
                    key=lambda one: len(one.differences))
         followed.append(best)
-        if not entry:
-            entries.append(best.walk.entry)
+        if "UNTRACKED" in best.walk.after.states:
+            untracked.add(best.walk.after[:5])
+        elif entry and _direction(packet, entry) == "reply":
+            entries.append(replace(entry, flags=()))
+        elif not entry and best.walk.is_remembered:
+            entries.append(replace(best.walk.entry, flags=("UNREPLIED",)))
     return tuple(followed)
 
 
@@ -49,15 +58,16 @@ def packet_of(met: Met) -> Packet:
     """The packet as the trace's first line has it; NEW, until a connection is found that it belongs to."""
     said = met.packet
     came_in, sport, dport = said.get("IN", ""), int(said.get("SPORT", 0)), int(said.get("DPORT", 0))
-    protocol = "tcp" if {"SYN", "ACK", "SEQ"} & said.keys() else "udp"      # xtables-monitor does not name it
-    return Packet(said["SRC"], said["DST"], protocol, sport, dport, came_in, "" if came_in else said.get("OUT", ""),
-                  int(said.get("MARK", "0"), 0))
+    flags = {"SYN", "ACK", "RST", "FIN"} & said.keys()                  # xtables-monitor does not name the protocol
+    state = "NEW" if flags in NEW_BY_FLAGS else "INVALID"
+    return Packet(said["SRC"], said["DST"], "tcp" if flags else "udp", sport, dport, came_in,
+                  "" if came_in else said.get("OUT", ""), int(said.get("MARK", "0"), 0), frozenset({state}))
 
 
 def compared(walk: Walk, met: tuple[Met, ...]) -> Followed:
     """One way of the walk against the trace: rules, verdicts, and the packet (addresses, ports, mark) at each hook."""
     differences = []
-    headers = {(passage.hook, passage.table): passage.before for passage in walk.passages}
+    headers = {(passage.hook, passage.table): _as_told(passage) for passage in walk.passages}
     for step, line in zip_longest(told(walk, met), met):
         ours = (step.table, step.chain, step.verdict, step.rule.text if step.rule else "") if step else None
         kernels = (line.table, line.chain, line.verdict, line.rule) if line else None
@@ -66,6 +76,11 @@ def compared(walk: Walk, met: tuple[Met, ...]) -> Followed:
         elif not line.rule or line.chain in ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"):
             differences += _other_header(headers[line.chain, line.table], line)
     return Followed(walk, met, tuple(differences))
+
+
+def _as_told(passage: Passage) -> Packet:
+    """The packet as a trace has it at a hook: as it came, but with the mark that the first rule has left."""
+    return passage.before._replace(mark=passage.matched[0].after.mark) if passage.matched else passage.before
 
 
 def told(walk: Walk, met: tuple[Met, ...]) -> tuple[Step, ...]:
@@ -87,12 +102,13 @@ def _other_header(packet: Packet, line: Met) -> list[str]:
             for name in ours if ours[name] is not None and ours[name] != kernels[name]]
 
 
-def _belongs(packet: Packet, entry: Entry) -> bool:
-    """Is this the packet of a known connection, in either direction? A port drawn at random (0) fits any."""
-    if packet.protocol != entry.protocol:
-        return False
-    for way in (entry.original, entry.reply):
+def _direction(packet: Packet, entry: Entry) -> str:
+    """Which way a packet of this connection goes, original or reply; "" for any other. A random port (0) fits any."""
+    ways = [("original", entry.original), ("reply", entry.reply)]
+    if packet.in_interface == "lo":         # rewritten where it was made, it comes in as it went out
+        ways += [("original", entry.reply.inverse), ("reply", entry.original.inverse)]
+    for name, way in ways if packet.protocol == entry.protocol else ():
         addresses = (packet.source, packet.destination) == (way.source.address, way.destination.address)
-        if addresses and packet.sport == way.source.port and way.destination.port in (0, packet.dport):
-            return True
-    return False
+        if addresses and way.source.port in (0, packet.sport) and way.destination.port in (0, packet.dport):
+            return name
+    return ""

@@ -25,6 +25,7 @@ INPUT = (("INPUT", "mangle"), ("INPUT", "filter"), ("INPUT", "nat"))
 FORWARD = (("FORWARD", "mangle"), ("FORWARD", "filter"), ("POSTROUTING", "mangle"), ("POSTROUTING", "nat"))
 OUTPUT = (("routing", ""), ("OUTPUT", "raw"), ("OUTPUT", "mangle"), ("OUTPUT", "nat"), ("OUTPUT", "filter"),
           ("routing again", ""), ("POSTROUTING", "mangle"), ("POSTROUTING", "nat"))
+BEFORE_CONNTRACK = frozenset({"INVALID"})           # what xt_conntrack.c says of a packet that has no connection yet
 CHANGES_DESTINATION = ("PREROUTING", "OUTPUT")      # nat at the other two hooks changes the source
 
 
@@ -34,8 +35,8 @@ def walks(kernel: Kernel, packet: Packet, entry: Entry | None = None) -> tuple[W
     It comes in if it has an in-interface, else it was made here. `entry` is the connection that conntrack knows it by:
     then it is not the first packet. What this machine's routes leave open (policy routing) is not looked at.
     """
-    if entry:
-        packet = packet._replace(states=_states(entry))
+    if entry and "UNTRACKED" not in packet.states:
+        packet = packet._replace(states=_states(packet, entry))
     return tuple(_travel(kernel, Walk(packet), PREROUTING if packet.in_interface else OUTPUT, entry))
 
 
@@ -47,8 +48,8 @@ def _travel(kernel: Kernel, walk: Walk, stops: tuple[tuple[str, str], ...], entr
     if not table:
         passage, more, end = _routed(kernel, hook, walk.after)
         yield from _travel(kernel, replace(walk, passages=(*walk.passages, passage), end=end), (*rest, *more), entry)
-    elif table == "nat" and "NEW" not in walk.after.states:
-        passage = _remembered(hook, walk, entry)
+    elif table == "nat" and (entry or "NEW" not in walk.after.states):
+        passage = _remembered(hook, walk, None if "UNTRACKED" in walk.after.states else entry)
         yield from _travel(kernel, replace(walk, passages=(*walk.passages, passage)), tuple(rest), entry)
     else:
         for way in _through(kernel, hook, table, walk):
@@ -56,10 +57,13 @@ def _travel(kernel: Kernel, walk: Walk, stops: tuple[tuple[str, str], ...], entr
 
 
 def _through(kernel: Kernel, hook: str, table: str, walk: Walk) -> Iterator[Walk]:
-    here, found = walk.after, False
+    known, found = walk.after.states, False
+    is_unknown = table == "raw" and walk.after.in_interface != "lo"       # what comes by lo was known when it was made
+    here = walk.after._replace(states=BEFORE_CONNTRACK) if is_unknown else walk.after
     for way in TableWalk(kernel, hook, table).ways(here):
         found = True
-        passage = Passage(hook, table, here, way.packet, "", way.trail, kernel)
+        after = way.packet._replace(states=known) if way.packet.states == BEFORE_CONNTRACK else way.packet
+        passage = Passage(hook, table, here, after, "", way.trail, kernel)
         end = {"DROP": "is dropped", "UNDECIDED": "is undecided"}.get(way.verdict, "")
         yield Walk(walk.packet, (*walk.passages, passage), end, walk.probability * way.probability,
                    (*walk.assumptions, *way.assumptions))
@@ -86,8 +90,10 @@ def _remembered(hook: str, walk: Walk, entry: Entry | None) -> Passage:
     """nat for a packet of a known connection: no rule is read, conntrack repeats or undoes what was decided."""
     here = walk.after
     if entry is None:
-        return Passage(hook, "nat", here, here, "not the first packet of its connection: nat's rules are not read")
-    is_reply = _fits(walk.packet, entry.reply)
+        why = "not the first packet of its connection" if here.states & {"ESTABLISHED", "RELATED"} else \
+            "conntrack does not follow this packet"
+        return Passage(hook, "nat", here, here, f"{why}: nat's rules are not read")
+    is_reply = _is_reply(walk.packet, entry)
     towards = entry.original.inverse if is_reply else entry.reply.inverse
     if hook in CHANGES_DESTINATION:
         after = here._replace(destination=towards.destination.address, dport=towards.destination.port or None)
@@ -98,10 +104,17 @@ def _remembered(hook: str, walk: Walk, entry: Entry | None) -> Passage:
     return Passage(hook, "nat", here, after, f"not the first packet of its connection: {said}")
 
 
-def _states(entry: Entry) -> frozenset[str]:
+def _states(packet: Packet, entry: Entry) -> frozenset[str]:
+    """What conntrack thinks of a packet that is not its connection's first: NEW until an answer has been seen."""
     rewritten = {"DNAT": entry.original.destination != entry.reply.source,
                  "SNAT": entry.original.source != entry.reply.destination}
-    return frozenset({"ESTABLISHED", *(name for name, happened in rewritten.items() if happened)})
+    known = "NEW" if "UNREPLIED" in entry.flags and not _is_reply(packet, entry) else "ESTABLISHED"
+    return frozenset({known, *(name for name, happened in rewritten.items() if happened)})
+
+
+def _is_reply(packet: Packet, entry: Entry) -> bool:
+    """Does it answer? What comes by lo has had its rewrite undone already, where it was made."""
+    return any(_fits(packet, way) for way in (entry.reply, entry.original.inverse))
 
 
 def _fits(packet: Packet, way: Tuple) -> bool:
@@ -111,4 +124,4 @@ def _fits(packet: Packet, way: Tuple) -> bool:
 
 def _end(walk: Walk) -> str:
     out = walk.after.out_interface
-    return f"goes out of {out}" if out and out != "lo" else "is delivered here"
+    return "comes in again by lo" if out == "lo" else f"goes out of {out}" if out else "is delivered here"

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from ipaddress import ip_interface, ip_network
 from typing import Any
 
-from kitlib.errors import ParseError
-from kitlib.parsers.json_fields import load, take, take_address
+from kitlib.errors import ParseError, told_of
+from kitlib.parsers.json_fields import WHAT, address_at, at, facts, load, take
 
 COLUMNS = ("CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES")
 
@@ -32,19 +32,19 @@ class Attachment:
 
     container: str
     network: str
-    address: str
-    prefix_length: int
-    gateway: str
-    mac: str
+    address: str = address_at("IPAddress", other=("",))
+    prefix_length: int = at(int, "IPPrefixLen")
+    gateway: str = at(str, "Gateway")
+    mac: str = at(str, "MacAddress")
 
 
 @dataclass(frozen=True)
 class Network:
     """A Docker network. Subnet and gateway are the IPv4 ones; `bridge` is the host's interface ("" for no bridge)."""
 
-    name: str
-    id: str
-    driver: str
+    name: str = at(str, "Name")
+    id: str = at(str, "Id")
+    driver: str = at(str, "Driver")
     subnet: str
     gateway: str
     bridge: str
@@ -72,69 +72,55 @@ def _container(row: str, starts: list[int], number: int) -> Container:
     return Container(*values)
 
 
+@told_of("docker inspect")
 def attachments(text: str) -> tuple[Attachment, ...]:
     """The networks of the containers in `docker inspect CONTAINER…`, one Attachment each. Raises ParseError."""
-    what = "docker inspect"
-    return tuple(
-        Attachment(
-            take(item, str, "Name", what=what).removeprefix("/"),
-            network,
-            take_address(end, "IPAddress", what=what, other=("",)),
-            take(end, int, "IPPrefixLen", what=what),
-            take(end, str, "Gateway", what=what),
-            take(end, str, "MacAddress", what=what),
-        )
-        for item in _objects(text, what)
-        for network, end in take(item, dict, "NetworkSettings", "Networks", what=what).items()
-    )
+    return tuple(facts(Attachment, end, container=take(item, str, "Name").removeprefix("/"), network=network)
+                 for item in _objects(text)
+                 for network, end in take(item, dict, "NetworkSettings", "Networks").items())
 
 
+@told_of("docker network inspect")
 def networks(text: str) -> tuple[Network, ...]:
     """The networks in `docker network inspect NETWORK…`. Raises ParseError.
 
     The bridge is named by the option com.docker.network.bridge.name; without it the bridge driver takes "br-" and
     the first 12 digits of the network's id (https://docs.docker.com/engine/network/drivers/bridge/).
     """
-    return tuple(_network(item) for item in _objects(text, "docker network inspect"))
+    return tuple(_network(item) for item in _objects(text))
 
 
-def _network(item: dict[str, Any]) -> Network:
-    what = "docker network inspect"
-    name, identifier, driver = (take(item, str, key, what=what) for key in ("Name", "Id", "Driver"))
-    subnet, gateway = _ipv4_range(take(take(item, dict, "IPAM", what=what), list, "Config", what=what, default=[]))
-    options = take(item, dict, "Options", what=what, default={})
-    bridge = options.get("com.docker.network.bridge.name", f"br-{identifier[:12]}") if driver == "bridge" else ""
-    ends = take(item, dict, "Containers", what=what, default={})
-    members = tuple(_member(end, name, gateway) for end in ends.values())
-    return Network(name, identifier, driver, subnet, gateway, bridge, members)
+def _network(item: Any) -> Network:
+    ranges = [_range(entry) for entry in take(take(item, dict, "IPAM"), list, "Config", default=[])]
+    subnet, gateway = next((found for found in ranges if ":" not in found[0]), ("", ""))
+    bridge = take(item, str, "Options", "com.docker.network.bridge.name", default=f"br-{take(item, str, 'Id')[:12]}")
+    members = tuple(_member(end, gateway, take(item, str, "Name"))
+                    for end in take(item, dict, "Containers", default={}).values())
+    return facts(Network, item, subnet=subnet, gateway=gateway, attachments=members,
+                 bridge=bridge if take(item, str, "Driver") == "bridge" else "")
 
 
-def _ipv4_range(ranges: list[Any]) -> tuple[str, str]:
-    what = "docker network inspect"
-    for entry in ranges:
-        subnet = take(entry, str, "Subnet", what=what)
-        try:
-            version = ip_network(subnet).version
-        except ValueError:
-            raise ParseError(what, "a subnet", subnet, "IPAM.Config.Subnet") from None
-        if version == 4:
-            return subnet, take(entry, str, "Gateway", what=what, default="")
-    return "", ""
+def _range(entry: Any) -> tuple[str, str]:
+    subnet = take(entry, str, "Subnet")
+    try:
+        ip_network(subnet)
+    except ValueError:
+        raise ParseError(WHAT, "a subnet", subnet, "IPAM.Config.Subnet") from None
+    return subnet, take(entry, str, "Gateway", default="")
 
 
-def _member(end: Any, network: str, gateway: str) -> Attachment:
-    what = "docker network inspect"
-    name, cidr, mac = (take(end, str, key, what=what) for key in ("Name", "IPv4Address", "MacAddress"))
+def _member(end: Any, gateway: str, network: str) -> Attachment:
+    cidr, name = take(end, str, "IPv4Address"), take(end, str, "Name")
     try:
         interface = ip_interface(cidr) if cidr else None
     except ValueError:
-        raise ParseError(what, "an address with its prefix length", cidr, f"container {name}") from None
+        raise ParseError(WHAT, "an address with its prefix length", cidr, f"container {name}") from None
     address, length = (str(interface.ip), interface.network.prefixlen) if interface else ("", 0)
-    return Attachment(name, network, address, length, gateway, mac)
+    return Attachment(name, network, address, length, gateway, take(end, str, "MacAddress"))
 
 
-def _objects(text: str, what: str) -> list[Any]:
-    items = load(text, what)
+def _objects(text: str) -> list[Any]:
+    items = load(text)
     if not isinstance(items, list) or not items:
-        raise ParseError(what, "a JSON list with at least one object", items)
+        raise ParseError(WHAT, "a JSON list with at least one object", items)
     return items

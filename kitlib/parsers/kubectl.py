@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from kitlib.errors import ParseError
-from kitlib.parsers.json_fields import load, take, take_address, take_words
+from kitlib.errors import ParseError, told_of
+from kitlib.parsers.json_fields import WHAT, address_at, at, facts, load, take, take_address, words_at
 
 ROLE_LABEL = "node-role.kubernetes.io/"
 
@@ -16,30 +16,32 @@ ROLE_LABEL = "node-role.kubernetes.io/"
 class Pod:
     """A pod; node and address are "" until it is scheduled and has one."""
 
-    namespace: str
-    name: str
-    node: str
-    address: str
-    host_network: bool
-    dns_policy: str
-    labels: Mapping[str, str] = field(hash=False)
+    namespace: str = at(str, "metadata", "namespace")
+    name: str = at(str, "metadata", "name")
+    node: str = at(str, "spec", "nodeName", absent="")
+    address: str = address_at("status", "podIP", other=("",))
+    host_network: bool = at(bool, "spec", "hostNetwork", absent=False)
+    dns_policy: str = at(str, "spec", "dnsPolicy")
+    labels: Mapping[str, str] = words_at("metadata", "labels")
 
 
 @dataclass(frozen=True)
 class Node:
     """A node; a worker has no roles in kind."""
 
-    name: str
+    name: str = at(str, "metadata", "name")
     address: str
-    pod_cidr: str
+    pod_cidr: str = at(str, "spec", "podCIDR", absent="")
     roles: tuple[str, ...]
 
 
+@told_of("kubectl get pods -o json")
 def pods(text: str) -> tuple[Pod, ...]:
     """The pods in `kubectl get pods -o json`. Raises ParseError."""
-    return tuple(_pod(item) for item in items(text, "Pod"))
+    return tuple(facts(Pod, item) for item in items(text, "Pod"))
 
 
+@told_of("kubectl get nodes -o json")
 def nodes(text: str) -> tuple[Node, ...]:
     """The nodes in `kubectl get nodes -o json`; `address` is the InternalIP. Raises ParseError."""
     return tuple(_node(item) for item in items(text, "Node"))
@@ -47,43 +49,21 @@ def nodes(text: str) -> tuple[Node, ...]:
 
 def items(text: str, kind: str) -> list[Any]:
     """The objects of this kind in a List, or the single one that was asked for."""
-    what = f"kubectl get -o json ({kind})"
-    top = load(text, what)
-    is_list = take(top, str, "kind", what=what) in ("List", f"{kind}List")
-    items = take(top, list, "items", what=what) if is_list else [top]
+    top = load(text)
+    is_list = take(top, str, "kind") in ("List", f"{kind}List")
+    items = take(top, list, "items") if is_list else [top]
     for item in items:
-        found = take(item, str, "kind", what=what, default=kind)
+        found = take(item, str, "kind", default=kind)
         if found != kind:
-            raise ParseError(what, f"objects of kind {kind}", found, "kind")
+            raise ParseError(WHAT, f"objects of kind {kind}", found, "kind")
     return items
 
 
-def named(item: Any, kind: str) -> tuple[str, str]:
-    """An object's namespace and name."""
-    return take(item, str, "metadata", "namespace", what=kind), take(item, str, "metadata", "name", what=kind)
-
-
-def _pod(item: Any) -> Pod:
-    return Pod(
-        *named(item, "Pod"),
-        node=take(item, str, "spec", "nodeName", what="Pod", default=""),
-        address=take_address(item, "status", "podIP", what="Pod", other=("",)),
-        host_network=take(item, bool, "spec", "hostNetwork", what="Pod", default=False),
-        dns_policy=take(item, str, "spec", "dnsPolicy", what="Pod"),
-        labels=take_words(item, "metadata", "labels", what="Pod"),
-    )
-
-
 def _node(item: Any) -> Node:
-    addresses = take(item, list, "status", "addresses", what="Node")
-    internal = [take_address(entry, "address", what="Node") for entry in addresses
-                if take(entry, str, "type", what="Node") == "InternalIP"]
+    addresses = take(item, list, "status", "addresses")
+    internal = [take_address(entry, "address") for entry in addresses if take(entry, str, "type") == "InternalIP"]
     if not internal:
-        raise ParseError("Node", "an address of type InternalIP", addresses, "status.addresses")
-    labels = take(item, dict, "metadata", "labels", what="Node", default={})
-    return Node(
-        take(item, str, "metadata", "name", what="Node"),
-        internal[0],
-        pod_cidr=take(item, str, "spec", "podCIDR", what="Node", default=""),
-        roles=tuple(label.removeprefix(ROLE_LABEL) for label in labels if label.startswith(ROLE_LABEL)),
-    )
+        raise ParseError(WHAT, "an address of type InternalIP", addresses, "status.addresses")
+    labels = take(item, dict, "metadata", "labels", default={})
+    roles = tuple(label.removeprefix(ROLE_LABEL) for label in labels if label.startswith(ROLE_LABEL))
+    return facts(Node, item, address=internal[0], roles=roles)

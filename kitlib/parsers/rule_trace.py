@@ -33,14 +33,21 @@ class Met:
 
 
 def traces(text: str) -> dict[str, tuple[Met, ...]]:
-    """For each packet, by its trace id and in order of appearance, the rules and policies it met. Raises ParseError."""
+    """For each packet, by its trace id and in order of appearance, the rules and policies it met. Raises ParseError.
+
+    The kernel makes the id from the packet's place in memory, and may use it again: then a second one is "ID'".
+    """
     headers: dict[str, dict[str, str]] = {}
+    latest: dict[str, str] = {}
     found: dict[str, list[Met]] = {}
     for line in text.splitlines():
         if packet := PACKET.match(line):
             headers[packet[2]] = dict(_fields(packet[3]))
         elif (met := TRACE.match(line)) and met[2] in headers:
-            found.setdefault(met[2], []).append(_met(met, headers[met[2]], line))
+            name = latest.get(met[2], met[2])
+            if met[3] == "raw" and name in found and found[name][-1].table != "raw":     # back at the beginning
+                name = latest[met[2]] = f"{name}'"
+            found.setdefault(name, []).append(_met(met, headers[met[2]], line))
         elif line.strip():
             raise ParseError("xtables-monitor --trace", "PACKET: or TRACE: of a packet told of before", line)
     return {packet: tuple(lines) for packet, lines in found.items()}

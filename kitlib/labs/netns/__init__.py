@@ -11,7 +11,6 @@ from kitlib.labs.netns.answers import answer
 from kitlib.labs.netns.build import up
 from kitlib.labs.netns.description import read
 from kitlib.labs.netns.held import Held, find
-from kitlib.labs.netns.needs import require
 from kitlib.result import Result
 
 SHARED = "shared"       # the name of the lab that `lab up` brings up
@@ -19,11 +18,9 @@ SHARED = "shared"       # the name of the lab that `lab up` brings up
 
 def open_backend() -> NetnsLab:
     """The lab that `python -m kitlib lab up` brought up; without one, a lab that lasts as long as this Python."""
-    held = find(SHARED)
-    if not held:
-        require()
-        held = up(read(), f"private-{uuid.uuid4().hex[:8]}")
-    return NetnsLab(held)
+    shared = find(SHARED)
+    is_ready = shared is not None and shared.is_ready
+    return NetnsLab(shared if is_ready else up(read(), f"private-{uuid.uuid4().hex[:8]}"))
 
 
 class NetnsLab(LiveLab):

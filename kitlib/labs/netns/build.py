@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from queue import Queue
 
 from kitlib.errors import KitError
+from kitlib.labs.netns import needs
 from kitlib.labs.netns.description import FOLDER, Description
 from kitlib.labs.netns.held import AS_ITS_ROOT, HOLDER, Held, find, inside
 from kitlib.labs.netns.places import FILES, Site, cables, sites
@@ -18,7 +19,7 @@ NAMESPACES = (*AS_ITS_ROOT, "--net", "--mount", "--pid", "--fork", "--kill-child
 WAIT_S = 30
 WAVES = (       # which file is loaded by which program; a wave begins when the one before has ended
     {"cables.ip": ("ip", "-batch")},
-    {"up.ip": ("ip", "-batch"), "sysctl.conf": ("sysctl", "-e", "-q", "-p"), "node.rules": ("iptables-restore",)},
+    {"up.ip": ("ip", "-batch"), "node.sysctl": ("sysctl", "-e", "-q", "-p"), "node.rules": ("iptables-restore",)},
     {"dnsmasq.conf": ("dnsmasq", "-C")},
 )
 
@@ -43,15 +44,19 @@ class Builder:
         said = self.holder.stdout.decode()
         if "failed: " in said:
             failed = [line for line in said.splitlines() if line.startswith("failed: ")]
-            raise KitError("\n".join(["The netns lab could not be built.", *failed, self.holder.stderr.strip(),
-                                      "What may be missing: python -m kitlib doctor --labs"]))
+            raise KitError("\n".join(["The netns lab could not be built.", *failed, self.holder.stderr.strip()]))
 
 
 def up(lab: Description, name: str, stay: bool = False) -> Held:
     """Build a lab; it ends with this Python, or with `down` if it is to stay. Raises KitError, and leaves nothing."""
+    needs.require()
     builder = Builder(name)
     try:
         return _build(lab, name, builder, stay)
+    except KitError as error:
+        builder.holder.stop(patience=0)
+        missing = [f"{what}: {problem}. {fix}" for what, problem, fix in needs.problems() if problem]
+        raise KitError("\n".join([str(error), *missing])) from error
     except BaseException:
         builder.holder.stop(patience=0)
         raise
@@ -70,11 +75,11 @@ def _build(lab: Description, name: str, builder: Builder, stay: bool) -> Held:
     places = tuple(sites(lab))
     for site in places:
         write(held, {f"{site.id}/{file}": text for file, text in site.files.items()})
-    write(held, {"lab.toml": lab.text})
+    write(held, {"lab.toml": lab.text, "place.sh": (FOLDER / "place.sh").read_text()})
     pids = _start(builder, [site for site in places if not site.shares], {})
     pids |= _start(builder, [site for site in places if site.shares], pids)
     laid = cables(lab, pids)
-    write(held, {f"{place}/cables.ip": text + "\n" for place, text in laid.items()} | {"pids.json": json.dumps(pids)})
+    write(held, {f"{place}/cables.ip": text + "\n" for place, text in laid.items()})
     files = [(place, file) for place in laid for file in ("cables.ip",)]
     files += [(site.id, file) for site in places for file in site.files]
     for wave in WAVES:
@@ -82,6 +87,7 @@ def _build(lab: Description, name: str, builder: Builder, stay: bool) -> Held:
             if file in wave:
                 builder.say(*inside(pids.get(place, "")), *wave[file], f"{FILES}/{place}/{file}")
         builder.wait()
+    write(held, {"pids.json": json.dumps(pids)})        # now it is ready
     if stay:
         builder.say("stay")
         builder.holder.wait_for("this lab stays", WAIT_S)
@@ -93,7 +99,7 @@ def _start(builder: Builder, places: Iterable[Site], pids: dict[str, str]) -> di
     for site in places:
         network = ("nsenter", "--target", pids[site.shares], "--net", "--mount", "--uts", "--") if site.shares else ()
         own = ("unshare", "--mount", *(() if site.shares else ("--net", "--uts")))
-        builder.say("hold", *network, *own, "sh", str(FOLDER / "place.sh"), f"{FILES}/{site.id}", site.hostname)
+        builder.say("hold", *network, *own, "sh", f"{FILES}/place.sh", f"{FILES}/{site.id}", site.hostname)
     started: dict[str, str] = {}
     deadline = time.monotonic() + WAIT_S
     while any(site.id not in started for site in places):

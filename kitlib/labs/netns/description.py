@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from string import Template
 from typing import Any, NamedTuple
 
 from kitlib.errors import KitError
@@ -121,6 +123,26 @@ def docker_network(settings: dict[str, Any], nodes: Sequence[kubectl.Node]) -> d
 def mac(address: str) -> str:
     """The MAC address that Docker makes from an IPv4 address: 02:42 and its four bytes."""
     return ":".join(["02", "42", *(f"{int(byte):02x}" for byte in address.split("."))])
+
+
+def place_of(pod: kubectl.Pod) -> str:
+    """The id of a pod's place."""
+    return f"pod:{pod.namespace}/{pod.name}"
+
+
+def veth(pod: kubectl.Pod) -> str:
+    """The name of the node's end of a pod's cable."""
+    return f"veth{digest(place_of(pod), 8)}"
+
+
+def cni_namespace(pod: kubectl.Pod) -> str:
+    """The name of a pod's network namespace on its node."""
+    return f"cni-{uuid.uuid5(uuid.NAMESPACE_URL, place_of(pod))}"
+
+
+def filled(name: str, **values: object) -> str:
+    """One of the lab's files (lab-setup/netns), with these values in the places that it keeps for them."""
+    return Template((FOLDER / name).read_text(encoding="utf-8")).substitute(values)
 
 
 def digest(name: str, length: int) -> str:

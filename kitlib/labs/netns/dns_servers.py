@@ -2,44 +2,36 @@
 
 from __future__ import annotations
 
-from kitlib.labs.netns.description import Description
-
-COMMON = ("no-resolv", "no-hosts", "user=root", "group=", "pid-file=")      # root of the lab, nobody elsewhere
-COREDNS_TTL = 30            # seconds: `cache 30` and `ttl 30` in kind's Corefile
+from kitlib.labs.netns.description import Description, filled
 
 
 def coredns(lab: Description) -> str:
-    """Knows the Services, asks the node's resolver for all else, and keeps no answer for more than 30 s."""
-    domain = lab.settings["domain"]
-    names = [f"host-record={service.name}.{service.namespace}.svc.{domain},{service.cluster_ip},{COREDNS_TTL}"
-             for service in lab.services if service.cluster_ip not in ("", "None")]
-    ports = [f"srv-host=_{port.name}._{port.protocol.lower()}.{service.name}.{service.namespace}.svc.{domain},"
-             f"{service.name}.{service.namespace}.svc.{domain},{port.port}"
-             for service in lab.services for port in service.ports if port.name]
-    return _lines(f"local=/{domain}/", f"server={lab.network.gateway}", f"max-ttl={COREDNS_TTL}",
-                  f"max-cache-ttl={COREDNS_TTL}", f"local-ttl={COREDNS_TTL}", *names, *ports)
+    """Of each CoreDNS pod: a name for each Service, and one for each of its named ports."""
+    names = []
+    for service in lab.services:
+        name = f"{service.name}.{service.namespace}.svc.{lab.settings['domain']}"
+        names.append(f"host-record={name},{service.cluster_ip},30")
+        names += [f"srv-host=_{port.name}._{port.protocol.lower()}.{name},{name},{port.port}"
+                  for port in service.ports if port.name]
+    return filled("coredns.conf", domain=lab.settings["domain"], gateway=lab.network.gateway, names="\n".join(names))
 
 
 def dockers_resolver(lab: Description) -> str:
-    """Listens on 127.0.0.11 of each node, knows the containers, keeps nothing."""
+    """Of each node."""
     names = [f"host-record={end.container},{end.address}" for end in lab.network.attachments]
-    return _lines("listen-address=127.0.0.11", "bind-interfaces", f"port={lab.settings['network']['resolver_port']}",
-                  "cache-size=0", f"server={upstream_address(lab)}", *names)
+    return filled("docker-resolver.conf", port=lab.settings["network"]["resolver_port"],
+                  upstream=upstream_address(lab), names="\n".join(names))
 
 
 def upstream(lab: Description) -> str:
-    """Answers what the description lists, and NXDOMAIN to all else."""
+    """Of the machine that stands for all the other servers of the world."""
     settings = lab.settings["upstream"]
     long = settings.get("long_text", {"strings": 0})
     texts = [f'txt-record={long["name"]},"{n:02d}-{"x" * (long["length"] - 3)}"' for n in range(long["strings"])]
-    return _lines("local-ttl=300", "address=/#/", *settings["records"], *texts)
+    return filled("upstream.conf", names="\n".join([*settings["records"], *texts]))
 
 
 def upstream_address(lab: Description) -> str:
-    """The address of the upstream server."""
+    """The address of that machine."""
     name = lab.settings["upstream"]["container"]
     return next(end.address for end in lab.network.attachments if end.container == name)
-
-
-def _lines(*settings: str) -> str:
-    return "\n".join([*COMMON, *settings]) + "\n"

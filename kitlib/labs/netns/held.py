@@ -33,6 +33,11 @@ class Held:
         """A file of the lab's private /run, seen from outside."""
         return Path(f"/proc/{self.pid}/root{FILES}") / name
 
+    @property
+    def is_ready(self) -> bool:
+        """Has it been built?"""
+        return self.file("pids.json").exists()
+
     @cached_property
     def pids(self) -> dict[str, str]:
         """The process that stands in each place, by the lab's own count."""
@@ -62,7 +67,7 @@ class Held:
         with suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
         deadline = time.monotonic() + 5
-        while _words(self.pid):
+        while Path(f"/proc/{self.pid}").exists():       # the last to go: its parent waits for it
             if time.monotonic() > deadline:
                 raise KitError(f"Process {self.pid} holds the lab and does not end. Look at it with: ps {self.pid}")
             time.sleep(0.005)
@@ -77,8 +82,9 @@ def held() -> Iterator[Held]:
     """The labs of this user that are up on this machine."""
     for folder in Path("/proc").glob("[0-9]*"):
         words = _words(int(folder.name))
-        if words[1:2] == [HOLDER] and folder.stat().st_uid == os.geteuid():
-            yield Held(words[2], int(folder.name))
+        with suppress(FileNotFoundError):       # it has ended since
+            if words[1:2] == [HOLDER] and folder.stat().st_uid == os.geteuid():
+                yield Held(words[2], int(folder.name))
 
 
 def find(name: str) -> Held | None:

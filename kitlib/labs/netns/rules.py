@@ -9,9 +9,8 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterator
-from string import Template
 
-from kitlib.labs.netns.description import FOLDER, Description, Ready
+from kitlib.labs.netns.description import Description, Ready, filled
 
 
 def ruleset(lab: Description) -> str:
@@ -19,9 +18,10 @@ def ruleset(lab: Description) -> str:
     ports, network = lab.ready(), lab.settings["network"]
     rules = [rule for port in ports for rule in service_rules(port, lab.settings["pod_range"])]
     chains = dict.fromkeys(rule.split()[1] for rule in rules if rule.split()[1] != "KUBE-SERVICES")
-    return Template((FOLDER / "node.rules").read_text()).substitute(
-        gateway=network["gateway"], resolver_port=network["resolver_port"], pod_range=lab.settings["pod_range"],
-        chains="\n".join(f":{chain} - [0:0]" for chain in chains), services="\n".join(rules),
+    return filled(
+        "node.rules", gateway=network["gateway"], resolver_port=network["resolver_port"],
+        pod_range=lab.settings["pod_range"], services="\n".join(rules),
+        chains="\n".join(f":{chain} - [0:0]" for chain in chains),
         without_endpoints="\n".join(_refuse(port) for port in ports if not port.endpoints))
 
 

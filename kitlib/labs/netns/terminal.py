@@ -11,7 +11,6 @@ from kitlib.labs.netns import SHARED
 from kitlib.labs.netns.build import up
 from kitlib.labs.netns.description import LAB, read
 from kitlib.labs.netns.held import Held, find, held
-from kitlib.labs.netns.needs import require
 from kitlib.shell import foreground
 
 
@@ -29,13 +28,12 @@ def add_commands(parser: ArgumentParser) -> None:
     command.set_defaults(do=_shell)
 
 
-def _up(_arguments: Namespace) -> int:
+def _up(arguments: Namespace) -> int:
     if find(SHARED):
         print("The netns lab is up already. To build it anew: python -m kitlib lab down")
         return 0
-    require()
     started = time.monotonic()
-    lab = up(read(_arguments.description), SHARED, stay=True)
+    lab = up(read(arguments.description), SHARED, stay=True)
     print(f"The netns lab is up: {len(lab.pids)} places after {time.monotonic() - started:.2f} s.\n"
           "In a notebook: open_lab(\"netns\"). Here: python -m kitlib lab shell my-nginx dig www.example.com")
     return 0
@@ -52,14 +50,15 @@ def _down(_arguments: Namespace) -> int:
 def _status(_arguments: Namespace) -> int:
     labs = list(held())
     for lab in labs:
-        print(f"{lab.name}: process {lab.pid} holds {len(lab.pids)} places: host, {', '.join(map(_name, lab.pids))}")
+        places = ["host", *map(_name, lab.pids)] if lab.is_ready else ["what is being built"]
+        print(f"{lab.name}: process {lab.pid} holds {', '.join(places)}")
     if not labs:
         print("No netns lab is up. To bring one up: python -m kitlib lab up")
     return 0 if labs else 1
 
 
 def _shell(arguments: Namespace) -> int:
-    labs = sorted(held(), key=lambda lab: lab.name != SHARED)
+    labs = sorted((lab for lab in held() if lab.is_ready), key=lambda lab: lab.name != SHARED)
     if not labs:
         raise KitError("No netns lab is up. To bring one up: python -m kitlib lab up")
     return foreground(labs[0].reach(_place(labs[0], arguments.place), tuple(arguments.command_line) or ("sh",)))

@@ -1,0 +1,63 @@
+"""The netns lab: how long until it is ready and gone again, until a command has answered; a hundred times over."""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Callable
+
+from kitlib.lab import Lab
+from kitlib.labs.netns import NetnsLab
+from kitlib.labs.netns.build import up
+from kitlib.labs.netns.description import read
+from kitlib.labs.netns.held import Held
+
+KIND_S = 54         # `kind create cluster` with four nodes, on a machine of two cores
+
+
+def main() -> int:
+    """Measure and print; exit code 1 if it was not ready within 1 s, or not gone within 0.5 s, half of the times."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--times", type=int, default=100, help="how often it goes up and down (%(default)s)")
+    times = parser.parse_args().times
+    ups, downs = [], []
+    for number in range(times):
+        seconds, held = timed(lambda: up(read(), "benchmark"))
+        ups.append(seconds)
+        if number == 0:
+            commands(held)
+        downs.append(timed(held.end)[0])
+    ready, gone = statistics.median(ups), statistics.median(downs)
+    print(f"ready: {ready:.2f} s (slowest of {times}: {max(ups):.2f} s); kind create cluster: {KIND_S} s, "
+          f"{KIND_S / ready:.0f} times as long")
+    print(f"gone:  {gone:.3f} s (slowest: {max(downs):.3f} s)")
+    return 0 if ready < 1 and gone < 0.5 else 1
+
+
+def commands(held: Held) -> None:
+    """One command, one query, one capture at every vantage point."""
+    lab = Lab(NetnsLab(held))
+    pod = lab.pod("my-nginx")
+    print(f"ip addr in a pod: {timed(lambda: pod.run('ip', 'addr'))[0] * 1000:.0f} ms")
+    print(f"dig in a pod:     {timed(lambda: pod.dig('www.example.com'))[0] * 1000:.0f} ms")
+
+    def everywhere() -> None:
+        with lab.capture() as seen:
+            pod.dig("www.example.com")
+        print(f"{len(seen.points)} vantage points, {len(seen.sightings)} sightings")
+
+    everywhere()        # loads what dissects packets
+    print(f"dig with a capture everywhere: {timed(everywhere)[0]:.2f} s")
+
+
+def timed(work: Callable) -> tuple[float, object]:
+    """How many seconds it took, and what it gave."""
+    started = time.monotonic()
+    result = work()
+    return time.monotonic() - started, result
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,160 @@
+"""On a running kind cluster (make test-kind): the notebooks live, recorded, scrubbed and replayed tell the same story.
+
+Needs the cluster of `make cluster`; restarts its pod my-nginx and pauses its control plane for a moment.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from conftest import NOTEBOOKS
+from kitlib.errors import KitError, PlaceGone
+from kitlib.lab import open_lab
+from kitlib.validate import validate
+
+pytestmark = pytest.mark.kind
+WALK = [notebook for notebook in NOTEBOOKS if notebook.name.startswith("0")]
+HOLD = """
+import time
+from kitlib import open_lab
+lab = open_lab("kind")
+pod = lab.pod("my-nginx")
+with lab.capture(pod, pod.veth, pod.node, lab.host, trace=True):
+    print("listening", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def figures():
+    """What took how long, printed at the end (pytest -s)."""
+    taken: dict[str, float] = {}
+    yield taken
+    print("\n" + "\n".join(f"{what}: {seconds:.1f} s" for what, seconds in taken.items()))
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory, figures):
+    """The tour and all notebooks, recorded live and scrubbed by the command that a learner would type."""
+    out = tmp_path_factory.mktemp("recorded") / "mine"
+    started = time.monotonic()
+    done = subprocess.run([sys.executable, "-m", "kitlib", "record", "--out", str(out), "--scrub"], timeout=1500,
+                          capture_output=True, text=True, check=False, env={**os.environ, "KITLIB_LAB": "kind"})
+    assert done.returncode == 0 and "it stopped" not in done.stdout, done.stdout + done.stderr
+    figures["recorded and scrubbed"] = time.monotonic() - started
+    return out
+
+
+def run(notebook, **environment: str) -> None:
+    client = NotebookClient(nbformat.read(notebook, as_version=4), timeout=120, kernel_name="python3",
+                            resources={"metadata": {"path": str(notebook.parent)}})
+    client.execute(env={**os.environ, **environment})
+
+
+def shell(*argv: str) -> str:
+    return subprocess.run(argv, capture_output=True, text=True, timeout=120, check=True).stdout
+
+
+def leftovers() -> list[str]:
+    """Our listeners that still run, and our TRACE rules that are still in."""
+    ours = [line for line in shell("ps", "-eo", "stat,args").splitlines()
+            if "tcpdump -Z root" in line and not line.startswith("Z")]
+    nodes = [node.name for node in open_lab("kind").nodes]      # opening sweeps
+    raw = [shell("docker", "exec", node, "iptables-save", "-t", "raw") for node in nodes]
+    return ours + [line for rules in raw for line in rules.splitlines() if "kitlib-trace" in line]
+
+
+@pytest.mark.parametrize("notebook", WALK, ids=[notebook.stem for notebook in WALK])
+def test_every_notebook_runs_live(notebook, figures):
+    started = time.monotonic()
+    run(notebook, KITLIB_LAB="kind")
+    figures["notebooks live"] = figures.get("notebooks live", 0) + time.monotonic() - started
+
+
+def test_the_recording_is_sound(recorded):
+    assert validate(recorded) == []
+
+
+@pytest.mark.parametrize("notebook", WALK, ids=[notebook.stem for notebook in WALK])
+def test_every_notebook_replays_what_was_recorded(notebook, recorded, figures):
+    started = time.monotonic()
+    run(notebook, KITLIB_RECORDING=str(recorded))
+    figures["notebooks replayed"] = figures.get("notebooks replayed", 0) + time.monotonic() - started
+
+
+def meaning(lab) -> tuple:
+    """What a query means, whatever the ports, ids, times and the coin: the way there, rewrites, question and rcode."""
+    pod = lab.pod("my-nginx")
+    with lab.capture(pod, pod.veth, pod.node) as seen:
+        pod.dig("www.example.com")
+    leg = seen.journey().client_leg
+    rewrites = [(hop.sighting.point.kind, [str(rewrite).split(" ")[0] for rewrite in hop.rewrites]) for hop in leg.hops]
+    dns = {at.address for at in lab.coredns}
+    return (rewrites, str(leg.question), leg.response.rcode, str(leg.server), leg.endpoint.address in dns,
+            len(lab.nodes), lab.ranges, lab.topology.dns_service, len(lab.coredns))
+
+
+def test_live_and_replayed_mean_the_same(recorded):
+    assert meaning(open_lab(recording=recorded)) == meaning(open_lab("kind"))
+
+
+def test_the_kernels_trace_and_the_rule_walk_agree_live():
+    lab = open_lab("kind")
+    pod = lab.pod("my-nginx")
+    with lab.capture(trace=True) as seen:
+        pod.dig("www.example.com")
+    followed = seen.followed(pod.node)
+    assert followed and not [one.differences for one in followed if one.differences]
+    assert leftovers() == []
+
+
+def test_a_pod_without_dig_borrows_one():
+    dns = open_lab("kind").coredns[0]
+    result = dns.dig("+short", "www.example.com")
+    assert result.rc == 0 and result.stdout.strip() and "has no dig" in result.note
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
+def test_nothing_is_left_behind_by_a_client_that_is_killed_or_interrupted(end):
+    command = [sys.executable, "-c", HOLD]
+    client = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert client.stdout.readline() == "listening\n"
+    client.send_signal(end)
+    client.wait(timeout=30)
+    time.sleep(1)
+    assert leftovers() == []
+
+
+def test_a_restarted_pod_is_one_error_and_the_lab_goes_on():
+    lab = open_lab("kind")
+    pod = lab.pod("my-nginx")
+    shell("kubectl", "delete", "pod", pod.name, "--wait")
+    shell("kubectl", "wait", "--for=condition=Ready", "pod", "-l", "run=my-nginx", "--timeout=60s")
+    with pytest.raises(PlaceGone, match="not there any more"):
+        pod.run("hostname")
+    new = lab.pod("my-nginx")
+    with lab.capture(new, new.veth) as seen:
+        new.dig("www.example.com")
+    assert new.name != pod.name and seen.journey().client_leg.response
+
+
+def test_an_api_server_that_hangs_is_one_error_and_the_lab_goes_on():
+    lab = open_lab("kind")
+    control = next(node for node in lab.nodes if node.role == "control plane")
+    shell("docker", "pause", control.name)
+    try:
+        with pytest.raises(KitError, match="API server"):
+            lab.host.run("kubectl", "get", "nodes")
+    finally:
+        shell("docker", "unpause", control.name)
+    time.sleep(3)
+    assert json.loads(lab.host.run("kubectl", "get", "nodes", "-o", "json").stdout)["items"]

@@ -1,0 +1,136 @@
+"""make cluster: a clear message for what is missing, what is there is used, only ours is taken away."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conftest import REPO
+
+SCRIPT = REPO / "lab-setup/kind/cluster.py"
+DOCKER = """case "$1 $2" in
+  "version --format") echo 28.1.1;;
+  "info --format") [ -z "$DOCKER_TROUBLE" ] || { echo "$DOCKER_TROUBLE" >&2; exit 1; }; echo 28.1.1;;
+  "network ls") echo "$NETWORKS";;
+  "network inspect") [ "$3" = kind ] && exit 1; echo "$NETWORK_JSON";;
+  "network rm") exit "${NETWORK_IN_USE:-0}";;
+esac
+"""
+KIND = """case "$1 $2" in
+  "version ") echo "kind v${KIND_VERSION:-0.30.0} go1.24";;
+  "get clusters") echo "$CLUSTERS";;
+esac
+"""
+KUBECTL = """case "$*" in
+  "version --client") echo "Client Version: v1.34.3";;
+  *"get nodes"*) [ -z "$API_TROUBLE" ] || { echo "$API_TROUBLE" >&2; exit 1; };;
+  *"get deployment"*) exit "${NO_WORKLOAD:-0}";;
+esac
+"""
+
+
+@pytest.fixture
+def machine(tmp_path):
+    """A machine whose docker, kind and kubectl write down what they are asked; nothing is ever started."""
+    (tmp_path / "bin").mkdir()
+    for name, body in (("docker", DOCKER), ("kind", KIND), ("kubectl", KUBECTL), ("ip", 'echo "$ROUTES"\n')):
+        program = tmp_path / "bin" / name
+        program.write_text(f'#!/bin/sh\necho "{name} $*" >> "{tmp_path}/asked"\n{body}')
+        program.chmod(0o755)
+    return tmp_path
+
+
+def run(machine: Path, what: str, **environment: str) -> tuple[int, str, list[str]]:
+    """Exit code, all that was said, and every command that was run."""
+    env = {"PATH": str(machine / "bin"), "HOME": str(machine), "ROUTES": "[]", **environment}
+    command = [sys.executable, SCRIPT, what]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+    asked = machine / "asked"
+    return done.returncode, done.stdout + done.stderr, asked.read_text().splitlines() if asked.exists() else []
+
+
+@pytest.mark.parametrize("program", ["docker", "kind", "kubectl"])
+def test_a_missing_program_is_named_with_where_to_get_it(machine, program):
+    (machine / "bin" / program).unlink()
+    rc, said, _ = run(machine, "up")
+    assert rc == 1 and f"{program} is missing" in said and "https://" in said
+
+
+def test_a_program_too_old_names_both_versions(machine):
+    rc, said, _ = run(machine, "up", KIND_VERSION="0.20.0")
+    assert rc == 1 and "kind is 0.20.0; 0.27 or newer is needed" in said
+
+
+@pytest.mark.parametrize(("trouble", "advice"), [
+    ("Cannot connect to the Docker daemon at unix:///var/run/docker.sock.", "systemctl start docker"),
+    ("permission denied while trying to connect to the Docker daemon socket", "usermod -aG docker")])
+def test_docker_that_does_not_run_or_is_not_ours_says_how_to_change_that(machine, trouble, advice):
+    rc, said, asked = run(machine, "up", DOCKER_TROUBLE=trouble)
+    assert rc == 1 and advice in said and "Traceback" not in said
+    assert not [line for line in asked if "create" in line]
+
+
+def test_a_cluster_that_is_there_is_used(machine):
+    rc, said, asked = run(machine, "up", CLUSTERS="other\nkind-test1")
+    assert rc == 0 and "kind-test1 is there already: using it" in said
+    assert not [line for line in asked if "create" in line or "apply" in line or "load" in line]
+
+
+def test_a_cluster_that_does_not_answer_is_said(machine):
+    rc, said, _ = run(machine, "up", CLUSTERS="kind-test1", API_TROUBLE="Unable to connect to the server")
+    assert rc == 1 and "does not answer: Unable to connect" in said and "make cluster-down" in said
+
+
+def test_a_range_in_use_is_named_with_its_user(machine):
+    rc, said, asked = run(machine, "up", ROUTES=json.dumps([{"dst": "10.244.3.0/24", "dev": "tun0"}]))
+    assert rc == 1 and "10.244.0.0/16, wanted for pods, is not free: 10.244.3.0/24" in said and "tun0" in said
+    assert not [line for line in asked if "create" in line]
+
+
+def test_nodes_get_other_addresses_where_the_walkthroughs_are_taken(machine):
+    taken = json.dumps([{"Name": "shop", "IPAM": {"Config": [{"Subnet": "172.20.0.0/24"}]}}])
+    rc, said, asked = run(machine, "up", NETWORKS="1f", NETWORK_JSON=taken)
+    assert rc == 0 and "Docker's network shop" in said and "Docker chooses other addresses" in said
+    assert not [line for line in asked if "network create" in line]
+
+
+def test_a_new_cluster_gets_network_nodes_image_and_pods_in_this_order(machine):
+    rc, said, asked = run(machine, "up", NO_WORKLOAD="1")
+    done = [line for line in asked if any(word in line for word in ("create", "build", "load", "apply", "wait"))]
+    assert rc == 0 and "Ready" in said
+    assert [line.split(" --")[0] for line in done] == [
+        "docker network create kind", "kind create cluster", "docker build", "kind load docker-image kitlib/my-nginx:1",
+        "kubectl", "kubectl"]
+    assert "--subnet 172.20.0.0/16" in done[0] and "--context kind-kind-test1" in done[-1]
+
+
+def test_down_takes_away_the_cluster_of_that_name_and_our_network_only(machine):
+    rc, _, asked = run(machine, "down", CLUSTERS="mine\nkind-test1", NETWORKS="1f")
+    assert rc == 0 and [line for line in asked if "delete" in line] == ["kind delete cluster --name kind-test1"]
+    assert [line for line in asked if "network rm" in line] == ["docker network rm 1f"]
+    assert [line for line in asked if "network ls" in line] == [
+        "docker network ls --quiet --filter label=kitlib.cluster=kind-test1"]
+
+
+def test_down_without_our_cluster_takes_nothing_away(machine):
+    rc, said, asked = run(machine, "down", CLUSTERS="mine")
+    assert rc == 0 and "nothing to take away" in said and not [line for line in asked if "delete" in line]
+
+
+def test_every_manifest_is_sound_and_its_pods_land_on_nodes_that_the_cluster_has():
+    import yaml
+
+    cluster = yaml.safe_load((REPO / "lab-setup/kind/cluster.yaml").read_text())
+    roles = [node["role"] for node in cluster["nodes"]]
+    names = {"kind-test1-control-plane", "kind-test1-worker", "kind-test1-worker2", "kind-test1-worker3"}
+    assert (cluster["name"], roles) == ("kind-test1", ["control-plane", "worker", "worker", "worker"])
+    objects = list(yaml.safe_load_all((REPO / "lab-setup/kind/workload.yaml").read_text()))
+    specs = [item["spec"].get("template", item)["spec"] for item in objects if item["kind"] != "Service"]
+    assert {spec["nodeSelector"]["kubernetes.io/hostname"] for spec in specs} <= names
+    assert {container["image"] for spec in specs for container in spec["containers"]} == {"kitlib/my-nginx:1"}
+    assert os.access(REPO / "lab-setup/kind/image/Dockerfile", os.R_OK)

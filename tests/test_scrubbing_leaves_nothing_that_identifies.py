@@ -1,0 +1,177 @@
+"""A scrubbed recording: the same stand-ins in text and packets, lengths and checksums as before, nothing of the old."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from ipaddress import ip_address, ip_network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scapy.layers.inet import IP, UDP
+from scapy.layers.l2 import Ether
+
+from conftest import REPO
+from kitlib.errors import KitError
+from kitlib.lab import open_lab
+from kitlib.parsers.pcap import frames
+from kitlib.scrub import scrub, scrub_and_tell
+from kitlib.scrub_frames import scrub_frame
+from kitlib.secret_words import secrets_in, without_secrets
+from kitlib.sighting import Frame
+from kitlib.stand_ins import StandIns
+from kitlib.validate import validate
+
+ANSWER = "93.184.216.34"
+MACS = re.compile(r"\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b")
+SECRET = "token: abcdef.0123456789abcdef"
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Some of the recording kind-test1, with a private registry and a secret in it, and its scrubbed copy."""
+    raw, out = tmp_path_factory.mktemp("raw") / "mine", tmp_path_factory.mktemp("out") / "clean"
+    source = REPO / "lab-setup/recordings/kind-test1"
+    for scene in ("pod-dig-external", "trace-pod-dig", "pod-dig-tcp"):
+        shutil.copytree(source / "scenes" / scene, raw / "scenes" / scene)
+    for name in ("facts.jsonl", "traced-rules.jsonl"):
+        shutil.copy(source / name, raw)
+    index = json.loads((source / "recording.json").read_text())
+    index["scenes"] = [scene for scene in index["scenes"] if (raw / "scenes" / scene["name"]).is_dir()]
+    index.pop("faults", None)
+    (raw / "recording.json").write_text(json.dumps(index))
+    facts = (raw / "facts.jsonl").read_text().replace('\\"my-nginx:z01', '\\"registry.corp.test:5000/my-nginx:z01')
+    more = {"place": "host", "argv": ["cat", "x"], "rc": 0, "stdout": SECRET + " by 8.8.8.8", "stderr": ""}
+    (raw / "facts.jsonl").write_text(facts + json.dumps(more) + "\n")
+    told = scrub(raw, out)
+    return raw, out, told
+
+
+def texts(folder) -> str:
+    return "\n".join(file.read_text(encoding="utf-8") for file in sorted(folder.rglob("*.json*")))
+
+
+def test_no_name_address_mac_registry_or_secret_of_the_cluster_is_left_in_any_text(folders):
+    raw, out, _ = folders
+    before, after = texts(raw), texts(out)
+    for word in ("kind-test1", ANSWER, "8.8.8.8", "registry.corp.test", "abcdef.0123456789abcdef"):
+        assert word in before and word not in after, word
+    single = {mac for mac in MACS.findall(before) if not int(mac[:2], 16) & 1} - {"00:00:00:00:00:00"}
+    assert single and not single & set(MACS.findall(after))
+    assert not re.findall(r'machineID\\+": \\+"(?!0+\\)', after)
+
+
+def test_no_outside_address_is_left_in_any_packet(folders):
+    _, out, _ = folders
+    packed = ip_address(ANSWER).packed
+    for file in out.rglob("*.pcapng"):
+        assert packed not in file.read_bytes() and b"kind-test1" not in file.read_bytes()
+
+
+def test_times_lengths_and_order_of_the_packets_stay(folders):
+    raw, out, _ = folders
+    for file in raw.rglob("*.pcapng"):
+        old, new = (frames(path.read_bytes()) for path in (file, out / file.relative_to(raw)))
+        shapes = [[(frame.time_ns, len(frame.data), frame.link_type) for frame in some] for some in (old, new)]
+        assert shapes[0] == shapes[1]
+
+
+def test_commands_and_packets_still_agree(folders):
+    _, out, _ = folders
+    lab = open_lab(recording=out)
+    pod = lab.pod("my-nginx")
+    with lab.capture() as seen:
+        dig = pod.dig("www.example.com")
+    response = next(at for at in seen.at(pod) if at.message.is_response)
+    answer = response.message.answers[0].data
+    assert answer != ANSWER and re.search(rf"\sA\t{re.escape(answer)}\n", dig.stdout)
+    assert f" A {answer} " in seen.tcpdump(pod).stdout
+    assert seen.journey().client_leg.endpoint.address in {at.address for at in lab.coredns}
+    assert validate(out) == []
+
+
+def test_the_map_is_the_same_but_for_names(folders):
+    raw, out, _ = folders
+    old, new = (open_lab(recording=folder) for folder in (raw, out))
+    assert [node.title for node in old.nodes] == [node.title for node in new.nodes]
+    assert [len(node.name) for node in old.nodes] == [len(node.name) for node in new.nodes]
+    assert old.ranges == new.ranges and [pod.address for pod in old.pods()] == [pod.address for pod in new.pods()]
+
+
+def test_what_may_remain_is_listed(folders):
+    _, _, told = folders
+    assert "may still tell" in told and "default/my-nginx" in told and "versions" in told
+
+
+def test_a_folder_that_is_there_is_not_written_over(tmp_path):
+    with pytest.raises(KitError, match="there already"):
+        scrub_and_tell(REPO / "lab-setup/recordings/kind-test1", tmp_path)
+
+
+def stand_ins() -> StandIns:
+    return StandIns([ip_network("10.244.0.0/16"), ip_network("172.20.0.0/16")], {})
+
+
+OUTSIDE = st.ip_addresses(v=4).filter(lambda at: at.is_global and not at.is_multicast)
+
+
+@given(OUTSIDE, st.binary(max_size=40))
+def test_a_right_checksum_stays_right(source, payload):
+    made = Ether(src="0a:00:00:00:00:09", dst="0a:00:00:00:00:08") / IP(src=str(source), dst="10.244.2.3")
+    raw = bytes(made / UDP(sport=53, dport=4000) / (payload + b"\x00\x04" + source.packed))
+    new = scrub_frame(Frame(1, 0, 1, raw), stand_ins()).data
+    again = Ether(new)
+    given_sums = again[IP].chksum, again[UDP].chksum
+    del again[IP].chksum, again[UDP].chksum
+    right = Ether(bytes(again))
+    assert given_sums == (right[IP].chksum, right[UDP].chksum) and len(new) == len(raw)
+    assert again[IP].src != str(source) and new[-4:] == ip_address(again[IP].src).packed
+
+
+def test_a_checksum_that_was_wrong_or_absent_is_left_alone():
+    for chksum in (0xBEEF, 0):
+        made = Ether() / IP(src="8.8.8.8", dst="10.244.2.3") / UDP(sport=53, dport=4000, chksum=chksum) / b"x"
+        assert Ether(scrub_frame(Frame(1, 0, 1, bytes(made)), stand_ins()).data)[UDP].chksum == chksum
+
+
+def test_a_partial_checksum_stays_partial():
+    """As in the recording: what a pod sends carries the sum of the pseudo-header only, until a card finishes it."""
+    from kitlib.scrub_frames import ones_sum
+
+    def pseudo(source):
+        return ip_address(source).packed + ip_address("10.244.2.3").packed + (9).to_bytes(4) + (17).to_bytes(4)
+
+    half = ones_sum(pseudo("8.8.8.8"))
+    made = Ether() / IP(src="8.8.8.8", dst="10.244.2.3") / UDP(sport=53, dport=4000, chksum=half) / b"x"
+    new = Ether(scrub_frame(Frame(1, 0, 1, bytes(made)), stand_ins()).data)
+    assert new[IP].src != "8.8.8.8" and new[UDP].chksum == ones_sum(pseudo(new[IP].src))
+
+
+@given(OUTSIDE.filter(lambda at: len(str(at)) > 8))
+def test_a_stand_in_is_as_long_as_what_it_stands_for_and_always_the_same(address):
+    known = stand_ins()
+    first = known.text(f"to {address}.53: at {address}, {address}/24")
+    assert known.text(f"{address}") in first and str(address) not in first
+    assert abs(len(known.address(str(address))) - len(str(address))) <= 1
+
+
+@pytest.mark.parametrize("kept", [
+    "10.244.2.3", "172.20.0.53", "127.0.0.11", "0.0.0.0/0", "255.255.0.0", "169.254.20.10", "v1.34.3",
+    "09:02:18.589782", "3.2.244.10.in-addr.arpa", "::1", "fc00:f853:ccd:e793::2", "ff:ff:ff:ff:ff:ff", "999.1.1.1"])
+def test_what_means_the_same_everywhere_stays(kept):
+    assert stand_ins().text(f"a {kept} b") == f"a {kept} b"
+
+
+@pytest.mark.parametrize("secret", [
+    "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJrdWJl.c2ln", "kubeadm join --token abcdef.0123456789abcdef",
+    "http_proxy=http://me:hunter22@proxy:3128", 'client-certificate-data: "TFMwdExTMUNSVWRK"',
+    "-----BEGIN EC PRIVATE KEY-----\nMHcC\n-----END", "password=correcthorsebatterystaple"])
+def test_a_secret_is_found_and_made_unreadable(secret):
+    assert secrets_in(f"x {secret} y") and not secrets_in(without_secrets(f"x {secret} y"))
+    assert len(without_secrets(secret)) == len(secret)
+
+
+def test_the_kits_own_recording_holds_no_secret():
+    assert not [problem for problem in validate(REPO / "lab-setup/recordings/kind-test1") if "looks like" in problem]

@@ -1,0 +1,106 @@
+"""A sound recording has no problem; each damage is found, and said with the file that it is in."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from conftest import REPO
+from kitlib.validate import validate
+
+FIXTURE = REPO / "tests/fixtures/recorded-by-the-kit"
+
+
+@pytest.fixture
+def copy(tmp_path):
+    return shutil.copytree(FIXTURE, tmp_path / "copy")
+
+
+def first_take(folder):
+    return folder / json.loads((folder / "recording.json").read_text())["scenes"][0]["takes"][0]
+
+
+def change_lines(path, change) -> None:
+    """Each JSON line as `change` gives it back; None leaves it out."""
+    entries = [change(json.loads(line)) for line in path.read_text().splitlines()]
+    path.write_text("".join(json.dumps(entry) + "\n" for entry in entries if entry is not None))
+
+
+def test_the_kits_recorders_own_is_sound():
+    assert validate(FIXTURE) == []
+
+
+def without(*argv):
+    return lambda entry: None if entry["argv"][:len(argv)] == list(argv) else entry
+
+
+@pytest.mark.parametrize("asked", [("kubectl", "get", "nodes"), ("docker", "network"), ("ps",), ("ip", "route")])
+def test_an_answer_that_every_notebook_needs_is_missed(copy, asked):
+    change_lines(copy / "facts.jsonl", without(*asked))
+    assert any(" ".join(asked) in problem for problem in validate(copy))
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".pcapng"])
+def test_a_missing_or_cut_file_of_a_take_is_named(copy, suffix):
+    take = first_take(copy).with_suffix(suffix)
+    take.write_bytes(take.read_bytes()[:100])
+    assert any(take.name in problem for problem in validate(copy))
+    take.unlink()
+    assert any(take.name in problem for problem in validate(copy))
+
+
+def test_a_take_of_another_command_is_found(copy):
+    def change(entry):
+        if "command" in entry:
+            entry["command"]["argv"] = ["dig", "elsewhere"]
+        return entry
+
+    change_lines(first_take(copy), change)
+    assert any("it should begin with 'dig www.example.com'" in problem for problem in validate(copy))
+
+
+def test_text_that_does_not_fit_its_packets_is_found(copy):
+    def change(entry):
+        if entry.get("point", {}).get("text"):
+            entry["point"]["text"] += "09:02:18.589782 IP (one more)\n"
+        return entry
+
+    change_lines(first_take(copy), change)
+    assert any("tcpdump's text has" in problem for problem in validate(copy))
+
+
+def test_a_vantage_point_at_a_place_that_is_not_there_is_found(copy):
+    def change(entry):
+        if "point" in entry and not entry["point"]["text"]:     # nothing was caught there: only the place is wrong
+            entry["point"]["place"] = "node:elsewhere"
+        return entry
+
+    change_lines(first_take(copy), change)
+    assert any("a place that the lab does not have" in problem for problem in validate(copy))
+
+
+def test_a_secret_is_found_with_its_line(copy):
+    with (copy / "facts.jsonl").open("a") as file:
+        file.write(json.dumps({"place": "host", "argv": ["cat"], "rc": 0, "stderr": "",
+                               "stdout": 'x "client-key-data": "TFMwdExTMUNSVWRKVGlC"'}) + "\n")
+    count = len((copy / "facts.jsonl").read_text().splitlines())
+    assert any(f"facts.jsonl, line {count}: this looks like a kubeconfig" in problem for problem in validate(copy))
+
+
+def test_another_format_and_no_recording_at_all_are_said(copy, tmp_path):
+    index = json.loads((copy / "recording.json").read_text())
+    (copy / "recording.json").write_text(json.dumps({**index, "format": 9}))
+    assert "format 1" in validate(copy)[0] and "recording.json" in validate(tmp_path)[0]
+
+
+@pytest.mark.parametrize(("damage", "code", "words"), [(False, 0, "Nothing is wrong with it"), (True, 1, "not JSON")])
+def test_the_command_says_it_and_its_exit_code_tells(copy, damage, code, words):
+    if damage:
+        (copy / "facts.jsonl").write_text("{")
+    command = [sys.executable, "-m", "kitlib", "validate", str(copy)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == code and words in done.stdout
