@@ -79,7 +79,8 @@ def test_it_is_there_it_is_found_and_a_learners_command_mends_it(lab, pod, name)
         asked, words = why(case, seen), {cause.name: cause.words for cause in causes_for(case)}
         assert asked.check(words.pop(CAUSE[name])).outcome is Outcome.RIGHT
         assert all(asked.check(wrong).message.startswith("Not that: ") for wrong in words.values())
-        assert mend(case, seen).check(solution(case)).outcome is Outcome.RIGHT
+        if name != "resolv-conf-of-the-node":        # a file, mended where it stands
+            assert mend(case, seen).check(solution(case)).outcome is Outcome.RIGHT
     assert pod.run(*ASKED.get(name, EXAMPLE)).rc == 0
 
 
@@ -93,7 +94,8 @@ def test_a_command_is_run_where_it_says_and_the_check_asks_the_network(lab, pod)
             assert verdict.outcome is Outcome.WRONG and "the policy of FORWARD" in verdict.message
         assert pod.node.run("iptables", "-D", "FORWARD", "-p", "tcp", "-j", "ACCEPT").rc == 0
         on_the_node = f"docker exec {pod.node.name}"
-        for typed, said in {"rm -r /nowhere": "a command that mends", f"{on_the_node} ip route del 9.9.9.9": "This failed",
+        for typed, said in {"rm -r /nowhere": "a command that mends",
+                            f"{on_the_node} ip route del 9.9.9.9": "This failed",
                             "kubectl -n kube-system scale deployment coredns": "no kubectl"}.items():
             verdict = question.check(typed)
             assert verdict.outcome is Outcome.ERROR and said in verdict.message

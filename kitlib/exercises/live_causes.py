@@ -38,7 +38,7 @@ def _other_server(case: Case) -> Finding:
 def _second_lost(case: Case) -> Finding:
     for leg in (journey.client_leg for journey in case.own_journeys):
         same = [other for other in _legs(case) if other.client == leg.client and other.question != leg.question]
-        if leg.attempts > 1 and any(other.response for other in same):
+        if any(hop.attempt > 1 for hop in leg.queries) and any(other.response for other in same):
             return Finding(True, f"From port {leg.client.port} two queries were sent: {same[0].question.type} was "
                                  f"answered at once, {leg.question.type} only when it was asked again.")
     return Finding(False, "No query was sent twice from a port from which another was answered at once.")

@@ -37,9 +37,10 @@ def break_lab(lab: Lab, pod: Pod, name: str) -> None:
 
 def mend_lab(lab: Lab, pod: Pod, name: str) -> None:
     """Undo this fault; what was mended already stays as it is."""
-    for step in LIVE[name].mends + LIVE[name].tidies:
+    for step in commands(lab, pod, LIVE[name].mends + LIVE[name].tidies):
         with suppress(KitError):
-            _run(lab, pod, (step,))
+            if not _is_there(lab, *step):
+                lab.run(*step)
 
 
 @contextmanager
@@ -50,6 +51,15 @@ def broken(lab: Lab, pod: Pod, name: str) -> Iterator[None]:
         yield
     finally:
         mend_lab(lab, pod, name)
+
+
+def _is_there(lab: Lab, place: str, argv: tuple[str, ...]) -> bool:
+    """Would this insert an iptables rule that is there already?"""
+    if "-I" not in argv:
+        return False
+    at = argv.index("-I")
+    rule = argv[at + 3:] if argv[at + 2].isdigit() else argv[at + 2:]
+    return lab.run(place, (*argv[:at], "-C", argv[at + 1], *rule)).rc == 0
 
 
 def _run(lab: Lab, pod: Pod, steps: Commands) -> None:

@@ -41,8 +41,7 @@ LIVE = RECIPES | {
         (("node", "conntrack -D -p udp --orig-dst {service}"),),
         (("node", "sysctl -w net.netfilter.nf_conntrack_udp_timeout=30"),
          ("endpoint", "iptables -D INPUT -p udp --dport 53 -j DROP"),
-         ("node", f"iptables -t nat -D {TO_FIRST}"), ("node", f"iptables -t nat -D {COIN}"),
-         ("node", f"iptables -t nat -I {COIN.replace(' ', ' 2 ', 1)}"))),
+         ("node", f"iptables -t nat -D {TO_FIRST}"), ("node", f"iptables -t nat -I {COIN.replace(' ', ' 2 ', 1)}"))),
     "upstream-down": Recipe(
         (("upstream", "iptables -I INPUT -p udp --dport 53 -j DROP"),),
         (("upstream", "iptables -D INPUT -p udp --dport 53 -j DROP"),)),
