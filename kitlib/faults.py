@@ -79,13 +79,13 @@ def values(lab: Lab, pod: Pod) -> dict[str, str]:
     lower, upper = (str(half) for half in ip_network(server.pod_range).subnets())
     wrong = next((node.address for node in lab.nodes if node not in (server, pod.node)), server.address)
     upstream = next((at.name for at in lab.containers if "upstream" in at.name), "")
-    cables = (route for route in server.routes() if route.destination == dns[0].address and not route.via)
+    cables = {route.destination: route.device for route in server.routes() if not route.via}
     comments = {f"{name.replace('-', '_')}_{said.replace(' ', '_')}": f"kube-system/kube-dns:{name} {said}"
                 for name in ("dns", "dns-tcp") for said in ("cluster IP", "has no endpoints")}
     return {"portals": "kubernetes service portals", "lower_half": lower, "upper_half": upper, "wrong_node": wrong,
             "server_range": server.pod_range, "server_address": server.address, "endpoint": dns[0].name,
             "service": lab.topology.dns_service, "upstream": upstream,
-            "first": dns[0].address, "first_veth": next(cables).device, "second": dns[-1].address,
+            "first": dns[0].address, "first_veth": cables.get(dns[0].address, ""), "second": dns[-1].address,
             "pod": pod.id, "pod_address": pod.address, "pod_veth": pod.veth.interface, "pod_range": pod.node.pod_range,
             "node": pod.node.id, "node_address": pod.node.address,
             "to_first": f"kube-system/kube-dns:dns -> {dns[0].address}:53",

@@ -13,13 +13,14 @@ from kitlib.exercises.case import Case
 from kitlib.exercises.evidence import title_of
 from kitlib.exercises.fault_causes import causes_for
 from kitlib.exercises.fault_questions import solution
-from kitlib.exercises.live_faults import break_lab
+from kitlib.exercises.live_faults import break_lab, mend_lab
 from kitlib.exercises.live_recipes import LIVE
 from kitlib.exercises.question import Question
 from kitlib.lab import Lab, open_lab
 
 if TYPE_CHECKING:
     from kitlib.capture import Capture
+    from kitlib.place import Pod
 
 CLIENT = "my-nginx"
 CASES = {1: "no-endpoints", 2: "service-rules-missing", 3: "forward-drop", 4: "ip-forward-off", 5: "route-blackhole",
@@ -30,6 +31,7 @@ MYSTERIES = ("no-endpoints", "service-rules-missing", "forward-drop", "ip-forwar
              "one-endpoint-dead")             # those in which the same dig shows that something is wrong
 LIVE_MYSTERIES = ("egress-names-the-clusterip", "rp-filter", "forwarding-loop")
 
+_unmended: list[tuple[Lab, Pod, str]] = []
 _told: WeakKeyDictionary[Question, int] = WeakKeyDictionary()
 
 
@@ -46,15 +48,18 @@ def open_case(number: int | str) -> Case:
 
 
 def mystery(number: int | None = None) -> Case:
-    """A case that is drawn and not named: the same number draws the same one, none draws any."""
+    """A case that is drawn and not named: the same number draws the same one everywhere, none draws any."""
     drawn = secrets.randbelow(10**6) if number is None else number
     lab = open_lab()
-    faults = MYSTERIES + LIVE_MYSTERIES if lab.backend.live else MYSTERIES
+    faults = MYSTERIES + LIVE_MYSTERIES if lab.backend.live and number is None else MYSTERIES
     return _broken(lab, faults[sha256(str(drawn).encode()).digest()[0] % len(faults)], f"mystery {drawn}", CLIENT)
 
 
 def _broken(lab: Lab, fault: str, label: str, client: str) -> Case:
     if lab.backend.live and fault:
+        while _unmended:                 # one thing at a time is broken
+            mend_lab(*_unmended.pop())
+        _unmended.append((lab, lab.pod(CLIENT), fault))
         break_lab(lab, lab.pod(CLIENT), fault)
     elif fault:
         lab = open_lab(fault=fault)
