@@ -15,6 +15,9 @@ from typing import Any
 from kitlib.errors import KitError
 
 POLL_S = 0.002
+# How sh reads what a program says: byte by byte as it comes, or in large pieces. What is long must be read in pieces:
+# two seconds after a program's end sh stops reading, and byte by byte a busy machine does not read 200 kB in that time.
+AT_ONCE, WHOLE = 0, 65536
 
 
 @dataclass(frozen=True)
@@ -33,13 +36,11 @@ def run(argv: Sequence[str], timeout: float, stdin: str | bytes = "") -> Outcome
     `timeout` is in seconds. Raises KitError if the program is missing, or still runs when the time is up.
     """
     started = time.monotonic()
-    running = Running(argv, stdin)
+    running = Running(argv, stdin, WHOLE)
     try:
         ended = running.ends_within(timeout)
-    except BaseException:
-        running.stop(patience=0)
-        raise
-    output = running.stop(patience=0)
+    finally:
+        output = running.stop(patience=0)
     if not ended:
         raise KitError(f"{argv[0]!r} was stopped after {timeout:g} s without coming to an end.")
     return Outcome(running.rc, output.decode(errors="replace"), running.stderr, time.monotonic() - started)
@@ -48,12 +49,12 @@ def run(argv: Sequence[str], timeout: float, stdin: str | bytes = "") -> Outcome
 class Running:
     """A program that runs beside us, in a session of its own: an interrupt from the keyboard passes it by."""
 
-    def __init__(self, argv: Sequence[str], stdin: str | bytes | Queue[str] = "") -> None:
+    def __init__(self, argv: Sequence[str], stdin: str | bytes | Queue[str] = "", read: int = AT_ONCE) -> None:
         self.argv = tuple(argv)
         # A time limit is kept by the caller: sh's own costs a tenth of a second with every command.
         self._process = _program(argv)(
-            *argv[1:], _in=stdin, _bg=True, _bg_exc=False, _new_session=True, _tty_out=False, _out_bufsize=0,
-            _err_bufsize=0, _env=_environment(), _ok_code=range(-64, 256)).process
+            *argv[1:], _in=stdin, _bg=True, _bg_exc=False, _new_session=True, _tty_out=False, _out_bufsize=read,
+            _err_bufsize=read, _env=_environment(), _ok_code=range(-64, 256)).process
 
     @property
     def rc(self) -> int:

@@ -12,6 +12,7 @@ from kitlib.netfilter.packet import Packet, Step
 from kitlib.netfilter.path import Passage, Walk
 from kitlib.parsers.rule_trace import Met
 
+PLAIN = "background:none;padding:0"      # JupyterLab paints code in a table grey
 MOST_SKIPPED = 100        # of a run of skipped rules so many are told one by one
 HEAD = ("rule", "what came of it, and why", "the packet here", "the kernel's trace")
 
@@ -77,14 +78,14 @@ def _told(step: Step, says: Says | None) -> str:
 def _row(step: Step, says: Says | None) -> str:
     verdict = f"<br>→ {escape(step.verdict)}" if step.verdict else ""
     kernel = [] if says is None else [escape(_agreement(step, says)) if step.verdict else ""]
-    cells = [f'<code style="margin-left:{14 * step.depth}px;display:block">{escape(_named(step))}</code>',
+    cells = [f'<code style="{PLAIN};margin-left:{14 * step.depth}px;display:block">{escape(_named(step))}</code>',
              f"<b>{step.outcome.value}</b>: {escape(step.why)}{verdict}", escape(_packet(step)), *kernel]
     style = MARKED if step.packet != step.after else CELL
     return "<tr>" + "".join(f'<td style="{style}">{cell}</td>' for cell in cells) + "</tr>"
 
 
 def _folded(part: Stretch, passage: Passage, columns: int) -> str:
-    lines = [f"<li><code>{escape(_named(step))}</code><br>skipped: {escape(step.why)}</li>"
+    lines = [f'<li><code style="{PLAIN}">{escape(_named(step))}</code><br>skipped: {escape(step.why)}</li>'
              for step in _some(part, passage)]
     count = _count(part)
     words = f"{count} {'rule' if count == 1 else 'rules'} of {escape(part.chain.name)} skipped"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from kitlib.drawings.table import Table
 from kitlib.errors import KitError
 from kitlib.netfilter.kernel import Kernel
-from kitlib.netfilter.kube_proxy import SERVICE, endpoints, with_endpoints
+from kitlib.netfilter.kube_proxy import SERVICE, endpoints, masquerade_mark, with_endpoints
 from kitlib.netfilter.packet import Packet
 from kitlib.netfilter.path import Walk
 from kitlib.netfilter.walk import walks
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from ipywidgets import Widget
 
 OUTSIDE = "192.0.2.1"     # an address for documentation (RFC 5737): nobody in a cluster has it
-MARK = "0x4000"           # kube-proxy's: masquerade this packet
 COLUMNS = ("share", "from", "to", "mark", "how it ends", "if")
 FIELDS = {"Source": "The address that the packet comes from",
           "Mark": "The packet's mark when it comes in, as a number: 0x4000",
@@ -37,7 +36,7 @@ def what_if(kernel: Kernel, packet: Packet) -> Twin:
     service = next((step.verdict.removeprefix("JUMP:") for walk in before for step in walk.matched
                     if step.verdict.startswith(f"JUMP:{SERVICE}")), "")
     known = endpoints(kernel.ruleset, service) if service else ()
-    cases = dict(_cases(packet, known))
+    cases = dict(_cases(kernel, packet, known))
 
     def ways(*typed: str) -> tuple[Walk, ...]:
         changed, behind = _read(packet, *typed)
@@ -63,12 +62,13 @@ def what_if(kernel: Kernel, packet: Packet) -> Twin:
     return with_twin(build, "".join(table.html for table in tables), "\n\n".join(table.text for table in tables))
 
 
-def _cases(packet: Packet, known: tuple[str, ...]) -> Iterator[tuple[str, Case]]:
+def _cases(kernel: Kernel, packet: Packet, known: tuple[str, ...]) -> Iterator[tuple[str, Case]]:
     """The case as it is, and what one would try first."""
     source, mark, behind = packet.source, f"{packet.mark:#x}", ", ".join(known)
     yield f"As it is: {packet}", (source, mark, behind)
     yield f"What if it came from {OUTSIDE}?", (OUTSIDE, mark, behind)
-    yield f"What if it carried the mark {MARK}?", (source, MARK, behind)
+    masquerade = f"{masquerade_mark(kernel.ruleset):#x}"
+    yield f"What if it carried the mark {masquerade}?", (source, masquerade, behind)
     if known:
         address, _, port = known[-1].partition(":")
         third = f"{IPv4Address(address) + 9}:{port}"
