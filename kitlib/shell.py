@@ -15,9 +15,7 @@ from typing import Any
 from kitlib.errors import KitError
 
 POLL_S = 0.002
-# How sh reads what a program says: byte by byte as it comes, or in large pieces. What is long must be read in pieces:
-# two seconds after a program's end sh stops reading, and byte by byte a busy machine does not read 200 kB in that time.
-AT_ONCE, WHOLE = 0, 65536
+AT_ONCE, WHOLE = 0, 65536     # bytes that sh reads together. 2 s after the end it stops: 200 kB one by one were cut
 
 
 @dataclass(frozen=True)
