@@ -175,8 +175,8 @@ def add_outside() -> None:
     if ask("docker", "ps", "--all", "--quiet", "--filter", "name=^outside$").stdout.strip():
         say("A container called outside is there already: leaving it as it is.")
     elif ask("docker", "image", "inspect", IMAGE).returncode:
-        say(f"There is no image {IMAGE} here, so there is no container outside for notebook 09. It comes with a cluster "
-            "whose workload make cluster made.")
+        say(f"There is no image {IMAGE} here, so there is no container outside for notebook 09. It comes with a "
+            "cluster whose workload make cluster made.")
     else:
         do("docker", "run", "--detach", "--name", "outside", "--label", LABEL, "--network", NETWORK, "--cap-add",
            "NET_ADMIN", "--entrypoint", "sleep", IMAGE, "infinity")
