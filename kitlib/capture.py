@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from kitlib.errors import NotFound, NotRecorded
 from kitlib.join import join
@@ -14,11 +13,9 @@ from kitlib.labs import Caught, Traced
 from kitlib.netfilter.traced import Followed, follow
 from kitlib.parsers import iptables_save, rule_trace
 from kitlib.parsers.dns import sightings
+from kitlib.place import Node, Place
 from kitlib.result import Result
 from kitlib.sighting import Frame, Sighting, VantagePoint
-
-if TYPE_CHECKING:
-    from kitlib.place import Node, Place
 
 
 class Capture:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import inf
 
-from kitlib.legs import FoundLeg
+from kitlib.journey import Leg
 from kitlib.sighting import Sighting
 from kitlib.trips import interface
 
@@ -16,14 +16,13 @@ NOTHING, MACHINE, ADDRESS = range(3)        # what but time and question points 
 class Cause:
     """A leg with all that decides about its parent; times in nanoseconds."""
 
-    def __init__(self, found: FoundLeg) -> None:
-        leg = self.leg = found.leg
+    def __init__(self, leg: Leg, doubts: list[str]) -> None:
+        self.leg, self.doubts = leg, doubts
         self.parent: Cause | None = None
-        self.doubts = list(found.doubts)
         self.first = leg.hops[0].sighting
         queries = [hop.sighting for hop in leg.queries]
         seen = [hop.sighting for hop in leg.hops]
-        self.has_query, self.is_settled = bool(queries), not found.doubts
+        self.has_query, self.is_settled = bool(queries), not doubts
         self.clients, self.servers = {one.client.address for one in seen}, {one.server.address for one in seen}
         self.interfaces = {interface(one) for one in seen}
         self.start = self.first.time_ns if queries else -inf
@@ -32,11 +31,11 @@ class Cause:
         left = min((hop.sighting.time_ns for hop in leg.responses if hop.attempt == last_sent), default=inf)
         self.left = inf if any(one.time_ns > left for one in queries) else left      # asked again: not over yet
         self.end = max((one.time_ns for one in seen if one.message.is_response), default=inf)
-        self.is_untouched = len({(one.client, one.server) for one in queries}) < 2
+        is_untouched = len({(one.client, one.server) for one in queries}) < 2
         self.first_machine, self.last_machine = _machine(self.first), _machine(leg.farthest.sighting)
         ttls_there = {one.ttl for one in queries or seen if _machine(one) == self.first_machine}
         fresh = len(ttls_there) == 1 and self.first.ttl in FRESH_TTLS      # a router counts the TTL down
-        self.made_on = self.first_machine if self.is_untouched and fresh else None
+        self.made_on = self.first_machine if is_untouched and fresh else None
         local = {(_machine(one), one.ttl in FRESH_TTLS) for one in queries} == {(self.made_on, True)}
         self.vanished_on = self.made_on if local else None if queries else self.last_machine
         self.has_left_node = any(one.interface_index is None and _machine(one) == self.made_on and not _is_cable(one)

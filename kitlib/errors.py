@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class KitError(Exception):
     """Base of the kit's own errors; its message is written for the learner."""
@@ -17,6 +20,16 @@ class ParseError(KitError):
             shown = shown[:117] + "..."
         place = f" ({where})" if where else ""
         super().__init__(f"{what}{place}: expected {expected}, found: {shown or 'nothing'}")
+
+
+@contextmanager
+def told_of(what: str = "", where: str = "") -> Iterator[None]:
+    """Complete every ParseError: what was read, and where it stands. For a `with` block, or a function around it."""
+    try:
+        yield
+    except ParseError as error:
+        place = ", ".join(filter(None, (where, error.where)))
+        raise ParseError(what or error.what, error.expected, error.found, place) from None
 
 
 class RecordingError(KitError):

@@ -22,7 +22,7 @@ from kitlib.causes import ADDRESS, Cause, folded, may_cause, same_id, sign_of
 from kitlib.journey import Journey, Leg
 from kitlib.legs import find_legs
 from kitlib.sighting import Sighting
-from kitlib.trips import described, in_order
+from kitlib.trips import described, grouped, in_order
 
 
 def join(sightings: Iterable[Sighting]) -> tuple[Journey, ...]:
@@ -30,27 +30,17 @@ def join(sightings: Iterable[Sighting]) -> tuple[Journey, ...]:
 
     The vantage points must share one clock. The sightings may come in any order and from any choice of points.
     """
-    legs = [Cause(found) for found in find_legs(sightings)]
-    _find_parents(legs)
-    families: dict[Cause, list[Cause]] = {}
-    for leg in legs:
-        families.setdefault(leg.root, []).append(leg)
-    journeys = [_journey(root, family) for root, family in families.items()]
+    legs = [Cause(*found) for found in find_legs(sightings)]
+    hosts = set(chain.from_iterable(leg.clients for leg in legs))
+    hosts |= {leg.leg.endpoint.address for leg in legs if len(leg.servers) > 1}
+    for same_question in grouped(legs, folded).values():
+        _find_parents(same_question, hosts)
+    journeys = [_journey(root, family) for root, family in grouped(legs, lambda leg: leg.root).items()]
     return tuple(sorted(journeys, key=lambda journey: in_order(journey.hops[0].sighting)))
 
 
-def _find_parents(legs: list[Cause]) -> None:
-    """Set the parent of each leg that has one, earlier legs first."""
-    hosts = set(chain.from_iterable(leg.clients for leg in legs))
-    hosts |= {leg.leg.endpoint.address for leg in legs if len(leg.servers) > 1}
-    asking: dict[object, list[Cause]] = {}
-    for leg in legs:
-        asking.setdefault(folded(leg), []).append(leg)
-    for same_question in asking.values():
-        _find_parents_among(same_question, hosts)
-
-
-def _find_parents_among(legs: list[Cause], hosts: set[str]) -> None:
+def _find_parents(legs: list[Cause], hosts: set[str]) -> None:
+    """Set the parent of each leg that has one, earlier legs first. All ask the same question."""
     claims: dict[Cause, list[Cause]] = {}
     for leg in legs:
         signs = {parent: sign_of(parent, leg) for parent in legs if may_cause(parent, leg)}

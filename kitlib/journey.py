@@ -90,11 +90,6 @@ class Leg:
         return self.responses[-1].sighting.message if self.responses else None
 
     @property
-    def attempts(self) -> int:
-        """How many times the client was seen to send the query."""
-        return max((hop.attempt for hop in self.queries), default=0)
-
-    @property
     def came_back(self) -> bool:
         """Was a response seen where the leg was first seen, and addressed to the socket that asked there?"""
         first = self.hops[0].sighting

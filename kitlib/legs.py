@@ -4,18 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from kitlib.journey import Hop, Leg, Rewrite
 from kitlib.sighting import Sighting
 from kitlib.trips import Heard, Packet, Trip, find_trips, flow, grouped, in_order, interface, packets_of, sockets
-
-
-class FoundLeg(NamedTuple):
-    """A leg, and in words what about it could not be decided."""
-
-    leg: Leg
-    doubts: tuple[str, ...]
 
 
 @dataclass(eq=False)
@@ -24,11 +16,13 @@ class _Draft:
 
     trips: list[Trip] = field(default_factory=list)
     responses: Packet = field(default_factory=list)
-    doubts: list[str] = field(default_factory=list)
 
 
-def find_legs(sightings: Iterable[Sighting]) -> list[FoundLeg]:
-    """Every leg in these sightings, in order of time; each sighting is in exactly one."""
+def find_legs(sightings: Iterable[Sighting]) -> list[tuple[Leg, list[str]]]:
+    """Every leg in these sightings, in order of time, and in words what about it could not be decided.
+
+    Each sighting is in exactly one.
+    """
     ordered = sorted(sightings, key=in_order)
     queries = [seen for seen in ordered if seen.direction == "query"]
     responses = [seen for seen in ordered if seen.direction == "response"]
@@ -37,8 +31,8 @@ def find_legs(sightings: Iterable[Sighting]) -> list[FoundLeg]:
     for same_message in grouped(queries, flow).values():
         drafts += _drafts(find_trips(same_message, heard), heard)
     drafts += _without_query(_hand_out(responses, drafts))
-    found = [FoundLeg(Leg(_hops(draft)), _doubts(draft)) for draft in drafts]
-    return sorted(found, key=lambda one: in_order(one.leg.hops[0].sighting))
+    found = [(Leg(_hops(draft)), [doubt for trip in draft.trips for doubt in trip.doubts]) for draft in drafts]
+    return sorted(found, key=lambda one: in_order(one[0].hops[0].sighting))
 
 
 def _drafts(trips: list[Trip], heard: Heard) -> list[_Draft]:
@@ -93,10 +87,6 @@ def _asking(response: Sighting, asked: Iterable[tuple[Sighting, _Draft]]) -> lis
 def _without_query(responses: list[Sighting]) -> list[_Draft]:
     groups = grouped(responses, lambda seen: (flow(seen), seen.client)).values()
     return [_Draft(responses=packet) for same in groups for packet in packets_of(same)]
-
-
-def _doubts(draft: _Draft) -> tuple[str, ...]:
-    return tuple(dict.fromkeys([*draft.doubts, *(doubt for trip in draft.trips for doubt in trip.doubts)]))
 
 
 def _hops(draft: _Draft) -> tuple[Hop, ...]:

@@ -36,10 +36,8 @@ def run(argv: Sequence[str], timeout: float, stdin: str | bytes = "") -> Outcome
     running = Running(argv, stdin, 65536)       # sh stops reading 2 s after the end: 200 kB byte by byte were cut
     try:
         ended = running.ends_within(timeout)
-    except BaseException:
-        running.stop(patience=0)
-        raise
-    output = running.stop(patience=0)
+    finally:
+        output = running.stop(patience=0)
     if not ended:
         raise KitError(f"{argv[0]!r} was stopped after {timeout:g} s without coming to an end.")
     return Outcome(running.rc, output.decode(errors="replace"), running.stderr, time.monotonic() - started)

@@ -47,9 +47,9 @@ def described(sighting: Sighting) -> str:
     return f"{sighting.source} → {sighting.destination} (DNS id {sighting.message.id}{place})"
 
 
-def grouped(items: Iterable[Sighting], key: Callable[[Sighting], Hashable]) -> dict[Hashable, list[Sighting]]:
-    """Sightings with the same key together, in the order given."""
-    groups: dict[Hashable, list[Sighting]] = {}
+def grouped(items: Iterable, key: Callable[..., Hashable]) -> dict[Hashable, list]:
+    """Items with the same key together, in the order given."""
+    groups: dict[Hashable, list] = {}
     for item in items:
         groups.setdefault(key(item), []).append(item)
     return groups

@@ -95,11 +95,14 @@ def test_other_labs_are_tried_and_never_make_the_machine_unready(monkeypatch) ->
     monkeypatch.setattr(clinic, "run", nothing_here)
     monkeypatch.setattr(needs, "run", nothing_here)
     monkeypatch.setattr(needs, "has", lambda program: False)
+    nobodys = Check("kind lab: captures", "nobody's tcpdump", "run it as root", optional=True)
+    monkeypatch.setattr(clinic, "captures_check", lambda: nobodys)
     monkeypatch.setattr(sys, "platform", "linux")
     report = clinic.doctor(labs=True)
     others = [check for check in report.checks if check.optional]
     assert [check.what for check in others] == [
         "kind lab: Docker", "kind lab: kind", "kind lab: kubectl",
+        "kind lab: captures",
         *(f"netns lab: {', '.join(programs)}" for programs in needs.packages().values()),
         *(f"netns lab: {what}" for what in ("namespaces", "veth pairs", "bridges", "iptables", "connection tracking"))]
     assert all(check.state == "missing" and check.fix for check in others)

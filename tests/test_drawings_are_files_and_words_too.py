@@ -12,17 +12,17 @@ from matplotlib.ft2font import FT2Font
 from test_drawings_ladder_tells_the_journey import journey
 from test_drawings_topology_shows_the_lab import REAL
 
+from kitlib.drawings.asked import search_list
 from kitlib.drawings.drawing import Drawing, png
 from kitlib.drawings.ladder import ladder
-from kitlib.drawings.packet import packet
 from kitlib.drawings.palette import ACCENT
-from kitlib.drawings.search_list import search_list
 from kitlib.drawings.svg import card, text, width, wrap
 from kitlib.drawings.table import table
 from kitlib.drawings.topology import topology
 from kitlib.errors import KitError
 from kitlib.parsers.headers import Field
 from kitlib.search_list import Candidate
+from kitlib.widgets.packet_view import packet
 
 SVG = "{http://www.w3.org/2000/svg}"
 PICTURES = {"ladder": lambda: ladder(journey()), "topology": lambda: topology(REAL)}

@@ -83,6 +83,11 @@ def test_a_rule_that_matches(rule: str, why: str, verdict: str) -> None:
 
 
 @pytest.mark.parametrize(("rule", "words"), [
+    ("-m set --match-set blocked src -j DROP", "unknown here: -m set --match-set"),
+    ("-m string --string abc --algo bm -j DROP", "unknown here: -m string --string"),
+    ("-m u32 --u32 0x0>>0x1c=0x4 -j DROP", "unknown here: -m u32 --u32"),
+    ("-j NFQUEUE --queue-num 1", "unknown here: -j NFQUEUE --queue-num"),
+    ("-j CONNMARK --restore-mark", "unknown here: -j CONNMARK --restore-mark"),
     ("-m limit --limit 3/min -j DROP", "-m limit depends on the packets before this one"),
     ("-m sorcery --spell abracadabra -j DROP", "unknown here: -m sorcery --spell"),
     ("-m sorcery -j DROP", "unknown here: -m sorcery"),
@@ -121,6 +126,24 @@ def test_every_endpoint_with_its_probability() -> None:
     assert coin.outcome is Outcome.SKIPPED and "a coin decides: 0.333" in coin.why
 
 
+@pytest.mark.parametrize(("coin", "probabilities"), [
+    ("--mode random ! --probability 0.25000000000", [0.75, 0.25]), ("--mode nth --every 4 --packet 0", [0.25, 0.75]),
+    ("--mode nth ! --every 4 --packet 0", [0.75, 0.25])])
+def test_coins_and_counters(coin: str, probabilities: list[float]) -> None:
+    found = walks(kernel(f"-m statistic {coin} -j DROP"), QUERY)
+    assert [walk.probability for walk in found] == probabilities
+    assert ("counted" if "nth" in coin else "a coin decides") in found[0].matched[0].why
+
+
+def test_physdev_knows_the_ports_of_a_bridge() -> None:
+    bridged = QUERY._replace(physdev_in="veth7", physdev_out="veth8")
+    for rule in ("--physdev-is-bridged", "--physdev-in veth+", "--physdev-is-in", "--physdev-out veth8",
+                 "! --physdev-in veth9"):
+        assert looked_at(f"-m physdev {rule} -j DROP", bridged).outcome is Outcome.MATCHED, rule
+        assert looked_at(f"-m physdev {rule} -j DROP").outcome is (
+            Outcome.MATCHED if rule.startswith("!") else Outcome.SKIPPED), rule
+
+
 def test_goto_does_not_come_back_and_return_does() -> None:
     rules = ["-g AWAY", "-j DROP", "-A AWAY -j INNER", "-A INNER -j RETURN", "-A INNER -j DROP", "-A AWAY -j RETURN"]
     walk, = walks(kernel(*rules), QUERY)
@@ -133,6 +156,10 @@ def test_marks_are_set_and_the_walk_goes_on() -> None:
              "-j MARK --set-xmark 0x1/0xffffffff"]
     walk, = walks(kernel(*rules, table="mangle"), QUERY)
     assert [step.after.mark for step in walk.matched[:3]] == [0x4000, 0, 1]
+    masked = ["-j MARK --set-xmark 0x3/0xf", "-j MARK --set-xmark 0x10/0x0", "-m mark --mark 0xe0/0xf0 -j RETURN"]
+    walk, = walks(kernel(*masked, table="mangle"), QUERY._replace(mark=0xF5))
+    assert [(step.verdict, step.after.mark) for step in walk.matched[:3]] == [
+        ("CONTINUE", 0xF3), ("CONTINUE", 0xE3), ("RETURN", 0xE3)]
 
 
 def test_masquerade_takes_the_address_of_the_way_out_and_an_open_port() -> None:
@@ -145,7 +172,7 @@ def test_masquerade_takes_the_address_of_the_way_out_and_an_open_port() -> None:
 
 def test_redirect_goes_to_this_machine() -> None:
     walk, = walks(kernel("-p udp -m udp --dport 53 -j REDIRECT --to-ports 5353", table="nat", hook="OUTPUT"), OUT)
-    assert (walk.after.destination, walk.after.dport, walk.end) == ("127.0.0.1", 5353, "is delivered here")
+    assert (walk.after.destination, walk.after.dport, walk.end) == ("127.0.0.1", 5353, "comes in again by lo")
     arriving = QUERY._replace(in_interface="eth0")
     walk, = walks(kernel("-j REDIRECT", table="nat", hook="PREROUTING"), arriving)
     assert (walk.after.destination, walk.end) == ("10.0.0.5", "is delivered here")
@@ -160,6 +187,19 @@ def test_notrack_keeps_nat_out() -> None:
     walk, = walks(kernel("-j NOTRACK", table="raw", hook="PREROUTING"), QUERY)
     assert walk.after.states == {"UNTRACKED"}
     assert walks(kernel("-j CT --notrack", table="raw", hook="PREROUTING"), QUERY)[0].after.states == {"UNTRACKED"}
+
+
+def test_what_conntrack_does_not_follow_is_no_later_packet() -> None:
+    walk, = walks(kernel("-j DNAT --to-destination 10.1.2.7", table="nat", hook="PREROUTING"),
+                  QUERY._replace(states=frozenset({"UNTRACKED"})))
+    assert walk.after.destination == QUERY.destination
+    assert walk.at("PREROUTING", "nat").said == "conntrack does not follow this packet: nat's rules are not read"
+
+
+def test_what_nobody_can_tell_after_a_restored_mark_is_undecided() -> None:
+    rules = ["-j CONNMARK --restore-mark --nfmask 0xff --ctmask 0xff", "-m mark --mark 0x1 -j DROP"]
+    walk, = walks(kernel(*rules, table="mangle"), QUERY)
+    assert walk.end == "is undecided" and "-j CONNMARK --restore-mark" in walk.steps[0].why
 
 
 def test_a_policy_decides_what_no_rule_does() -> None:
@@ -180,6 +220,26 @@ def test_conntrack_undoes_for_the_reply_what_nat_did_for_the_query() -> None:
     assert str(walk.after) == "10.96.0.10:53 → 10.1.2.3:40000" and walk.end == "goes out of veth1"
     again, = walks(kernel(), QUERY, entry)      # the entry says that it is not NEW
     assert str(again.after) == "10.0.0.5:777 → 10.244.0.3:53"
+    assert walk.after.states == again.after.states == {"ESTABLISHED", "SNAT", "DNAT"}
+
+
+EVERY_CHAIN = "\n".join(f"*{table}\n" + "".join(f":{hook} ACCEPT [0:0]\n" for hook in hooks.split()) + "COMMIT"
+                        for table, hooks in {"raw": "PREROUTING OUTPUT",
+                                             "mangle": "PREROUTING INPUT FORWARD OUTPUT POSTROUTING",
+                                             "nat": "PREROUTING INPUT OUTPUT POSTROUTING",
+                                             "filter": "INPUT FORWARD OUTPUT"}.items())
+
+
+@pytest.mark.parametrize(("packet", "stops"), [
+    (QUERY, "PREROUTING raw, PREROUTING mangle, PREROUTING nat, routing, FORWARD mangle, FORWARD filter, "
+            "POSTROUTING mangle, POSTROUTING nat"),
+    (QUERY._replace(destination="10.0.0.5"), "PREROUTING raw, PREROUTING mangle, PREROUTING nat, routing, "
+                                             "INPUT mangle, INPUT filter, INPUT nat"),
+    (OUT, "routing, OUTPUT raw, OUTPUT mangle, OUTPUT nat, OUTPUT filter, routing again, POSTROUTING mangle, "
+          "POSTROUTING nat")])
+def test_tables_and_hooks_come_in_the_kernels_order(packet: Packet, stops: str) -> None:
+    walk, = walks(Kernel(parse(EVERY_CHAIN), ip_route.routes(ROUTES), ip.interfaces(ADDRESSES)), packet)
+    assert ", ".join(f"{passage.hook} {passage.table}".strip() for passage in walk.passages) == stops
 
 
 def test_on_the_recorded_node_every_service_rule_is_told_of() -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from conftest import recorded_scenes
+from conftest import every_sighting, recorded_scenes
 from kitlib import open_lab
 from kitlib.netfilter.traced import Followed, follow
 from kitlib.parsers import iptables_save
@@ -56,6 +56,20 @@ def test_queries_and_replies_on_both_nodes_are_compared(lab, capsys: pytest.Capt
     assert {one.walk.packet.states >= {"NEW"} for one in packets} == {True, False}
     assert any(one.walk.after.source != one.walk.packet.source for one in packets if "NEW" in one.walk.packet.states)
     assert any(one.walk.after.mark == 0 and "set-xmark" in str(one.walk.matched) for one in packets)
+
+
+@pytest.mark.parametrize("scene", TRACED)
+def test_what_the_walk_sends_out_was_caught_on_the_wire(lab, scene: str) -> None:
+    """A trace ends before the last rewrite; tcpdump has seen what came of it."""
+    for number in range(1, recorded_scenes()[scene] + 1):
+        take, sightings = every_sighting(lab, scene, number)
+        for trace in take.traces:
+            wire = {(*seen.source, *seen.destination) for seen in sightings if seen.point.place == trace.place}
+            for one in follow(kernel(lab, trace.place), traces(trace.stdout)):
+                after = one.walk.after
+                fits = {seen for seen in wire if (seen[0], *seen[2:]) == (after.source, after.destination, after.dport)}
+                assert one.walk.end == "is delivered here" or any(seen[1] == after.sport or (
+                    after.sport is None and seen[1] != one.walk.packet.sport) for seen in fits), after
 
 
 @pytest.mark.parametrize("missing", ["-j KUBE-MARK-MASQ", "-A KUBE-POSTROUTING -j MARK", "KIND-MASQ-AGENT -d 10.244",

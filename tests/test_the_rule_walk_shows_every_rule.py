@@ -99,6 +99,6 @@ def test_ten_thousand_skipped_rules_are_counted_not_written_out() -> None:
     kernel = Kernel(parse("\n".join(["*filter", ":FORWARD ACCEPT [0:0]", *rules, "COMMIT"])), POD.node.kernel().routes)
     walk = next(iter(walks(kernel, Packet("10.244.2.3", "10.244.0.99", in_interface="veth4b6923b0"))))
     forward = next(passage for passage in walk.passages if passage.hook == "FORWARD")
-    html = passage_html(forward, {}, traced=False)
+    html = passage_html(forward)
     assert "10000 rules of FORWARD skipped" in html and f"{10_000 - MOST_SKIPPED:,} more rules" in html
     assert html.count("<li>") == MOST_SKIPPED and "9,900 more" in rule_walk(walk).text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kitlib.drawings.starts import what_differs
+from kitlib.drawings.asked import what_differs
 from kitlib.errors import NotFound
 from kitlib.lab import Lab, open_lab
 from kitlib.netfilter.kube_proxy import marking

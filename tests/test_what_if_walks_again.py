@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from kitlib.lab import open_lab
-from kitlib.netfilter.kube_proxy import endpoints, with_endpoints
+from kitlib.netfilter.kube_proxy import endpoints, masquerade_mark, with_endpoints
 from kitlib.netfilter.packet import Packet
 from kitlib.netfilter.walk import walks
+from kitlib.parsers import iptables_save
 from kitlib.ruleset import Ruleset
 from kitlib.widgets.what_if import what_if
 
@@ -95,6 +96,11 @@ def test_the_twin_shows_the_changes_that_one_would_try_first() -> None:
     expected = [f"{walk.probability:.0%}" for walk in walks(NODE.kernel(), PACKET)]
     first = twin.text.split("\n\n")[0].splitlines()[3:]
     assert [line.split()[0] for line in first] == expected
+
+
+def test_the_mark_is_the_one_that_the_rules_set(rules: Ruleset) -> None:
+    text = "*nat\n:KUBE-MARK-MASQ - [0:0]\n-A KUBE-MARK-MASQ -j MARK --set-xmark 0x8000/0x8000\nCOMMIT\n"
+    assert (masquerade_mark(rules), masquerade_mark(iptables_save.parse(text))) == (0x4000, 0x8000)
 
 
 def test_a_packet_to_no_service_has_no_endpoints_to_change() -> None:

@@ -19,8 +19,7 @@ from kitlib.netfilter.walk import walks
 from kitlib.widgets.packet_view import packet_view
 from kitlib.widgets.playground import search_list_playground
 from kitlib.widgets.rule_walk import rule_walk
-from kitlib.widgets.stepper import stepper
-from kitlib.widgets.topology_view import topology_view
+from kitlib.widgets.stepper import stepper, topology_view
 from kitlib.widgets.what_if import what_if
 
 LAB = open_lab("recorded")

@@ -17,8 +17,7 @@ from kitlib.netfilter.walk import walks
 from kitlib.widgets.packet_view import packet_view
 from kitlib.widgets.playground import search_list_playground
 from kitlib.widgets.rule_walk import rule_walk
-from kitlib.widgets.stepper import stepper
-from kitlib.widgets.topology_view import topology_view
+from kitlib.widgets.stepper import stepper, topology_view
 from kitlib.widgets.twin import VIEW, Twin
 from kitlib.widgets.what_if import what_if
 
@@ -93,7 +92,7 @@ def test_nothing_to_show_is_said(seen: Capture) -> None:
 
 def test_ipywidgets_waits_for_the_first_widget() -> None:
     modules = ("kitlib", "kitlib.exercises.question", "kitlib.exercises.predict", "kitlib.widgets.playground",
-               "kitlib.widgets.packet_view", "kitlib.widgets.topology_view", "kitlib.widgets.stepper",
+               "kitlib.widgets.packet_view", "kitlib.widgets.stepper",
                "kitlib.widgets.rule_walk", "kitlib.widgets.what_if")
     code = f"import sys, {', '.join(modules)}; print('ipywidgets' in sys.modules, 'scapy' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,16 +34,13 @@ class Drawing:
     def save(self, path: str | Path) -> Path:
         """Write the picture as .svg, .png, .txt or .mmd (Mermaid); KitError for any other suffix."""
         path = Path(path)
-        writers: dict[str, Callable[[], bytes]] = {
-            ".svg": lambda: self.svg.encode(),
-            ".png": lambda: png(self.svg),
-            ".txt": lambda: f"{self.text}\n".encode(),
-        }
+        files = {".svg": self.svg, ".png": self.svg, ".txt": f"{self.text}\n"}
         if self.mermaid:
-            writers[".mmd"] = lambda: f"{self.mermaid}\n".encode()
-        if path.suffix.lower() not in writers:
-            raise KitError(f"cannot save {path.name}: this picture can be saved as {', '.join(writers)}")
-        path.write_bytes(writers[path.suffix.lower()]())
+            files[".mmd"] = f"{self.mermaid}\n"
+        suffix = path.suffix.lower()
+        if suffix not in files:
+            raise KitError(f"cannot save {path.name}: this picture can be saved as {', '.join(files)}")
+        path.write_bytes(png(self.svg) if suffix == ".png" else files[suffix].encode())
         return path
 
 

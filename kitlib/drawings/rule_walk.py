@@ -6,16 +6,17 @@ from collections.abc import Iterator, Mapping
 from html import escape
 from itertools import islice
 
-from kitlib.drawings.table import CELL, MARKED
+from kitlib.drawings.table import CELL, MARKED, framed
 from kitlib.netfilter.matches import Stretch
 from kitlib.netfilter.packet import Packet, Step
 from kitlib.netfilter.path import Passage, Walk
 from kitlib.parsers.rule_trace import Met
 
+PLAIN = "background:none;padding:0"      # JupyterLab paints code in a table grey
 MOST_SKIPPED = 100        # of a run of skipped rules so many are told one by one
 HEAD = ("rule", "what came of it, and why", "the packet here", "the kernel's trace")
 
-Says = Mapping[int, Met]  # what the kernel says, by the id() of the walk's step; empty without a trace
+Says = Mapping[int, Met]  # what the kernel says, by the id() of the walk's step
 
 
 def outcome(walk: Walk) -> str:
@@ -39,30 +40,26 @@ def stop(passage: Passage) -> str:
     return "; ".join([f"{passage.table} at {passage.hook}: {counts}", *changes])
 
 
-def passage_text(passage: Passage, says: Says, traced: bool) -> str:
+def passage_text(passage: Passage, says: Says | None = None) -> str:
     """The stop and its rules, one a line, deeper chains further in."""
-    told = [f"{stop(passage)}"]
+    told = [stop(passage)]
     for part in passage.trail:
         steps = _some(part, passage) if isinstance(part, Stretch) else [part]
-        told += [f"  {'  ' * step.depth}{' · '.join(_told(step, says, traced))}" for step in steps]
+        told += [f"  {'  ' * step.depth}{_told(step, says)}" for step in steps]
         told += [f"  {'  ' * part.depth}{_more(part)}"] if isinstance(part, Stretch) and _more(part) else []
     return "\n".join(told)
 
 
-def passage_html(passage: Passage, says: Says, traced: bool) -> str:
+def passage_html(passage: Passage, says: Says | None = None) -> str:
     """The stop as a table; a run of skipped rules is folded away."""
-    rows = "".join(_folded(part, passage, traced) if isinstance(part, Stretch) else _row(part, says, traced)
+    columns = HEAD[:3 if says is None else 4]
+    rows = "".join(_folded(part, passage, len(columns)) if isinstance(part, Stretch) else _row(part, says)
                    for part in passage.trail)
-    if not rows:
-        return f"<p><b>{escape(stop(passage))}</b></p>"
-    head = "".join(f'<th scope="col" style="{CELL}">{name}</th>' for name in HEAD[:4 if traced else 3])
-    caption = f'<caption style="text-align:left;font-weight:bold;padding:4px 8px">{escape(stop(passage))}</caption>'
-    return ('<div class="kit-table" style="overflow-x:auto"><table style="margin:8px 0;border-collapse:collapse">'
-            f"{caption}<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>")
+    return framed(stop(passage), columns, rows) if rows else f"<p><b>{escape(stop(passage))}</b></p>"
 
 
-def agreement(step: Step, says: Says) -> str:
-    """What the kernel's trace has for a step."""
+def _agreement(step: Step, says: Says) -> str:
+    """What the kernel's trace has for a step that had a say."""
     met = says.get(id(step))
     if met is None:
         return "says nothing of it" if step.rule else "has no rules there"
@@ -70,27 +67,28 @@ def agreement(step: Step, says: Says) -> str:
     return f"the same: {met.verdict}" if same else f"differs: {met.rule or f'policy of {met.chain}'} {met.verdict}"
 
 
-def _told(step: Step, says: Says, traced: bool) -> list[str]:
-    kernel = [f"kernel: {agreement(step, says)}"] if traced and step.verdict else []
-    return [f"{step.outcome.value} {_named(step)}", step.why, *([step.verdict, _packet(step)] if step.verdict else []),
-            *kernel]
+def _told(step: Step, says: Says | None) -> str:
+    told = [f"{step.outcome.value} {_named(step)}", step.why]
+    if step.verdict:
+        told += [step.verdict, _packet(step), *([] if says is None else [f"kernel: {_agreement(step, says)}"])]
+    return " · ".join(told)
 
 
-def _row(step: Step, says: Says, traced: bool) -> str:
+def _row(step: Step, says: Says | None) -> str:
     verdict = f"<br>→ {escape(step.verdict)}" if step.verdict else ""
-    came = f"<b>{step.outcome.value}</b>: {escape(step.why)}{verdict}"
-    cells = [f'<code style="margin-left:{14 * step.depth}px;display:block">{escape(_named(step))}</code>', came,
-             escape(_packet(step)), *([escape(agreement(step, says)) if step.verdict else ""] if traced else [])]
+    kernel = [] if says is None else [escape(_agreement(step, says)) if step.verdict else ""]
+    cells = [f'<code style="{PLAIN};margin-left:{14 * step.depth}px;display:block">{escape(_named(step))}</code>',
+             f"<b>{step.outcome.value}</b>: {escape(step.why)}{verdict}", escape(_packet(step)), *kernel]
     style = MARKED if step.packet != step.after else CELL
     return "<tr>" + "".join(f'<td style="{style}">{cell}</td>' for cell in cells) + "</tr>"
 
 
-def _folded(part: Stretch, passage: Passage, traced: bool) -> str:
-    lines = [f"<li><code>{escape(_named(step))}</code><br>skipped: {escape(step.why)}</li>"
+def _folded(part: Stretch, passage: Passage, columns: int) -> str:
+    lines = [f'<li><code style="{PLAIN}">{escape(_named(step))}</code><br>skipped: {escape(step.why)}</li>'
              for step in _some(part, passage)]
     count = _count(part)
     words = f"{count} {'rule' if count == 1 else 'rules'} of {escape(part.chain.name)} skipped"
-    return (f'<tr><td colspan="{4 if traced else 3}" style="{CELL}"><details style="margin-left:{14 * part.depth}px">'
+    return (f'<tr><td colspan="{columns}" style="{CELL}"><details style="margin-left:{14 * part.depth}px">'
             f"<summary>{words}</summary><ul>{''.join(lines)}</ul>{_more(part)}</details></td></tr>")
 
 
@@ -116,22 +114,16 @@ def _named(step: Step) -> str:
 
 
 def _packet(step: Step) -> str:
-    """Destination and mark, as they were and as the rule left them."""
+    """Destination and mark, or what the rule changed."""
     changes = [f"{what} rewritten {change}" for what, change in _changes(step.packet, step.after)]
-    return "; ".join(changes) or f"to {step.packet.destination}:{_port(step.packet.dport)}, mark {step.packet.mark:#x}"
+    return "; ".join(changes) or "to {1}, mark {2}".format(*_looks(step.packet))
 
 
-def _changes(before: Packet, after: Packet) -> Iterator[tuple[str, str]]:
-    for what, old, new in (("source", _end(before, "source", "sport"), _end(after, "source", "sport")),
-                           ("destination", _end(before, "destination", "dport"), _end(after, "destination", "dport")),
-                           ("mark", f"{before.mark:#x}", f"{after.mark:#x}")):
-        if old != new:
-            yield what, f"{old} → {new}"
+def _changes(before: Packet, after: Packet) -> list[tuple[str, str]]:
+    return [(what, f"{old} → {new}") for what, old, new in zip(
+        ("source", "destination", "mark"), _looks(before), _looks(after), strict=True) if old != new]
 
 
-def _end(packet: Packet, address: str, port: str) -> str:
-    return f"{getattr(packet, address)}:{_port(getattr(packet, port))}"
-
-
-def _port(port: int | None) -> str:
-    return "?" if port is None else str(port)
+def _looks(packet: Packet) -> tuple[str, ...]:
+    """Source, destination and mark in words."""
+    return (*str(packet).split(" → "), f"{packet.mark:#x}")

@@ -38,13 +38,9 @@ class Table:
     @property
     def html(self) -> str:
         """The table as HTML in the page's own colours."""
-        caption = f'<caption style="text-align:left;font-weight:bold;padding:4px 8px">{escape(self.title)}</caption>'
-        head = "".join(f'<th scope="col" style="{CELL}">{escape(name)}</th>' for name in self.columns)
         body = "".join(f"<tr>{self._cells(i, row)}</tr>" for i, row in enumerate(self.rows))
         none = f'<tr><td colspan="{len(self.columns)}" style="{CELL}">(none)</td></tr>'
-        return ('<div class="kit-table" style="overflow-x:auto"><table style="margin:8px 0;border-collapse:collapse">'
-                f"{caption if self.title else ''}<thead><tr>{head}</tr></thead><tbody>{body or none}</tbody>"
-                "</table></div>")
+        return framed(self.title, self.columns, body or none)
 
     def _cells(self, index: int, row: tuple[str, ...]) -> str:
         style = MARKED if index in self.marked else CELL
@@ -53,6 +49,14 @@ class Table:
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         return {"text/html": self.html, "text/plain": self.text}
+
+
+def framed(title: str, columns: Sequence[str], body: str) -> str:
+    """The HTML of a table around the rows in `body`; it scrolls sideways where the page is narrower."""
+    caption = f'<caption style="text-align:left;font-weight:bold;padding:4px 8px">{escape(title)}</caption>'
+    head = "".join(f'<th scope="col" style="{CELL}">{escape(name)}</th>' for name in columns)
+    return ('<div class="kit-table" style="overflow-x:auto"><table style="margin:8px 0;border-collapse:collapse">'
+            f"{caption if title else ''}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>")
 
 
 def _breakable(cell: str) -> str:

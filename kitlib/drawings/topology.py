@@ -50,13 +50,12 @@ def _host(page: Map, world: Topology) -> None:
     if any(pod.veth for node in world.nodes for pod in node.pods):
         page.paragraph(VETH_PAIR, NODE, fill=QUIET)
         page.y += 10
-    frame(page, 0, top, MARGIN, PAGE - MARGIN, Shade(GREY.edge, PAPER), "host")
+    frame(page, top, MARGIN, PAGE - MARGIN, Shade(GREY.edge, PAPER), "host")
 
 
 def _node(page: Map, node: NodeBox) -> float:
     """A node and its pods; gives the y at which it hangs on the bridge."""
-    top, at = page.y, len(page.behind)
-    page.y += 10
+    top, page.y = page.y, page.y + 10
     right, bottom = chip(page, NODE + PAD, f"{node.interface} {node.address}", "", PORT, (node.place, node.interface))
     hangs = (page.y + bottom) / 2
     page.behind.append(line(BUS, hangs, NODE + PAD, hangs, GREY.edge, 3))
@@ -68,7 +67,7 @@ def _node(page: Map, node: NodeBox) -> float:
     joints = [joint for pod in node.pods if (joint := _pod(page, node, pod))]
     if joints:
         page.behind.append(line(NODE + 22, bottom, NODE + 22, joints[-1], FAINT, 1.5))
-    frame(page, at, top, NODE, RIGHT, BLUE, node.place)
+    frame(page, top, NODE, RIGHT, BLUE, node.place)
     return hangs
 
 

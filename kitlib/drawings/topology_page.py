@@ -20,10 +20,10 @@ class Map(Page):
     pods: float = 0
 
 
-def frame(page: Map, at: int, y: float, x: float, right: float, colours: Shade, place: str) -> None:
-    """The frame from `y` to here, behind what is there from `at` on."""
+def frame(page: Map, y: float, x: float, right: float, colours: Shade, place: str) -> None:
+    """The frame from `y` to here, behind all that is there: frames are finished from the inside out."""
     marker = page.lit.get((place, ""))
-    page.behind.insert(at, _outline(x, y, right, page.y, colours, marker))
+    page.behind.insert(0, _outline(x, y, right, page.y, colours, marker))
     if marker:
         _badge(page, right - width(marker, SIZE, True) - 20, y + 6, marker)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from ipaddress import IPv4Network, ip_address
+from ipaddress import IPv4Address
 from typing import NamedTuple
 
 from kitlib.netfilter.kernel import Kernel
@@ -29,15 +29,17 @@ class Field(NamedTuple):
 
 @cache
 def _network(words: str) -> tuple[int, int]:
-    network = IPv4Network(words, strict=False)
-    return int(network.network_address), int(network.netmask)
+    address, _, length = words.partition("/")
+    # A mask may have holes: iptables-save writes it as 255.0.0.255 then.
+    mask = int(IPv4Address(length)) if "." in length else (1 << 32) - (1 << 32 - int(length or 32))
+    return int(IPv4Address(address)) & mask, mask
 
 
 def _in_network(address: object, wanted: str) -> bool | None:
     if "," in wanted:
         return any(_in_network(address, one) for one in wanted.split(","))
     network, mask = _network(wanted)
-    return int(ip_address(str(address))) & mask == network
+    return int(IPv4Address(str(address))) & mask == network
 
 
 def _is_interface(name: object, wanted: str) -> bool:

@@ -82,16 +82,16 @@ class Kernel:
         return Decision(destination, chosen, f"{words}: {_what_follows(chosen)}", fitting)
 
     def type_of(self, address: str) -> str:
-        """What addrtype calls an address here: LOCAL, BROADCAST, MULTICAST, UNSPEC or UNICAST (fib_frontend.c)."""
+        """What addrtype calls an address here: LOCAL, BROADCAST, MULTICAST or UNICAST (fib_frontend.c)."""
         if IPv4Address(address).is_multicast:
             return "MULTICAST"
         if address in ("0.0.0.0", "255.255.255.255"):
-            return "UNSPEC" if address == "0.0.0.0" else "BROADCAST"
+            return "BROADCAST"
         local = next((route for route in self._fitting(address) if route.table == "local"), None)
         return local.type.upper() if local else "UNICAST"
 
     def source_for(self, decision: Decision) -> str:
-        """The address that this machine gives what it sends that way (MASQUERADE, `src` of `ip route get`)."""
+        """The address that this machine gives what it sends that way (`src` of `ip route get`)."""
         if decision.route is None:
             return ""
         return decision.route.source or self.address_of(decision.route.device, decision.route.via)
@@ -104,7 +104,7 @@ class Kernel:
         route = self.route(destination).route
         near = route.via if route and route.via else destination
         others = (self.address_of(found.name) for found in self.interfaces if found.name != "lo")
-        return self.address_of(interface, near, loopback=False) or next(others, "")
+        return self.address_of(interface, near, loopback=False) or next(filter(None, others), "")
 
     def address_of(self, interface: str, near: str = "", loopback: bool = True) -> str:
         """The first IPv4 address of an interface, one in the network of `near` if it has such; "" if it has none."""

@@ -45,6 +45,13 @@ def with_endpoints(ruleset: Ruleset, service: str, sockets: Sequence[str]) -> Ru
     return Ruleset({**ruleset.tables, "nat": {**nat, **parse("\n".join(lines)).tables["nat"]}})
 
 
+def masquerade_mark(ruleset: Ruleset) -> int:
+    """The bit that says "masquerade this packet": what its chain KUBE-MARK-MASQ sets, 0x4000 where there is none."""
+    chain = ruleset.chain("nat", MARK)
+    set_by = [option.values[0] for rule in chain.rules for option in rule.target_options] if chain else []
+    return int(set_by[0].partition("/")[0], 0) if set_by else 0x4000
+
+
 def marking(walk: Walk) -> Step:
     """The rule that says which packets to the Service are marked, to be masqueraded: it matched this one or did not."""
     for step in walk.steps:

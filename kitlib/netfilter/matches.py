@@ -78,12 +78,14 @@ def _coin(match: Match) -> Finding:
     if "--probability" in said:
         option = said["--probability"]
         chance = float(option.values[0])
-        chance = 1 - chance if option.negated else chance
     elif "--every" in said:
-        chance = 1 / int(said["--every"].values[0])
+        option = said["--every"]
+        chance = 1 / int(option.values[0])
     else:
         return Finding(None, "unknown here: -m statistic without --probability or --every")
-    return Finding(True, f"a coin decides: {chance:.3g} of the packets match", chance)
+    chance = 1 - chance if option.negated else chance
+    how = "a coin decides" if option.name == "--probability" else "packets are counted"
+    return Finding(True, f"{how}: {chance:.3g} of the packets match", chance)
 
 
 class Stretch(NamedTuple):

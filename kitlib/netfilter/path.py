@@ -40,7 +40,8 @@ class Passage:
 class Walk:
     """A packet's way through a kernel. `assumptions` are what could not be told and was taken for granted here.
 
-    `end` says how it ends: "goes out of eth0", "is delivered here", "is dropped", "is lost: …", "is undecided".
+    `end` says how it ends: "goes out of eth0", "is delivered here", "comes in again by lo" (made here for this
+    machine: INPUT is still to come), "is dropped", "is lost: …", "is undecided".
     """
 
     packet: Packet
@@ -83,7 +84,8 @@ class Walk:
     @property
     def is_remembered(self) -> bool:
         """Does conntrack keep this connection? Only if its first packet got through, and was not to be tracked."""
-        return self.end.startswith(("goes out", "is delivered")) and "UNTRACKED" not in self.after.states
+        arrives = self.end.startswith(("goes out", "is delivered", "comes in again"))
+        return arrives and "UNTRACKED" not in self.after.states
 
     @property
     def entry(self) -> Entry:

@@ -39,7 +39,8 @@ def apply(rule: Rule, packet: Packet, hook: str, kernel: Kernel) -> Effect:
         return _to_destination(packet, *_socket(words["--to-destination"]))
     if target == "REDIRECT":
         address = LOCALHOST if hook == "OUTPUT" else kernel.address_of(packet.in_interface)
-        return _to_destination(packet, address, words.get("--to-ports", ""))
+        # An interface without an address: nf_nat_redirect.c drops.
+        return _to_destination(packet, address, words.get("--to-ports", "")) if address else Effect("DROP", packet)
     if target == "SNAT" and "--to-source" in words:
         return _from_source(packet, *_socket(words["--to-source"]), words)
     if target == "MASQUERADE":

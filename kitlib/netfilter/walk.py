@@ -90,7 +90,9 @@ def _remembered(hook: str, walk: Walk, entry: Entry | None) -> Passage:
     """nat for a packet of a known connection: no rule is read, conntrack repeats or undoes what was decided."""
     here = walk.after
     if entry is None:
-        return Passage(hook, "nat", here, here, "not the first packet of its connection: nat's rules are not read")
+        why = "not the first packet of its connection" if here.states & {"ESTABLISHED", "RELATED"} else \
+            "conntrack does not follow this packet"
+        return Passage(hook, "nat", here, here, f"{why}: nat's rules are not read")
     is_reply = _is_reply(walk.packet, entry)
     towards = entry.original.inverse if is_reply else entry.reply.inverse
     if hook in CHANGES_DESTINATION:
@@ -122,4 +124,4 @@ def _fits(packet: Packet, way: Tuple) -> bool:
 
 def _end(walk: Walk) -> str:
     out = walk.after.out_interface
-    return f"goes out of {out}" if out and out != "lo" else "is delivered here"
+    return "comes in again by lo" if out == "lo" else f"goes out of {out}" if out else "is delivered here"

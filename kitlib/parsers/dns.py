@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator
 
-from kitlib.errors import ParseError
+from kitlib.errors import ParseError, told_of
 from kitlib.parsers.datagrams import (
     UDP,
     Datagram,
@@ -98,7 +98,7 @@ def sightings(frames: Iterable[Frame], point: VantagePoint | None = None) -> tup
     fragments: Fragments = {}
     streams: dict[tuple, Stream] = {}
     for frame in frames:
-        try:
+        with told_of(where=f"frame {frame.number}"):
             packet = dissected(frame)
             datagram = datagram_of(packet)
             if datagram and datagram.fragment:
@@ -106,9 +106,6 @@ def sightings(frames: Iterable[Frame], point: VantagePoint | None = None) -> tup
             if datagram:
                 index = packet.ifindex if frame.link_type == 276 else None
                 found += _seen(datagram, frame, streams, point, index)
-        except ParseError as error:
-            where = f"frame {frame.number}" + (f", {error.where}" if error.where else "")
-            raise ParseError(error.what, error.expected, error.found, where) from None
     return tuple(found)
 
 

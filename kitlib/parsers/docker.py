@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from ipaddress import ip_interface, ip_network
 from typing import Any
 
-from kitlib.errors import ParseError
-from kitlib.parsers.json_fields import address_at, at, facts, load, take
+from kitlib.errors import ParseError, told_of
+from kitlib.parsers.json_fields import WHAT, address_at, at, facts, load, take
 
 COLUMNS = ("CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES")
 
@@ -72,58 +72,55 @@ def _container(row: str, starts: list[int], number: int) -> Container:
     return Container(*values)
 
 
+@told_of("docker inspect")
 def attachments(text: str) -> tuple[Attachment, ...]:
     """The networks of the containers in `docker inspect CONTAINER…`, one Attachment each. Raises ParseError."""
-    what = "docker inspect"
-    return tuple(
-        facts(Attachment, end, what, container=take(item, str, "Name", what=what).removeprefix("/"), network=network)
-        for item in _objects(text, what)
-        for network, end in take(item, dict, "NetworkSettings", "Networks", what=what).items())
+    return tuple(facts(Attachment, end, container=take(item, str, "Name").removeprefix("/"), network=network)
+                 for item in _objects(text)
+                 for network, end in take(item, dict, "NetworkSettings", "Networks").items())
 
 
+@told_of("docker network inspect")
 def networks(text: str) -> tuple[Network, ...]:
     """The networks in `docker network inspect NETWORK…`. Raises ParseError.
 
     The bridge is named by the option com.docker.network.bridge.name; without it the bridge driver takes "br-" and
     the first 12 digits of the network's id (https://docs.docker.com/engine/network/drivers/bridge/).
     """
-    return tuple(_network(item, "docker network inspect") for item in _objects(text, "docker network inspect"))
+    return tuple(_network(item) for item in _objects(text))
 
 
-def _network(item: Any, what: str) -> Network:
-    ranges = take(take(item, dict, "IPAM", what=what), list, "Config", what=what, default=[])
-    subnet, gateway = next(filter(None, (_ipv4_range(entry, what) for entry in ranges)), ("", ""))
-    members = tuple(_member(end, item, gateway, what)
-                    for end in take(item, dict, "Containers", what=what, default={}).values())
-    bridge = "br-" + take(item, str, "Id", what=what)[:12] if take(item, str, "Driver", what=what) == "bridge" else ""
-    if bridge:
-        bridge = take(item, str, "Options", "com.docker.network.bridge.name", what=what, default=bridge)
-    return facts(Network, item, what, subnet=subnet, gateway=gateway, bridge=bridge, attachments=members)
+def _network(item: Any) -> Network:
+    ranges = [_range(entry) for entry in take(take(item, dict, "IPAM"), list, "Config", default=[])]
+    subnet, gateway = next((found for found in ranges if ":" not in found[0]), ("", ""))
+    bridge = take(item, str, "Options", "com.docker.network.bridge.name", default=f"br-{take(item, str, 'Id')[:12]}")
+    members = tuple(_member(end, gateway, take(item, str, "Name"))
+                    for end in take(item, dict, "Containers", default={}).values())
+    return facts(Network, item, subnet=subnet, gateway=gateway, attachments=members,
+                 bridge=bridge if take(item, str, "Driver") == "bridge" else "")
 
 
-def _ipv4_range(entry: Any, what: str) -> tuple[str, str] | None:
-    subnet = take(entry, str, "Subnet", what=what)
+def _range(entry: Any) -> tuple[str, str]:
+    subnet = take(entry, str, "Subnet")
     try:
-        is_ipv4 = ip_network(subnet).version == 4
+        ip_network(subnet)
     except ValueError:
-        raise ParseError(what, "a subnet", subnet, "IPAM.Config.Subnet") from None
-    return (subnet, take(entry, str, "Gateway", what=what, default="")) if is_ipv4 else None
+        raise ParseError(WHAT, "a subnet", subnet, "IPAM.Config.Subnet") from None
+    return subnet, take(entry, str, "Gateway", default="")
 
 
-def _member(end: Any, network: Any, gateway: str, what: str) -> Attachment:
-    cidr = take(end, str, "IPv4Address", what=what)
-    name = take(end, str, "Name", what=what)
+def _member(end: Any, gateway: str, network: str) -> Attachment:
+    cidr, name = take(end, str, "IPv4Address"), take(end, str, "Name")
     try:
         interface = ip_interface(cidr) if cidr else None
     except ValueError:
-        raise ParseError(what, "an address with its prefix length", cidr, f"container {name}") from None
-    return facts(Attachment, end, what, container=name, network=take(network, str, "Name", what=what), gateway=gateway,
-                 address=str(interface.ip) if interface else "",
-                 prefix_length=interface.network.prefixlen if interface else 0)
+        raise ParseError(WHAT, "an address with its prefix length", cidr, f"container {name}") from None
+    address, length = (str(interface.ip), interface.network.prefixlen) if interface else ("", 0)
+    return Attachment(name, network, address, length, gateway, take(end, str, "MacAddress"))
 
 
-def _objects(text: str, what: str) -> list[Any]:
-    items = load(text, what)
+def _objects(text: str) -> list[Any]:
+    items = load(text)
     if not isinstance(items, list) or not items:
-        raise ParseError(what, "a JSON list with at least one object", items)
+        raise ParseError(WHAT, "a JSON list with at least one object", items)
     return items

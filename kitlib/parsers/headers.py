@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from kitlib.errors import ParseError
+from kitlib.errors import ParseError, told_of
 from kitlib.parsers.datagrams import Datagram, datagram_of, dissected, tcp_data, udp_data
 from kitlib.parsers.dns_headers import Field, message_fields
 from kitlib.parsers.header_meanings import DNS_PORT, LAYERS
@@ -29,11 +29,8 @@ def headers(frame: Frame) -> tuple[Field, ...]:
     What is not taken apart (another protocol, a fragment, part of a TCP message, a cut frame) is one field "data".
     ParseError where a header or a whole DNS message is malformed.
     """
-    try:
+    with told_of(where=f"frame {frame.number}"):
         return tuple(_headers(frame))
-    except ParseError as error:
-        where = f"frame {frame.number}" + (f", {error.where}" if error.where else "")
-        raise ParseError(error.what, error.expected, error.found, where) from None
 
 
 def _headers(frame: Frame) -> Iterator[Field]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_interface
 from typing import Any
 
-from kitlib.errors import ParseError
-from kitlib.parsers.json_fields import at, facts, load, take
+from kitlib.errors import ParseError, told_of
+from kitlib.parsers.json_fields import WHAT, at, facts, load, take
 
 HEADER = re.compile(r"(\d+): ([^\s:@]+)(?:@(?:if(\d+)|([^\s:]+)))?: <[^>]*> mtu (\d+) .*?\bstate (\S+)")
 
@@ -33,14 +33,15 @@ class Interface:
     peer_netnsid: int | None = at(int, "link_netnsid", default=None)
 
 
+@told_of("ip addr")
 def interfaces(text: str) -> tuple[Interface, ...]:
     """The interfaces in the output of `ip addr` or `ip link`, with -j or without. Raises ParseError."""
-    items = load(text, "ip -j addr") if text.lstrip().startswith("[") else [
+    items = load(text) if text.lstrip().startswith("[") else [
         _item(block) for block in re.split(r"^(?=\S)", text, flags=re.MULTILINE) if block.strip()]
     # An empty object is what older iproute2 leaves of an interface that was filtered out.
-    found = [(_interface(item), take(item, str, "link", what="ip addr", default="")) for item in items if item != {}]
+    found = [(_interface(item), take(item, str, "link", default="")) for item in items if item != {}]
     if not found:
-        raise ParseError("ip addr", "at least one interface", text.strip())
+        raise ParseError(WHAT, "at least one interface", text.strip())
     indexes = {interface.name: interface.index for interface, _ in found}
     # A link in the same namespace is given by its name instead of its index.
     return tuple(replace(interface, peer_index=indexes[link]) if link in indexes else interface
@@ -48,16 +49,16 @@ def interfaces(text: str) -> tuple[Interface, ...]:
 
 
 def _interface(item: Any) -> Interface:
-    entries = take(item, list, "addr_info", what="ip addr", default=[])
-    return facts(Interface, item, "ip addr", addresses=tuple(_cidr(entry) for entry in entries if entry))
+    entries = take(item, list, "addr_info", default=[])
+    return facts(Interface, item, addresses=tuple(_cidr(entry) for entry in entries if entry))
 
 
 def _cidr(entry: Any) -> str:
-    address = f"{take(entry, str, 'local', what='ip addr')}/{take(entry, int, 'prefixlen', what='ip addr')}"
+    address = f"{take(entry, str, 'local')}/{take(entry, int, 'prefixlen')}"
     try:
         ip_interface(address)
     except ValueError:
-        raise ParseError("ip addr", "an address with its prefix length", address) from None
+        raise ParseError(WHAT, "an address with its prefix length", address) from None
     return address
 
 
@@ -68,9 +69,9 @@ def _item(block: str) -> dict[str, Any]:
     lines = [line.split() for line in rest if line.strip()]
     link = next((words for words in lines if words[0].startswith("link/")), None)
     if not header or link is None:
-        raise ParseError("ip addr", "N: NAME: <FLAGS> mtu N … state STATE, then link/…", block.strip())
+        raise ParseError(WHAT, "N: NAME: <FLAGS> mtu N … state STATE, then link/…", block.strip())
     if link[0] == "link/ether" and not re.fullmatch("(..:){5}..", "".join(link[1:2])):
-        raise ParseError("ip addr", "link/ether and a MAC address", " ".join(link), header[2])
+        raise ParseError(WHAT, "link/ether and a MAC address", " ".join(link), header[2])
     index, name, peer, behind, mtu, state = header.groups()
     return {"ifindex": int(index), "ifname": name, "mtu": int(mtu), "operstate": state, "address": "".join(link[1:2]),
             "link": behind, "link_index": peer and int(peer), "link_netns": _after(link, "link-netns"),
@@ -87,7 +88,7 @@ def _address(words: list[str]) -> dict[str, Any]:
 
 def _number(digits: str | None, words: list[str]) -> int | None:
     if digits and not re.fullmatch("[0-9]+", digits):
-        raise ParseError("ip addr", "a number", " ".join(words))
+        raise ParseError(WHAT, "a number", " ".join(words))
     return int(digits) if digits else None
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 
-from kitlib.errors import ParseError
-from kitlib.parsers.json_fields import at, facts, load
+from kitlib.errors import ParseError, told_of
+from kitlib.parsers.json_fields import WHAT, at, facts, load
 
 WITHOUT_DEVICE = frozenset({"blackhole", "unreachable", "prohibit", "throw"})
 ROUTE_TYPES = WITHOUT_DEVICE | {"unicast", "local", "broadcast", "anycast", "multicast", "nat"}
@@ -28,16 +28,15 @@ class Route:
     table: str = at(str, "table", default="main")
 
 
+@told_of("ip route")
 def routes(text: str) -> tuple[Route, ...]:
     """The routes in the output of `ip route` (`show` or `get`), with -j or without. Raises ParseError.
 
     No output at all is an answer: a table without routes. A route with several next hops is not understood.
     """
-    if text.lstrip().startswith("["):
-        items = load(text, "ip route")
-    else:
-        items = [_item(line) for line in text.splitlines() if line.strip() and not line.startswith("    cache")]
-    return tuple(_checked(facts(Route, item, "ip route"), item) for item in items)
+    items = load(text) if text.lstrip().startswith("[") else [
+        _item(line) for line in text.splitlines() if line.strip() and not line.startswith("    cache")]
+    return tuple(_checked(facts(Route, item), item) for item in items)
 
 
 def _item(line: str) -> dict[str, str]:
@@ -47,7 +46,7 @@ def _item(line: str) -> dict[str, str]:
     destination, *rest = words or [""]
     pairs = [word for word in rest if word not in ROUTE_FLAGS]
     if len(pairs) % 2 or line[0].isspace():
-        raise ParseError("ip route", "DESTINATION and pairs such as `dev eth0`", line)
+        raise ParseError(WHAT, "DESTINATION and pairs such as `dev eth0`", line)
     said = {JSON_NAMES.get(word, word): value for word, value in zip(pairs[::2], pairs[1::2], strict=True)}
     return {**said, "dst": destination, "type": kind}
 
@@ -59,7 +58,7 @@ def _checked(route: Route, found: object) -> Route:
         for address in filter(None, (route.via, route.source)):
             ip_address(address)
     except ValueError:
-        raise ParseError("ip route", "a destination, a next hop and a source that are addresses", found) from None
+        raise ParseError(WHAT, "a destination, a next hop and a source that are addresses", found) from None
     if not route.device and route.type not in WITHOUT_DEVICE:
-        raise ParseError("ip route", "one next hop: dev INTERFACE", found)
+        raise ParseError(WHAT, "one next hop: dev INTERFACE", found)
     return route

@@ -15,7 +15,7 @@ from kitlib.ruleset import Chain, Match, Option, Rule, Ruleset
 
 CHAIN = re.compile(r":(\S+) (\S+)(?: \[(\d+):(\d+)\])?$")
 COUNTERS = re.compile(r"\[(\d+):(\d+)\] ")
-QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)')
+QUOTED = re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)"|(\S+)')
 TARGETS = ("-j", "-g")
 
 
@@ -80,12 +80,8 @@ def _words(text: str) -> list[str]:
     """The words of a rule; a quoted one is marked by a leading quote, so that it is never taken for an option."""
     if '"' not in text:
         return text.split()
-    if "\\" in text:
-        return [plain or '"' + re.sub(r"\\(.)", r"\1", quoted) for quoted, plain in QUOTED.findall(text)]
-    words: list[str] = []
-    for index, piece in enumerate(text.split('"')):
-        words += ['"' + piece] if index % 2 else piece.split()
-    return words
+    return [plain or '"' + (re.sub(r"\\(.)", r"\1", quoted) if "\\" in quoted else quoted)
+            for quoted, plain in QUOTED.findall(text)]
 
 
 def _parts(words: list[str]) -> tuple[tuple[Match, ...], str, tuple[Option, ...], bool]:

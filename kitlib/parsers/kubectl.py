@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kitlib.errors import ParseError
-from kitlib.parsers.json_fields import address_at, at, facts, load, take, take_address, words_at
+from kitlib.errors import ParseError, told_of
+from kitlib.parsers.json_fields import WHAT, address_at, at, facts, load, take, take_address, words_at
 
 ROLE_LABEL = "node-role.kubernetes.io/"
 
@@ -35,11 +35,13 @@ class Node:
     roles: tuple[str, ...]
 
 
+@told_of("kubectl get pods -o json")
 def pods(text: str) -> tuple[Pod, ...]:
     """The pods in `kubectl get pods -o json`. Raises ParseError."""
-    return tuple(facts(Pod, item, "Pod") for item in items(text, "Pod"))
+    return tuple(facts(Pod, item) for item in items(text, "Pod"))
 
 
+@told_of("kubectl get nodes -o json")
 def nodes(text: str) -> tuple[Node, ...]:
     """The nodes in `kubectl get nodes -o json`; `address` is the InternalIP. Raises ParseError."""
     return tuple(_node(item) for item in items(text, "Node"))
@@ -47,23 +49,21 @@ def nodes(text: str) -> tuple[Node, ...]:
 
 def items(text: str, kind: str) -> list[Any]:
     """The objects of this kind in a List, or the single one that was asked for."""
-    what = f"kubectl get -o json ({kind})"
-    top = load(text, what)
-    is_list = take(top, str, "kind", what=what) in ("List", f"{kind}List")
-    items = take(top, list, "items", what=what) if is_list else [top]
+    top = load(text)
+    is_list = take(top, str, "kind") in ("List", f"{kind}List")
+    items = take(top, list, "items") if is_list else [top]
     for item in items:
-        found = take(item, str, "kind", what=what, default=kind)
+        found = take(item, str, "kind", default=kind)
         if found != kind:
-            raise ParseError(what, f"objects of kind {kind}", found, "kind")
+            raise ParseError(WHAT, f"objects of kind {kind}", found, "kind")
     return items
 
 
 def _node(item: Any) -> Node:
-    addresses = take(item, list, "status", "addresses", what="Node")
-    internal = [take_address(entry, "address", what="Node") for entry in addresses
-                if take(entry, str, "type", what="Node") == "InternalIP"]
+    addresses = take(item, list, "status", "addresses")
+    internal = [take_address(entry, "address") for entry in addresses if take(entry, str, "type") == "InternalIP"]
     if not internal:
-        raise ParseError("Node", "an address of type InternalIP", addresses, "status.addresses")
-    labels = take(item, dict, "metadata", "labels", what="Node", default={})
+        raise ParseError(WHAT, "an address of type InternalIP", addresses, "status.addresses")
+    labels = take(item, dict, "metadata", "labels", default={})
     roles = tuple(label.removeprefix(ROLE_LABEL) for label in labels if label.startswith(ROLE_LABEL))
-    return facts(Node, item, "Node", address=internal[0], roles=roles)
+    return facts(Node, item, address=internal[0], roles=roles)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from kitlib.errors import told_of
 from kitlib.parsers.json_fields import address_at, at, each_at, facts, take, take_address, words_at
 from kitlib.parsers.kubectl import items
 
@@ -55,26 +56,27 @@ class Endpoints:
     ports: tuple[Port, ...] = each_at(Port, "ports")
 
 
+@told_of("kubectl get services -o json")
 def services(text: str) -> tuple[Service, ...]:
     """The services in `kubectl get services -o json`. Raises ParseError."""
-    return tuple(facts(Service, item, "Service") for item in items(text, "Service"))
+    return tuple(facts(Service, item) for item in items(text, "Service"))
 
 
+@told_of("kubectl get endpointslices -o json")
 def endpoints(text: str) -> tuple[Endpoints, ...]:
     """The slices in `kubectl get endpointslices -o json`. Raises ParseError."""
-    return tuple(_slice(item, "EndpointSlice") for item in items(text, "EndpointSlice"))
+    return tuple(_slice(item) for item in items(text, "EndpointSlice"))
 
 
-def _slice(item: Any, what: str) -> Endpoints:
-    kind = take(item, str, "addressType", what=what)
-    return facts(Endpoints, item, what, endpoints=tuple(
-        _endpoint(entry, {"addresses": address}, kind, what)
-        for entry in take(item, list, "endpoints", what=what, default=[])
-        for address in take(entry, list, "addresses", what=what)))
+def _slice(item: Any) -> Endpoints:
+    is_address = take(item, str, "addressType") != "FQDN"
+    return facts(Endpoints, item, endpoints=tuple(
+        _endpoint(entry, {"addresses": address}, is_address)
+        for entry in take(item, list, "endpoints", default=[]) for address in take(entry, list, "addresses")))
 
 
-def _endpoint(entry: Any, one: dict[str, Any], kind: str, what: str) -> Endpoint:
-    address = take(one, str, "addresses", what=what) if kind == "FQDN" else take_address(one, "addresses", what=what)
-    target = take(entry, dict, "targetRef", what=what, default={})
-    pod = take(target, str, "name", what=what) if target.get("kind") == "Pod" else ""
-    return facts(Endpoint, entry, what, address=address, pod=pod)
+def _endpoint(entry: Any, one: dict[str, Any], is_address: bool) -> Endpoint:
+    address = take_address(one, "addresses") if is_address else take(one, str, "addresses")
+    target = take(entry, dict, "targetRef", default={})
+    pod = take(target, str, "name") if target.get("kind") == "Pod" else ""
+    return facts(Endpoint, entry, address=address, pod=pod)

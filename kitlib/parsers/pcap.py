@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator
 
-from kitlib.errors import ParseError
+from kitlib.errors import ParseError, told_of
 from kitlib.parsers.pcapng import (
     BYTE_ORDER_MAGIC,
     IF_NAME,
@@ -35,26 +35,27 @@ def frames(data: bytes, where: str = "") -> tuple[Frame, ...]:
     noticed: a pcap cut exactly between two records, and a pcapng cut between two blocks whose section does not
     give its length (`write_pcapng` gives it, dumpcap does not).
     """
-    if data[:4] in PCAP_MAGIC:
-        return tuple(_pcap(data, where))
-    if data[:4] == SECTION.to_bytes(4, "big"):
-        return tuple(blocks_to_frames(data, where))
-    raise ParseError("capture", "the first four bytes of a pcap or pcapng file", data[:4].hex(" "), where)
+    with told_of(where=where):
+        if data[:4] in PCAP_MAGIC:
+            return tuple(_pcap(data))
+        if data[:4] == SECTION.to_bytes(4, "big"):
+            return tuple(blocks_to_frames(data))
+        raise ParseError("capture", "the first four bytes of a pcap or pcapng file", data[:4].hex(" "))
 
 
-def _pcap(data: bytes, where: str) -> Iterator[Frame]:
+def _pcap(data: bytes) -> Iterator[Frame]:
     order, unit = PCAP_MAGIC[data[:4]]
-    header = struct.unpack(order + "HHiIII", take(data, 4, 20, "the file header", where))
+    header = struct.unpack(order + "HHiIII", take(data, 4, 20, "the file header"))
     if header[:2] != (2, 4):
-        raise ParseError("capture", "pcap version 2.4", f"version {header[0]}.{header[1]}", where)
+        raise ParseError("capture", "pcap version 2.4", f"version {header[0]}.{header[1]}")
     at, number = 24, 1
     while at < len(data):
-        start = take(data, at, 16, f"the record header of frame {number}", where)
+        start = take(data, at, 16, f"the record header of frame {number}")
         seconds, fraction, captured, length = struct.unpack(order + "IIII", start)
         if fraction * unit >= 10**9 or captured > length:
             raise ParseError("capture", f"a record header of frame {number} at byte {at} (a fraction below one second, "
-                             "no more bytes captured than were sent)", start.hex(" "), where)
-        packet = take(data, at + 16, captured, f"frame {number}", where)
+                             "no more bytes captured than were sent)", start.hex(" "))
+        packet = take(data, at + 16, captured, f"frame {number}")
         # The upper half of the link type says whether a checksum follows each frame, not what the frame is.
         yield Frame(number, seconds * 10**9 + fraction * unit, header[5] & 0xFFFF, packet, length=length)
         at, number = at + 16 + captured, number + 1

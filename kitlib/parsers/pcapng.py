@@ -21,102 +21,102 @@ class _Interface(NamedTuple):
     offset_seconds: int
 
 
-def take(data: bytes, at: int, size: int, what: str, where: str) -> bytes:
+def take(data: bytes, at: int, size: int, what: str) -> bytes:
     """`size` bytes at `at`. ParseError where the file ends before: a capture is never read past its end."""
     found = data[at:at + size]
     if len(found) < size:
         raise ParseError("capture", f"{size} bytes of {what} at byte {at}",
-                         f"{len(found)} bytes, then the end: the file was cut", where)
+                         f"{len(found)} bytes, then the end: the file was cut")
     return found
 
 
-def blocks_to_frames(data: bytes, where: str) -> Iterator[Frame]:
+def blocks_to_frames(data: bytes) -> Iterator[Frame]:
     """The frames of a whole pcapng file. ParseError where it is damaged or cut."""
     at, number, order, section_end = 0, 1, "<", None
     interfaces: list[_Interface] = []
     while at < len(data):
         if data[at:at + 4] == SECTION.to_bytes(4, "big"):
-            _check_section_end(at, section_end, number, where)
-            order = _byte_order(take(data, at + 8, 4, "a section header", where), where)
+            _check_section_end(at, section_end, number)
+            order = _byte_order(take(data, at + 8, 4, "a section header"))
             interfaces = []
-        kind, body, end = _block(data, at, order, number, where)
+        kind, body, end = _block(data, at, order, number)
         if kind == SECTION:
-            version, length = _fields(order + "4xH2xQ", body, "a section header", where)
+            version, length = _fields(order + "4xH2xQ", body, "a section header")
             if version != 1:
-                raise ParseError("capture", "pcapng version 1", f"version {version}", where)
+                raise ParseError("capture", "pcapng version 1", f"version {version}")
             section_end = None if length == UNKNOWN_LENGTH else end + length
         elif kind == INTERFACE:
-            interfaces.append(_interface(body, order, where))
+            interfaces.append(_interface(body, order))
         elif kind == PACKET:
-            yield _packet(body, order, interfaces, number, where)
+            yield _packet(body, order, interfaces, number)
             number += 1
         elif kind in (SIMPLE_PACKET, OBSOLETE_PACKET):
             raise ParseError("capture", "enhanced packet blocks (they carry time and interface)",
-                             f"a packet block of type {kind} at byte {at}", where)
+                             f"a packet block of type {kind} at byte {at}")
         at = end
-    _check_section_end(at, section_end, number, where)
+    _check_section_end(at, section_end, number)
 
 
-def _check_section_end(at: int, section_end: int | None, number: int, where: str) -> None:
+def _check_section_end(at: int, section_end: int | None, number: int) -> None:
     if section_end is not None and at != section_end:
         raise ParseError("capture", f"a section that ends at byte {section_end}, as its header says",
-                         f"its end at byte {at}, after {number - 1} whole frames", where)
+                         f"its end at byte {at}, after {number - 1} whole frames")
 
 
-def _byte_order(magic: bytes, where: str) -> str:
+def _byte_order(magic: bytes) -> str:
     for order in "<>":
         if struct.pack(order + "I", BYTE_ORDER_MAGIC) == magic:
             return order
-    raise ParseError("capture", "the byte-order magic 1a2b3c4d", magic.hex(" "), where)
+    raise ParseError("capture", "the byte-order magic 1a2b3c4d", magic.hex(" "))
 
 
-def _block(data: bytes, at: int, order: str, number: int, where: str) -> tuple[int, bytes, int]:
+def _block(data: bytes, at: int, order: str, number: int) -> tuple[int, bytes, int]:
     """Type, body and end of the block at `at`; its length stands before and after the body."""
     what = f"a block (after {number - 1} whole frames)"
-    kind, length = struct.unpack(order + "II", take(data, at, 8, what, where))
+    kind, length = struct.unpack(order + "II", take(data, at, 8, what))
     if length < 12 or length % 4:
-        raise ParseError("capture", f"at byte {at} the length of {what}", str(length), where)
-    block = take(data, at, length, what, where)
+        raise ParseError("capture", f"at byte {at} the length of {what}", str(length))
+    block = take(data, at, length, what)
     again, = struct.unpack(order + "I", block[-4:])
     if again != length:
-        raise ParseError("capture", f"the length {length} again where the block at byte {at} ends", str(again), where)
+        raise ParseError("capture", f"the length {length} again where the block at byte {at} ends", str(again))
     return kind, block[8:-4], at + length
 
 
-def _fields(layout: str, body: bytes, what: str, where: str) -> tuple:
-    return struct.unpack(layout, take(body, 0, struct.calcsize(layout), what, where))
+def _fields(layout: str, body: bytes, what: str) -> tuple:
+    return struct.unpack(layout, take(body, 0, struct.calcsize(layout), what))
 
 
-def _options(body: bytes, order: str, where: str) -> Iterator[tuple[int, bytes]]:
+def _options(body: bytes, order: str) -> Iterator[tuple[int, bytes]]:
     at = 0
     while at < len(body):
-        code, size = struct.unpack(order + "HH", take(body, at, 4, "an option", where))
+        code, size = struct.unpack(order + "HH", take(body, at, 4, "an option"))
         if code == 0:
             return
-        yield code, take(body, at + 4, size, f"option {code}", where)
+        yield code, take(body, at + 4, size, f"option {code}")
         at += 4 + size + -size % 4
 
 
-def _interface(body: bytes, order: str, where: str) -> _Interface:
-    link_type, = _fields(order + "Hxxxxxx", body, "an interface block", where)
-    options = dict(_options(body[8:], order, where))
-    resolution, = _fields("B", options.get(IF_TSRESOL, b"\x06"), "if_tsresol", where)
+def _interface(body: bytes, order: str) -> _Interface:
+    link_type, = _fields(order + "Hxxxxxx", body, "an interface block")
+    options = dict(_options(body[8:], order))
+    resolution, = _fields("B", options.get(IF_TSRESOL, b"\x06"), "if_tsresol")
     ticks = 2 ** (resolution & 0x7F) if resolution & 0x80 else 10**resolution
-    offset, = _fields(order + "q", options.get(IF_TSOFFSET, bytes(8)), "if_tsoffset", where)
+    offset, = _fields(order + "q", options.get(IF_TSOFFSET, bytes(8)), "if_tsoffset")
     name = options.get(IF_NAME, b"").rstrip(b"\0")
     try:
         return _Interface(link_type, name.decode(), ticks, offset)
     except UnicodeDecodeError:
-        raise ParseError("capture", "an interface name in UTF-8", repr(name), where) from None
+        raise ParseError("capture", "an interface name in UTF-8", repr(name)) from None
 
 
-def _packet(body: bytes, order: str, interfaces: list[_Interface], number: int, where: str) -> Frame:
-    index, high, low, captured, length = _fields(order + "IIIII", body, f"the header of frame {number}", where)
+def _packet(body: bytes, order: str, interfaces: list[_Interface], number: int) -> Frame:
+    index, high, low, captured, length = _fields(order + "IIIII", body, f"the header of frame {number}")
     if index >= len(interfaces):
         raise ParseError("capture", f"frame {number} on one of the {len(interfaces)} interfaces described so far",
-                         f"interface {index}", where)
+                         f"interface {index}")
     link_type, name, ticks, offset = interfaces[index]
-    packet = take(body, 20, captured, f"frame {number}", where)
+    packet = take(body, 20, captured, f"frame {number}")
     time_ns = offset * 10**9 + ((high << 32) + low) * 10**9 // ticks
     return Frame(number, time_ns, link_type, packet, name, length)
 

@@ -1,4 +1,4 @@
-"""A list to choose from, and what belongs to the choice below it.
+"""Controls, and what belongs to their values below them.
 
 JupyterLab takes the arrow keys for its cells while a list has the focus, so two buttons (Tab, then Space or Enter)
 step through it too.
@@ -7,7 +7,10 @@ step through it too.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from html import escape
 from typing import TYPE_CHECKING
+
+from kitlib.errors import KitError
 
 if TYPE_CHECKING:
     from ipywidgets import Widget
@@ -23,7 +26,7 @@ def choose(label: str, options: Sequence[str], show: Callable[[int], str], start
     listed = ipywidgets.Select(options=list(zip(options, range(len(options)), strict=True)), value=start, rows=rows,
                                description=label, tooltip=f"{label}: choose one of the list",
                                layout={"width": "auto", "max_width": "820px", "height": f"{rows * 20 + 12}px"})
-    return [listed, ipywidgets.HBox(_buttons(label, listed, len(options))), _shown(listed, show)]
+    return [listed, ipywidgets.HBox(_buttons(label, listed, 0, len(options) - 1)), redrawn([listed], show)]
 
 
 def play(label: str, count: int, show: Callable[[int], str], step_ms: int, note: str) -> list[Widget]:
@@ -38,25 +41,35 @@ def play(label: str, count: int, show: Callable[[int], str], step_ms: int, note:
     player = ipywidgets.Play(value=1, min=1, max=count, interval=step_ms, show_repeat=False, description="Play",
                              tooltip=f"{label}: one after the other, by themselves")
     ipywidgets.link((player, "value"), (at, "value"))
-    return [ipywidgets.HBox([*_buttons(label, at, count, 1), player, ipywidgets.HTML(note)],
+    return [ipywidgets.HBox([*_buttons(label, at, 1, count), player, ipywidgets.HTML(note)],
                             layout={"flex_flow": "row wrap", "align_items": "center"}), at,
-            _shown(at, lambda number: show(number - 1))]
+            redrawn([at], lambda number: show(number - 1))]
 
 
-def _buttons(label: str, control: Widget, count: int, first: int = 0) -> list[Widget]:
+def redrawn(controls: Sequence[Widget], show: Callable[..., str]) -> Widget:
+    """The HTML that `show` makes of the controls' values, again at every change; or what is wrong with them."""
+    import ipywidgets
+
+    shown = ipywidgets.HTML()
+
+    def update(_: object) -> None:
+        try:
+            shown.value = show(*(control.value for control in controls))
+        except KitError as error:
+            shown.value = f"<p>{escape(str(error))}</p>"
+
+    for control in controls:
+        control.observe(update, "value")
+    update(None)
+    return shown
+
+
+def _buttons(label: str, control: Widget, first: int, last: int) -> list[Widget]:
     """Two buttons that step through the control's values and stop at its ends."""
     import ipywidgets
 
     back = ipywidgets.Button(description="Previous", tooltip=f"{label}: the one before")
     on = ipywidgets.Button(description="Next", tooltip=f"{label}: the one after")
     back.on_click(lambda _: setattr(control, "value", max(control.value - 1, first)))
-    on.on_click(lambda _: setattr(control, "value", min(control.value + 1, first + count - 1)))
+    on.on_click(lambda _: setattr(control, "value", min(control.value + 1, last)))
     return [back, on]
-
-
-def _shown(control: Widget, show: Callable[[int], str]) -> Widget:
-    import ipywidgets
-
-    shown = ipywidgets.HTML(show(control.value))
-    control.observe(lambda change: setattr(shown, "value", show(change["new"])), "value")
-    return shown

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from kitlib.drawings.packet import packet
 from kitlib.drawings.table import Table
 from kitlib.errors import KitError
 from kitlib.parsers.headers import Field, headers
@@ -36,15 +35,28 @@ def packet_view(sightings: Sequence[Sighting]) -> Twin:
 
 def compared(seen: Sighting, previous: Sighting | None, number: int) -> Table:
     """The fields of packet `number` (from 1); those that differ from the `previous` sighting of it are marked."""
-    fields, title = _of(seen), f"Packet {number}: the {seen.direction}"
-    if seen.point:
-        title += f" at {seen.point.title}"
+    fields, title = _fields(seen), f"Packet {number}: the {seen.direction}{_where(seen)}"
     if previous is None:
         return packet(fields, title)
-    before = _single(_of(previous))
+    before = _single(_fields(previous))
     changed = {key: before[key] for key, value in _single(fields).items() if before.get(key, value) != value}
-    where = f" at {previous.point.title}" if previous.point else ""
-    return packet(fields, f"{title}, compared with the same {seen.direction}{where}", changed)
+    return packet(fields, f"{title}, compared with the same {seen.direction}{_where(previous)}", changed)
+
+
+def packet(fields: Sequence[Field], title: str, changed: Mapping[tuple[str, str], str] | None = None) -> Table:
+    """Fields with value and meaning, layer by layer; `changed` has the old value of each (layer, name) that changed."""
+    rows, layer, changed = [], "", changed or {}
+    for field in fields:
+        old = changed.get((field.layer, field.name))
+        value = field.value if old is None else f"{field.value} (was {old})"
+        rows.append(("" if field.layer == layer else field.layer, field.name, value, field.meaning))
+        layer = field.layer
+    marked = frozenset(i for i, field in enumerate(fields) if (field.layer, field.name) in changed)
+    return Table(title, ("layer", "field", "value", "meaning"), tuple(rows), marked)
+
+
+def _where(seen: Sighting) -> str:
+    return f" at {seen.point.title}" if seen.point else ""
 
 
 def _previous(sightings: Sequence[Sighting], index: int) -> Sighting | None:
@@ -55,7 +67,7 @@ def _previous(sightings: Sequence[Sighting], index: int) -> Sighting | None:
     return next(same, None)
 
 
-def _of(seen: Sighting) -> tuple[Field, ...]:
+def _fields(seen: Sighting) -> tuple[Field, ...]:
     if seen.link is None:
         raise KitError("this sighting was not kept with its packet, so its headers cannot be shown")
     return headers(seen.link)

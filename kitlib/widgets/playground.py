@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from html import escape
 
-from kitlib.drawings.search_list import search_list
+from kitlib.drawings.asked import search_list
 from kitlib.drawings.table import Table
-from kitlib.errors import ParseError
 from kitlib.parsers.resolv_conf import NUMBERS, ResolvConf
 from kitlib.search_list import RESOLVERS, candidates, queries
+from kitlib.widgets.choose import redrawn
 from kitlib.widgets.twin import Twin, with_twin
 
 
@@ -26,17 +25,9 @@ def search_list_playground(conf: ResolvConf, name: str = "www.example.com") -> T
                                      tooltip="A name with at least this many dots is asked for as it is first")
         resolver = ipywidgets.RadioButtons(options=RESOLVERS, description="Resolver", layout={"width": "auto"},
                                            tooltip="Whose rules: glibc (Debian, Fedora) or musl (Alpine)")
-        shown = ipywidgets.HTML(start.html)
-
-        def update(_: object) -> None:
-            try:
-                shown.value = _asked(typed.value.strip(), _with_ndots(conf, ndots.value), resolver.value).html
-            except ParseError as error:
-                shown.value = f"<p>{escape(str(error))}</p>"
-
-        for control in (typed, ndots, resolver):
-            control.observe(update, "value")
-        return [typed, ndots, resolver, shown]
+        fields = [typed, ndots, resolver]
+        return [*fields, redrawn(fields, lambda name, ndots, resolver: _asked(
+            name.strip(), _with_ndots(conf, ndots), resolver).html)]
 
     return with_twin(build, start.html, start.text)
 

@@ -16,20 +16,20 @@ LONGEST = 66        # letters of a line that the list shows on a narrow page
 
 def rule_walk(walked: Walk | Followed) -> Twin:
     """A walk, with the kernel's trace beside it if it was followed by one; choose a stop to see its rules."""
-    walk, traced = (walked.walk, True) if isinstance(walked, Followed) else (walked, False)
-    says = {id(step): met for step, met in walked.pairs if step and met} if traced else {}
-    told = [outcome(walk), *(_agreement(walked) if traced else ())]
+    walk = walked.walk if isinstance(walked, Followed) else walked
+    says = None if walk is walked else {id(step): met for step, met in walked.pairs if step and met}
+    told = [outcome(walk), *([] if walk is walked else _agreement(walked))]
     lines = [shortened(f"{number}. {stop(passage)}", LONGEST) for number, passage in enumerate(walk.passages, 1)]
     # Begin where something is rewritten: that is what to look at.
     start = next((index for index, passage in enumerate(walk.passages) if passage.before[:2] != passage.after[:2]), 0)
     head = "".join(f"<p>{escape(words)}</p>" for words in told)
 
     def show(index: int) -> str:
-        return head + passage_html(walk.passages[index], says, traced)
+        return head + passage_html(walk.passages[index], says)
 
     return with_twin(lambda: choose("Stop", lines, show, start),
-                     head + "".join(passage_html(passage, says, traced) for passage in walk.passages),
-                     "\n".join([*told, *(passage_text(passage, says, traced) for passage in walk.passages)]))
+                     head + "".join(passage_html(passage, says) for passage in walk.passages),
+                     "\n".join([*told, *(passage_text(passage, says) for passage in walk.passages)]))
 
 
 def _agreement(followed: Followed) -> list[str]:
@@ -43,4 +43,4 @@ def _agreement(followed: Followed) -> list[str]:
 def rules_at(walk: Walk, hook: str, table: str = "nat") -> Twin:
     """One stop of a walk alone: each rule with its why, the skipped ones folded."""
     passage = walk.at(hook, table)
-    return Twin(passage_html(passage, {}, False), passage_text(passage, {}, False))
+    return Twin(passage_html(passage), passage_text(passage))

@@ -1,4 +1,4 @@
-"""The stepper: play a journey in slow motion. Map, ladder and packet move together, with the command that shows it."""
+"""Step through a journey: on the map alone, or on map, ladder and packet together, with the command that shows it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,24 @@ from kitlib.drawings.table import Table
 from kitlib.drawings.topology import topology as draw
 from kitlib.journey import Journey
 from kitlib.topology import Topology, along
-from kitlib.widgets.choose import play
+from kitlib.widgets.choose import choose, play
 from kitlib.widgets.packet_view import compared
 from kitlib.widgets.twin import Twin, numbered, with_twin
 
 STEP_MS = 2000        # long enough to read what changed
+
+
+def topology_view(topology: Topology, journey: Journey) -> Twin:
+    """The map with one hop of the journey lit; its twin shows the whole way, numbered."""
+    points = [point(row.hop) for row in rows(journey)]
+    lines, told = zip(*steps(journey), strict=True)
+
+    def show(index: int) -> str:
+        return f"<p>{escape(told[index])}</p>{draw(topology, [points[index]]).html}"
+
+    whole = draw(topology, points)
+    return with_twin(lambda: choose("Hop", lines, show), numbered(told) + whole.html,
+                     "\n".join([*told, "", whole.text]))
 
 
 def stepper(topology: Topology, journey: Journey, seen: Capture) -> Twin:
@@ -29,7 +42,8 @@ def stepper(topology: Topology, journey: Journey, seen: Capture) -> Twin:
     def show(index: int) -> str:
         hop, origin = shown[index].hop, shown[index].origin
         packet = compared(hop.sighting, origin and origin.sighting, index + 1)
-        return (f"<p>{escape(told[index])}</p>{_typed(commands[points[index]])}{draw(passed, [points[index]]).html}"
+        typed = f'<pre style="white-space:pre-wrap;margin:4px 0">$ {escape(commands[points[index]])}</pre>'
+        return (f"<p>{escape(told[index])}</p>{typed}{draw(passed, [points[index]]).html}"
                 f"{moment(journey, index).html}{packet.html}")
 
     slowness = _slowness(shown[-1].since_first_ns, len(shown))
@@ -39,10 +53,6 @@ def stepper(topology: Topology, journey: Journey, seen: Capture) -> Twin:
     return with_twin(lambda: play("Step", len(shown), show, STEP_MS, slowness),
                      numbered(told) + "".join(part.html for part in whole),
                      "\n\n".join(["\n".join(told), *(part.text for part in whole)]))
-
-
-def _typed(command: str) -> str:
-    return f'<pre style="white-space:pre-wrap;margin:4px 0">$ {escape(command)}</pre>'
 
 
 def _slowness(took_ns: int, count: int) -> str:

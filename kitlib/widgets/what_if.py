@@ -5,33 +5,41 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from html import escape
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address
+from typing import TYPE_CHECKING
 
 from kitlib.drawings.table import Table
 from kitlib.errors import KitError
 from kitlib.netfilter.kernel import Kernel
-from kitlib.netfilter.kube_proxy import SERVICE, endpoints, with_endpoints
+from kitlib.netfilter.kube_proxy import SERVICE, endpoints, masquerade_mark, with_endpoints
 from kitlib.netfilter.packet import Packet
 from kitlib.netfilter.path import Walk
 from kitlib.netfilter.walk import walks
+from kitlib.widgets.choose import redrawn
 from kitlib.widgets.twin import Twin, with_twin
 
-OUTSIDE = "192.0.2.1"     # an address for documentation (RFC 5737): nobody in a cluster has it
-MARK = 0x4000             # kube-proxy's: masquerade this packet
-COLUMNS = ("share", "from", "to", "mark", "how it ends", "if")
+if TYPE_CHECKING:
+    from ipywidgets import Widget
 
-Case = tuple[Packet, tuple[str, ...]]     # a packet, and the endpoints of the Service that it asks for
+OUTSIDE = "192.0.2.1"     # an address for documentation (RFC 5737): nobody in a cluster has it
+COLUMNS = ("share", "from", "to", "mark", "how it ends", "if")
+FIELDS = {"Source": "The address that the packet comes from",
+          "Mark": "The packet's mark when it comes in, as a number: 0x4000",
+          "Endpoints": "The endpoints of the Service, with commas: take one out, add a third"}
+
+Case = tuple[str, str, str]     # what stands in the fields
 
 
 def what_if(kernel: Kernel, packet: Packet) -> Twin:
     """The ways of a packet through a kernel, ready to be changed; its twin shows a few changes."""
-    service = next((step.verdict.removeprefix("JUMP:") for walk in walks(kernel, packet) for step in walk.matched
+    before = walks(kernel, packet)
+    service = next((step.verdict.removeprefix("JUMP:") for walk in before for step in walk.matched
                     if step.verdict.startswith(f"JUMP:{SERVICE}")), "")
     known = endpoints(kernel.ruleset, service) if service else ()
+    cases = dict(_cases(kernel, packet, known))
 
-    def ways(case: Case) -> tuple[Walk, ...]:
-        changed, behind = case
+    def ways(*typed: str) -> tuple[Walk, ...]:
+        changed, behind = _read(packet, *typed)
         if behind == known:
             return walks(kernel, changed)
         return walks(replace(kernel, ruleset=with_endpoints(kernel.ruleset, service, behind)), changed)
@@ -39,56 +47,41 @@ def what_if(kernel: Kernel, packet: Packet) -> Twin:
     def build() -> list:
         import ipywidgets
 
-        wide = {"width": "auto", "max_width": "520px"}
-        source = ipywidgets.Text(packet.source, description="Source", layout=wide,
-                                 tooltip="The address that the packet comes from")
-        mark = ipywidgets.Text(f"{packet.mark:#x}", description="Mark", layout=wide,
-                               tooltip="The packet's mark when it comes in, as a number: 0x4000")
-        behind = ipywidgets.Text(", ".join(known), description="Endpoints", layout=wide, disabled=not service,
-                                 tooltip="The endpoints of the Service, with commas: take one out, add a third")
-        shown = ipywidgets.HTML(_shown(before, before))
-
-        def update(_: object) -> None:
-            try:
-                shown.value = _shown(ways(_read(packet, source.value, mark.value, behind.value)), before)
-            except KitError as error:
-                shown.value = f"<p>{escape(str(error))}</p>"
-
-        def fill(case: Case, _: object) -> None:
-            source.value, mark.value, behind.value = case[0].source, f"{case[0].mark:#x}", ", ".join(case[1])
-
-        for control in (source, mark, behind):
-            control.observe(update, "value")
+        fields = [ipywidgets.Text(description=label, tooltip=tooltip, layout={"width": "auto", "max_width": "520px"})
+                  for label, tooltip in FIELDS.items()]
+        fields[-1].disabled = not service
         tries = [ipywidgets.Button(description=title, layout={"width": "auto"}, tooltip="Fill the fields so")
-                 for title, _ in cases]
-        for button, (_, case) in zip(tries, cases, strict=True):
-            button.on_click(partial(fill, case))
-        return [ipywidgets.HBox(tries, layout={"flex_flow": "row wrap"}), source, mark, behind, shown]
+                 for title in cases]
+        for button, case in zip(tries, cases.values(), strict=True):
+            button.on_click(partial(_fill, fields, case))
+        _fill(fields, next(iter(cases.values())))
+        return [ipywidgets.HBox(tries, layout={"flex_flow": "row wrap"}), *fields,
+                redrawn(fields, lambda *typed: _shown(ways(*typed), before))]
 
-    before, cases = ways((packet, known)), list(_changes(kernel, packet, known))
-    tables = [_ways(ways(case), title) for title, case in cases]
+    tables = [_ways(ways(*case), title) for title, case in cases.items()]
     return with_twin(build, "".join(table.html for table in tables), "\n\n".join(table.text for table in tables))
 
 
-def _changes(kernel: Kernel, packet: Packet, known: tuple[str, ...]) -> Iterator[tuple[str, Case]]:
+def _cases(kernel: Kernel, packet: Packet, known: tuple[str, ...]) -> Iterator[tuple[str, Case]]:
     """The case as it is, and what one would try first."""
-    yield f"As it is: {packet}", (packet, known)
-    yield f"What if it came from {OUTSIDE}?", (packet._replace(source=OUTSIDE), known)
-    yield f"What if it carried the mark {MARK:#x}?", (packet._replace(mark=MARK), known)
+    source, mark, behind = packet.source, f"{packet.mark:#x}", ", ".join(known)
+    yield f"As it is: {packet}", (source, mark, behind)
+    yield f"What if it came from {OUTSIDE}?", (OUTSIDE, mark, behind)
+    masquerade = f"{masquerade_mark(kernel.ruleset):#x}"
+    yield f"What if it carried the mark {masquerade}?", (source, masquerade, behind)
     if known:
-        third = f"{_far_address(kernel, known[-1])}:{known[-1].partition(':')[2]}"
-        yield f"What if there were also the endpoint {third}?", (packet, (*known, third))
-        yield f"What if the endpoint {known[-1]} were gone?", (packet, known[:-1])
+        address, _, port = known[-1].partition(":")
+        third = f"{IPv4Address(address) + 9}:{port}"
+        yield f"What if there were also the endpoint {third}?", (source, mark, f"{behind}, {third}")
+        yield f"What if the endpoint {known[-1]} were gone?", (source, mark, ", ".join(known[:-1]))
 
 
-def _far_address(kernel: Kernel, known: str) -> IPv4Address:
-    """An address that a route leads to over another machine, as to a pod on another node."""
-    far = [route.destination for route in kernel.routes if route.via and "/" in route.destination]
-    networks = [IPv4Network(destination) for destination in far if ":" not in destination]
-    return networks[-1][9] if networks else IPv4Address(known.partition(":")[0]) + 9
+def _fill(fields: Sequence[Widget], case: Case, _: object = None) -> None:
+    for field, words in zip(fields, case, strict=True):
+        field.value = words
 
 
-def _read(packet: Packet, source: str, mark: str, behind: str) -> Case:
+def _read(packet: Packet, source: str, mark: str, behind: str) -> tuple[Packet, tuple[str, ...]]:
     """What was typed; KitError if it is not what it should be."""
     sockets = []
     for words in behind.replace(",", " ").split():
