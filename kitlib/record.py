@@ -47,6 +47,8 @@ def tour(lab: Lab, name: str, takes: int) -> None:
     client = lab.pod(name)
     commands = [(lab.host, words) for words in AT_REST]
     commands += [(node, words) for node in lab.nodes for words in ON_NODES]
+    ends = [*(at.address for at in lab.coredns), client.address, lab.network.gateway, lab.topology.dns_service]
+    commands += [(node, f"ip route get {end}") for node in lab.nodes for end in ends]    # wherever the coin falls
     commands += [(pod, words) for pod in lab.pods() if pod.namespace == client.namespace for words in IN_PODS]
     for number, (place, words) in enumerate(commands, start=1):
         step(f"{number} of {len(commands)}: {words} at {place.title}", lambda at=place, run=words: at.run(*run.split()))

@@ -15,9 +15,6 @@ from typing import Any
 from kitlib.errors import KitError
 
 POLL_S = 0.002
-# How sh reads what a program says: byte by byte as it comes, or in large pieces. What is long must be read in pieces:
-# two seconds after a program's end sh stops reading, and byte by byte a busy machine does not read 200 kB in that time.
-AT_ONCE, WHOLE = 0, 65536
 
 
 @dataclass(frozen=True)
@@ -36,7 +33,7 @@ def run(argv: Sequence[str], timeout: float, stdin: str | bytes = "") -> Outcome
     `timeout` is in seconds. Raises KitError if the program is missing, or still runs when the time is up.
     """
     started = time.monotonic()
-    running = Running(argv, stdin, WHOLE)
+    running = Running(argv, stdin, 65536)       # sh stops reading 2 s after the end: 200 kB byte by byte were cut
     try:
         ended = running.ends_within(timeout)
     finally:
@@ -49,7 +46,7 @@ def run(argv: Sequence[str], timeout: float, stdin: str | bytes = "") -> Outcome
 class Running:
     """A program that runs beside us, in a session of its own: an interrupt from the keyboard passes it by."""
 
-    def __init__(self, argv: Sequence[str], stdin: str | bytes | Queue[str] = "", read: int = AT_ONCE) -> None:
+    def __init__(self, argv: Sequence[str], stdin: str | bytes | Queue[str] = "", read: int = 0) -> None:
         self.argv = tuple(argv)
         # A time limit is kept by the caller: sh's own costs a tenth of a second with every command.
         self._process = _program(argv)(

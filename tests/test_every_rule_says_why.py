@@ -202,6 +202,11 @@ def test_what_nobody_can_tell_after_a_restored_mark_is_undecided() -> None:
     assert walk.end == "is undecided" and "-j CONNMARK --restore-mark" in walk.steps[0].why
 
 
+def test_a_rejected_packet_is_not_called_dropped() -> None:
+    walk, = walks(kernel("-j REJECT --reject-with icmp-port-unreachable"), QUERY)
+    assert (walk.end, walk.matched[-1].verdict) == ("is rejected", "DROP")
+
+
 def test_a_policy_decides_what_no_rule_does() -> None:
     walk, = walks(kernel(policy="DROP"), QUERY)
     assert walk.end == "is dropped" and walk.matched[-1].rule is None and walk.matched[-1].verdict == "DROP"

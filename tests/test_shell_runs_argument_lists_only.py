@@ -111,3 +111,9 @@ def test_waiting_for_what_never_comes_tells_what_was_said_instead() -> None:
         Running([sys.executable, "-c", "import sys; sys.exit('no such device')"]).wait_for("ready", timeout=20)
     with pytest.raises(KitError, match=r"did not say 'steady' within 1 s; it said: ready"):
         Running([sys.executable, "-c", SERVER]).wait_for("steady", timeout=1)
+
+
+def test_a_long_output_on_a_busy_machine_is_not_cut() -> None:
+    """Read byte by byte, this takes longer than the two seconds that sh goes on reading after a program's end."""
+    outcome = python("print('x' * 4_000_000)")
+    assert len(outcome.stdout) == 4_000_001

@@ -72,7 +72,7 @@ def test_its_controls_walk_again() -> None:
     behind.value = f"10.244.0.2 10.244.0.3, {THIRD}"
     assert shown.value.count("33%") == 3 and THIRD in shown.value
     behind.value = ""
-    assert "is dropped" in shown.value and "REJECT" in shown.value
+    assert "is rejected" in shown.value and "REJECT" in shown.value
     for button in tries.children:
         button.click()
         assert (button.description.startswith("As it is")) == ("The same rules have a say" in shown.value)

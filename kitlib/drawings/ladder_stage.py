@@ -8,9 +8,11 @@ from itertools import groupby
 
 from kitlib.drawings.ladder_words import Line
 from kitlib.drawings.page import MARGIN, Page
-from kitlib.drawings.palette import ACCENT, ACCENT_FILL, QUIET, shade
-from kitlib.drawings.svg import LINE, SIZE, box, line, text, width, wrap
+from kitlib.drawings.palette import ACCENT, ACCENT_FILL, PAPER, QUIET, Shade, shade
+from kitlib.drawings.svg import LINE, SIZE, box, text, width, wrap
 from kitlib.sighting import VantagePoint
+
+MACHINE = Shade(QUIET, PAPER)
 
 
 @dataclass
@@ -44,27 +46,24 @@ def label(stage: Stage, lines: Sequence[Line], fill: str, middle: float) -> None
 
 
 def head(stage: Stage) -> None:
-    """The machines as brackets, under them the lanes' boxes."""
-    x, groups = stage.left, []
-    for machine, group in groupby(stage.lanes, key=lambda lane: lane.machine):
-        wide = stage.spacing * len(list(group))
-        groups.append((x, wide, wrap(machine, wide - 12, SIZE, True)))
+    """A row of boxes for the machines, under it one for the lanes."""
+    machines = ((machine, len(list(group))) for machine, group in groupby(stage.lanes, key=lambda lane: lane.machine))
+    _boxes(stage, [(wrap(machine, count * stage.spacing - 12, SIZE, True), count, MACHINE)
+                   for machine, count in machines], bold=True)
+    _boxes(stage, [(_title(lane, stage.spacing - 7), 1, shade(lane.kind)) for lane in stage.lanes])
+    stage.top = stage.y
+
+
+def _boxes(stage: Stage, cells: Sequence[tuple[list[str], int, Shade]], bold: bool = False) -> None:
+    """Boxes with these words side by side, each over so many lanes."""
+    x, high = stage.left, LINE * max(len(words) for words, _, _ in cells) + 8
+    for words, count, (edge, fill) in cells:
+        wide = count * stage.spacing
+        stage.marks.append(box(x + 2, stage.y, wide - 4, high, fill, edge, thick=1.5))
+        stage.marks += [text(x + wide / 2, stage.y + 17 + LINE * i, part, SIZE, bold, anchor="middle")
+                        for i, part in enumerate(words)]
         x += wide
-    stage.y += LINE * max(len(words) for _, _, words in groups)
-    for x, wide, words in groups:
-        stage.marks += [text(x + wide / 2, stage.y - 6 - LINE * i, part, SIZE, True, QUIET, "middle")
-                        for i, part in enumerate(reversed(words))]
-        stage.marks += [line(x + 5, stage.y, x + wide - 5, stage.y, QUIET, 1.5),
-                        *(line(end, stage.y, end, stage.y + 6, QUIET, 1.5) for end in (x + 5, x + wide - 5))]
-    stage.y += 10
-    titles = [_title(lane, stage.spacing - 7) for lane in stage.lanes]
-    high = LINE * max(len(words) for words in titles) + 8
-    for lane, words in zip(stage.lanes, titles, strict=True):
-        edge, fill = shade(lane.kind)
-        x = stage.x(lane)
-        stage.marks.append(box(x - stage.spacing / 2 + 2, stage.y, stage.spacing - 4, high, fill, edge, thick=1.5))
-        stage.marks += [text(x, stage.y + 17 + LINE * i, part, anchor="middle") for i, part in enumerate(words)]
-    stage.y = stage.top = stage.y + high + 2
+    stage.y += high + 4
 
 
 def _title(lane: VantagePoint, limit: float) -> list[str]:

@@ -7,7 +7,7 @@ from itertools import groupby
 
 from kitlib.drawings.drawing import Drawing
 from kitlib.drawings.figure import figure
-from kitlib.drawings.latency_page import Group, layout, numbers
+from kitlib.drawings.latency_page import Group, layout, told
 from kitlib.drawings.latency_spans import PHASES, WHOLE, Span, by_phase, in_order, medians, spans
 from kitlib.drawings.page import PAGE
 from kitlib.drawings.palette import PLACES
@@ -15,8 +15,8 @@ from kitlib.drawings.table import Table
 from kitlib.errors import KitError
 from kitlib.journey import Journey
 
-CAPTION = ("Uncached: CoreDNS asked upstream. Cached: no question upstream was seen. Mark: median; line: from least to "
-           "most. The medians of the parts do not add up to the median of the whole.")
+CAPTION = ("Uncached: CoreDNS asked upstream. Cached: no question upstream was seen. Mark and number: median, in µs. "
+           "Line: from least to most. The medians of the parts do not add up to the median of the whole.")
 SORTS = (("uncached", "o", PLACES["node"], True), ("cached", "D", PLACES["pod"], False))
 
 
@@ -54,8 +54,12 @@ def _sentence(group: Group) -> str:
             f"most of it {most}, {group.found[most][0] / 1e6:.1f} ms.")
 
 
+def _spread(found: tuple[float, float, float] | None) -> str:
+    return "{} ({} – {})".format(*map(told, found)) if found else "–"
+
+
 def _table(groups: list[Group], rows: list[Span | str], title: str) -> Table:
     heads = (f"{group.name}, µs: median (least – most)" for group in groups)
     cells = ((*(("", row.name) if isinstance(row, Span) else (row, "in all")),
-              *(numbers(group.found.get(row)) for group in groups)) for row in rows)
+              *(_spread(group.found.get(row)) for group in groups)) for row in rows)
     return Table(title, ("part", "between", *heads), tuple(cells))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-NAMES, NUMBERS, GAP, SCALE, TITLE = 250, 140, 6, 44, 21      # px; NUMBERS: at least so wide
+NAMES, COLUMN, ROW, SCALE, TITLE = 344, 84, 22, 44, 21      # px: widths, and heights
 
 
 class Group(NamedTuple):
@@ -28,94 +28,76 @@ class Group(NamedTuple):
     found: dict[Span | str, tuple[float, float, float]]
 
 
-class Row(NamedTuple):
-    """A span, or by name a part of the way or the whole; its words in lines, and where it stands."""
-
-    key: Span | str
-    words: list[str]
-    top: float
-    bottom: float
+def told(nanoseconds: float) -> str:
+    """A time in µs, from a second on in s."""
+    return f"{nanoseconds / 1e9:,.1f} s" if nanoseconds >= 1e9 else f"{nanoseconds / 1000:,.0f}"
 
 
-def numbers(found: tuple[float, float, float] | None) -> str:
-    """Median, least and most, given in ns, told in µs, from a second on in s."""
-    told = [f"{value / 1e9:,.1f} s" if value >= 1e9 else f"{value / 1000:,.0f}" for value in found or ()]
-    return "{} ({} – {})".format(*told) if found else "–"
-
-
-def layout(groups: Sequence[Group], keys: Sequence[Span | str], title: str,
+def layout(groups: Sequence[Group], rows: Sequence[Span | str], title: str,
            caption: str) -> tuple[float, Callable[[Figure], None]]:
     """The height of the page in px, and what draws it."""
     heads, notes = wrap(title, PAGE - 2 * MARGIN, TITLE_SIZE, True), wrap(caption, PAGE - 2 * MARGIN)
-    rows = _rows(keys, MARGIN + TITLE * len(heads) + 34)
-    start, bottom = rows[0].top, rows[-1].bottom
+    top = MARGIN + TITLE * len(heads) + 34
+    bottom = top + ROW * len(rows)
     high = bottom + SCALE + LINE * len(notes) + MARGIN
-    column = max([NUMBERS, *(width(numbers(three)) + 16 for group in groups for three in group.found.values())])
-    left, right = MARGIN + NAMES, PAGE - MARGIN - column * len(groups)
+    left, wide = MARGIN + NAMES, PAGE - 2 * MARGIN - NAMES - COLUMN * len(groups)
 
     def draw(figure: Figure) -> None:
-        page = figure.add_axes((0, 0, 1, 1), xlim=(0, PAGE), ylim=(high, 0))
-        page.axis("off")
         for i, words in enumerate(heads, 1):
-            page.text(MARGIN, MARGIN + TITLE * i - 5, words, size=TITLE_SIZE, weight="bold")
+            figure.text(MARGIN / PAGE, 1 - (MARGIN + TITLE * i - 5) / high, words, size=TITLE_SIZE, weight="bold")
         for i, words in enumerate(notes, 1):
-            page.text(MARGIN, bottom + SCALE + LINE * i - 4, words, color=QUIET)
-        plot = figure.add_axes((left / PAGE, 1 - bottom / high, (right - left) / PAGE, (bottom - start) / high),
-                               facecolor="none", ylim=(bottom, start), yticks=[])
+            figure.text(MARGIN / PAGE, 1 - (bottom + SCALE + LINE * i - 4) / high, words, color=QUIET)
+        page = figure.add_axes((0, 1 - bottom / high, 1, (bottom - top) / high), xlim=(0, PAGE), ylim=(len(rows), 0))
+        page.axis("off")
+        plot = figure.add_axes((left / PAGE, 1 - bottom / high, wide / PAGE, (bottom - top) / high),
+                               facecolor="none", ylim=page.get_ylim(), yticks=[])
+        _names(page, rows)
         _scale(plot, groups)
-        for row in rows:
-            _name(page, row)
         for number, group in enumerate(groups, 1):
-            _numbers(page, group, rows, right + column * number - 4)
+            _numbers(page, group, rows, left + wide + COLUMN * number - 4)
             _marks(plot, group, rows, number / (len(groups) + 1))
 
     return high, draw
 
 
-def _rows(keys: Sequence[Span | str], top: float) -> list[Row]:
-    rows = []
-    for key in keys:
-        words = wrap(key.name if isinstance(key, Span) else key, NAMES - 8)
-        rows.append(Row(key, words, top, top + LINE * len(words) + GAP))
-        top = rows[-1].bottom
-    return rows
-
-
-def _name(page: Axes, row: Row) -> None:
-    """The name of a row; a part of the way is bold and on a ground."""
-    part = isinstance(row.key, str)
-    if part:
-        page.axhspan(row.top, row.bottom, 0.01, 0.99, color=BANDS[2])
-    for i, words in enumerate(row.words, 1):
-        page.text(MARGIN if part else MARGIN + 8, row.top + LINE * i - 1, words, weight="bold" if part else "normal")
+def _names(page: Axes, rows: Sequence[Span | str]) -> None:
+    """The names of the rows; a part of the way is bold and on a ground."""
+    for y, row in enumerate(rows):
+        if isinstance(row, str):
+            page.axhspan(y, y + 1, 0.01, 0.99, color=BANDS[2])
+            page.text(MARGIN, y + 0.7, row, weight="bold")
+        else:
+            first, *rest = wrap(row.name, NAMES - 24)
+            page.text(MARGIN + 8, y + 0.7, f"{first} …" if rest else first)
 
 
 def _scale(plot: Axes, groups: Sequence[Group]) -> None:
     """From the power of ten below the least to the one above the most, in µs."""
+    from matplotlib.ticker import LogLocator
+
     values = [value / 1000 for group in groups for three in group.found.values() for value in three]
     low, most = (floor(log10(max(1, end(values)))) for end in (min, max))
     plot.set(xscale="log", xlim=(10 ** low, 10 ** (most + 1)), xlabel="µs, on a logarithmic scale")
-    plot.xaxis.set_major_formatter("{x:,.0f}")
+    plot.xaxis.set_major_locator(LogLocator(numticks=5))
+    plot.xaxis.set_major_formatter("{x:,g}")
     plot.xaxis.set_minor_formatter("")
     plot.grid(axis="x", color=FAINT, linewidth=0.5)
 
 
-def _numbers(page: Axes, group: Group, rows: Sequence[Row], right: float) -> None:
-    """A column of numbers under the group's name and marker."""
-    head, y = f"{group.name}, µs", rows[0].top - 8
-    page.text(right, y, head, ha="right", weight="bold")
-    _dots(page, group, [right - width(head, bold=True) - 10], [y - 4])
-    for row in rows:
-        page.text(right, row.top + LINE - 1, numbers(group.found.get(row.key)), ha="right")
+def _numbers(page: Axes, group: Group, rows: Sequence[Span | str], right: float) -> None:
+    """A column of medians under the group's name and marker."""
+    page.text(right, -0.4, group.name, ha="right", weight="bold")
+    _dots(page, group, [right - width(group.name, bold=True) - 10], [-0.6])
+    for y, row in enumerate(rows):
+        page.text(right, y + 0.7, told(group.found[row][0]) if row in group.found else "–", ha="right")
 
 
-def _marks(plot: Axes, group: Group, rows: Sequence[Row], depth: float) -> None:
+def _marks(plot: Axes, group: Group, rows: Sequence[Span | str], depth: float) -> None:
     """In each row, at this part of its height, a line from least to most and the group's marker at the median."""
-    edge, shown = plot.get_xlim()[0], [row for row in rows if row.key in group.found]
-    ys = [row.top + (row.bottom - row.top) * depth for row in shown]
-    median, least, most = ([max(group.found[row.key][i] / 1000, edge) for row in shown] for i in range(3))
-    plot.hlines(ys, least, most, group.colours.edge, linewidth=2)
-    _dots(plot, group, median, ys)
+    found = {y + depth: group.found[row] for y, row in enumerate(rows) if row in group.found}
+    median, least, most = ([max(three[i] / 1000, plot.get_xlim()[0]) for three in found.values()] for i in range(3))
+    plot.hlines(list(found), least, most, group.colours.edge, linewidth=2)
+    _dots(plot, group, median, list(found))
 
 
 def _dots(axes: Axes, group: Group, xs: Sequence[float], ys: Sequence[float]) -> None:

@@ -63,8 +63,9 @@ def _agreement(step: Step, says: Says) -> str:
     met = says.get(id(step))
     if met is None:
         return "says nothing of it" if step.rule else "has no rules there"
-    same = (met.table, met.chain, met.verdict, met.rule) == (step.table, step.chain, step.verdict, _rule(step))
-    return f"the same: {met.verdict}" if same else f"differs: {met.rule or f'policy of {met.chain}'} {met.verdict}"
+    named = met.rule or f"policy of {met.chain}"
+    same = (met.table, met.verdict, named) == (step.table, step.verdict, _named(step))
+    return f"the same: {met.verdict}" if same else f"differs: {named} {met.verdict}"
 
 
 def _told(step: Step, says: Says | None) -> str:
@@ -105,12 +106,8 @@ def _more(part: Stretch) -> str:
     return f"… and {left:,} more rules of {part.chain.name}, skipped too" if left > 0 else ""
 
 
-def _rule(step: Step) -> str:
-    return step.rule.text if step.rule else ""
-
-
 def _named(step: Step) -> str:
-    return _rule(step) or f"policy of {step.chain}"
+    return step.rule.text if step.rule else f"policy of {step.chain}"
 
 
 def _packet(step: Step) -> str:

@@ -40,16 +40,13 @@ def wrap(words: str, limit: float, size: float = SIZE, bold: bool = False) -> li
 
 
 def _cut(word: str, limit: float, size: float, bold: bool) -> list[str]:
-    """The word in as few pieces as fit, after a hyphen, dot or colon if that costs no further piece, else even."""
+    """The word in pieces that fit, cut after a hyphen, dot, colon or slash where there is one."""
     pieces = []
-    while (wide := width(word, size, bold)) > limit and len(word) > 1:
-        count = math.ceil(wide / limit)
+    while width(word, size, bold) > limit and len(word) > 1:
         fits = max((n for n in range(1, len(word)) if width(word[:n], size, bold) <= limit), default=1)
-        neat = max(word.rfind(mark, 0, fits) + 1 for mark in "-.:/")
-        if not neat or width(word[neat:], size, bold) > (count - 1) * limit:
-            neat = min(fits, math.ceil(len(word) / count))
-        pieces.append(word[:neat])
-        word = word[neat:]
+        cut = max(word.rfind(mark, 0, fits) + 1 for mark in "-.:/") or fits
+        pieces.append(word[:cut])
+        word = word[cut:]
     return [*pieces, word]
 
 

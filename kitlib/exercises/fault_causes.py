@@ -8,6 +8,7 @@ from kitlib.exercises import live_causes
 from kitlib.exercises.case import CIRCLE, Case, Fate
 from kitlib.exercises.cause import Cause, Finding
 
+ENDS = ("is dropped", "is rejected")
 CONTAINERS = ("docker", "container", "ls")
 
 
@@ -40,7 +41,7 @@ def _rules_missing(case: Case) -> Finding:
 
 def rule_of(fate: Fate) -> str:
     """The rule or policy that ends the packet's way; "" if none does, or only what nobody can tell decides."""
-    last = fate.walk.matched[-1] if fate.walk.end == "is dropped" and not fate.walk.assumptions else None
+    last = fate.walk.matched[-1] if fate.walk.end in ENDS and not fate.walk.assumptions else None
     return "" if last is None else last.rule.text if last.rule else f"the policy of {last.chain}, DROP"
 
 

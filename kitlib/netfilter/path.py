@@ -41,7 +41,7 @@ class Walk:
     """A packet's way through a kernel. `assumptions` are what could not be told and was taken for granted here.
 
     `end` says how it ends: "goes out of eth0", "is delivered here", "comes in again by lo" (made here for this
-    machine: INPUT is still to come), "is dropped", "is lost: …", "is undecided".
+    machine: INPUT is still to come), "is dropped", "is rejected", "is lost: …", "is undecided".
     """
 
     packet: Packet

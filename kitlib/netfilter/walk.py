@@ -14,9 +14,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from kitlib.netfilter.chain_walk import TableWalk
+from kitlib.netfilter.chain_walk import TableWalk, Way
 from kitlib.netfilter.kernel import Kernel
-from kitlib.netfilter.packet import Packet
+from kitlib.netfilter.packet import Packet, Step
 from kitlib.netfilter.path import Passage, Walk
 from kitlib.parsers.conntrack import Entry, Tuple
 
@@ -64,11 +64,18 @@ def _through(kernel: Kernel, hook: str, table: str, walk: Walk) -> Iterator[Walk
         found = True
         after = way.packet._replace(states=known) if way.packet.states == BEFORE_CONNTRACK else way.packet
         passage = Passage(hook, table, here, after, "", way.trail, kernel)
-        end = {"DROP": "is dropped", "UNDECIDED": "is undecided"}.get(way.verdict, "")
-        yield Walk(walk.packet, (*walk.passages, passage), end, walk.probability * way.probability,
+        yield Walk(walk.packet, (*walk.passages, passage), _stopped(way), walk.probability * way.probability,
                    (*walk.assumptions, *way.assumptions))
     if not found:
         yield walk
+
+
+def _stopped(way: Way) -> str:
+    """How it ends here, "" if it goes on. REJECT drops the packet too, and tells the sender."""
+    if way.verdict != "DROP":
+        return "is undecided" if way.verdict == "UNDECIDED" else ""
+    last = way.trail[-1]
+    return "is rejected" if isinstance(last, Step) and last.rule and last.rule.target == "REJECT" else "is dropped"
 
 
 def _routed(kernel: Kernel, hook: str, here: Packet) -> tuple[Passage, tuple[tuple[str, str], ...], str]:

@@ -144,6 +144,7 @@ def up() -> None:
         say("Making the cluster: about a minute, and a download of 400 MB the first time.")
         do("kind", "create", "cluster", "--config", str(HERE / "cluster.yaml"), "--wait", "120s")
     add_workload()
+    add_outside()
     say("Ready. Live notebooks: KITLIB_LAB=kind make lab. Take the cluster away again: make cluster-down")
 
 
@@ -169,14 +170,31 @@ def add_workload() -> None:
     do("kubectl", *CONTEXT, "wait", "--for=condition=Ready", "pod", "--all", "-A", "--timeout=180s")
 
 
+def add_outside() -> None:
+    """A container beside the nodes, no node and no pod, whose route to the Services leads through worker3."""
+    if ask("docker", "ps", "--all", "--quiet", "--filter", "name=^outside$").stdout.strip():
+        say("A container called outside is there already: leaving it as it is.")
+    elif ask("docker", "image", "inspect", IMAGE).returncode:
+        say(f"There is no image {IMAGE} here, so there is no container outside for notebook 09. It comes with a "
+            "cluster whose workload make cluster made.")
+    else:
+        do("docker", "run", "--detach", "--name", "outside", "--label", LABEL, "--network", NETWORK, "--cap-add",
+           "NET_ADMIN", "--entrypoint", "sleep", IMAGE, "infinity")
+        address = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+        gateway = ask("docker", "inspect", "--format", address, f"{NAME}-worker3").stdout.strip()
+        do("docker", "exec", "outside", "ip", "route", "add", SERVICES, "via", gateway)
+
+
 def down() -> None:
-    """Take away the cluster, and the network if it is ours and nobody else is on it."""
+    """Take away the cluster, what stands beside it, and the network if it is ours and nobody else is on it."""
     check_programs()
     check_docker()
     if NAME in clusters():
         do("kind", "delete", "cluster", "--name", NAME)
     else:
         say(f"There is no cluster {NAME}: nothing to take away.")
+    for container in ask("docker", "ps", "--all", "--quiet", "--filter", f"label={LABEL}").stdout.split():
+        do("docker", "rm", "--force", container)
     ours = ask("docker", "network", "ls", "--quiet", "--filter", f"label={LABEL}").stdout.split()
     for network in ours:
         if ask("docker", "network", "rm", network).returncode:
