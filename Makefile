@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-browser test-kind notebooks workshop cluster cluster-down doctor benchmark clean
+.PHONY: help lab test test-browser test-slow test-kind notebooks workshop cluster cluster-down doctor benchmark clean
 
 PYTHON := .venv/bin/python
 SETUP  := sh lab-setup/with-python.sh lab-setup/environment.py
@@ -17,6 +17,10 @@ test:  ## Run the whole test suite
 test-browser:  ## Open and run every notebook in a real browser (Chromium)
 	@$(SETUP) ready --browser-tests
 	@sh lab-setup/with-chromium.sh $(PYTHON) -m pytest tests/browser
+
+test-slow:  ## Break and mend every case of the workshop on the netns lab (a few minutes)
+	@$(SETUP) ready
+	@$(PYTHON) -m pytest -m slow tests
 
 test-kind:  ## Run the notebooks on your running kind cluster, record it, replay (a few minutes)
 	@$(SETUP) ready

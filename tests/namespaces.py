@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
+from nbclient import NotebookClient
 
 from kitlib.labs.netns import needs
 from kitlib.labs.netns.description import cni_namespace, digest, read, veth
@@ -80,3 +82,13 @@ def processes_of_labs() -> list[str]:
         if "lab-setup/netns/" in command or "/run/lab/" in command:
             found.append(f"{folder.name} {command}")
     return found
+
+
+def run_on_the_netns_lab(path: Path):
+    """The notebook, run on the netns lab, with a dig that does not wait for long."""
+    text = path.read_text(encoding="utf-8").replace("+timeout=3", "+timeout=1")
+    notebook = nbformat.reads(text, as_version=4)
+    client = NotebookClient(notebook, timeout=60, kernel_name="python3",
+                            resources={"metadata": {"path": str(path.parent)}},
+                            extra_arguments=["--IPKernelApp.log_level=ERROR"])
+    return client.execute(env={**os.environ, "KITLIB_LAB": "netns", "KITLIB_PROGRESS": os.devnull})

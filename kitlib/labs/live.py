@@ -20,7 +20,7 @@ LISTEN = ("--immediate-mode", "-U", "-w", "-", "port", "53")
 READ = ("tcpdump", "-v", "-n", "-r", "-")
 START_S = 20        # a tcpdump that does not listen by then never will
 QUIET_S = 0.1       # nothing more came for so long: what was asked has been answered
-PATIENCE_S = 2      # … or will not be answered any more
+PATIENCE_S = 1      # … or will not be answered any more
 
 
 class LiveLab:
