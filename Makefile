@@ -12,7 +12,7 @@ lab:  ## Open JupyterLab on the first notebook (makes the environment first)
 
 test:  ## Run the whole test suite
 	@$(SETUP) ready
-	@$(PYTHON) -m pytest -n 2 --dist loadfile
+	@$(PYTHON) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test-browser:  ## Open and run every notebook in a real browser (Chromium)
 	@$(SETUP) ready --browser-tests

@@ -31,6 +31,9 @@ CAUSE = {name: name for name in LIVE} | {"egress-names-the-clusterip": "forward-
 ANSWERED = {"route-wrong-node", "second-answer-lost", "resolv-conf-of-the-node"}      # but not as it should be
 
 
+AT_ONCE = ("forward-drop", "no-endpoints", "stale-conntrack")      # the others: make test-slow
+
+
 @pytest.fixture(scope="module")
 def lab():
     """One lab for all these tests, which is at the end as it was at the beginning."""
@@ -69,7 +72,8 @@ def look(pod, argv=EXAMPLE, times: int = 1):
     return seen, said
 
 
-@pytest.mark.parametrize("name", LIVE)
+@pytest.mark.parametrize("name", [
+    pytest.param(name, marks=() if name in AT_ONCE else pytest.mark.slow) for name in LIVE])
 def test_it_is_there_it_is_found_and_a_learners_command_mends_it(lab, pod, name) -> None:
     with broken(lab, pod, name):
         seen, said = look(pod, ASKED.get(name, EXAMPLE), times=30 if name == "one-endpoint-dead" else 1)
