@@ -11,9 +11,15 @@ from collections.abc import Callable
 from kitlib.lab import Lab
 from kitlib.labs.netns import NetnsLab
 from kitlib.labs.netns.build import up
-from kitlib.labs.netns.description import read
+from kitlib.labs.netns.description import LAB, parse, read
 from kitlib.labs.netns.held import Held
 
+POD = """
+[[pods]]
+metadata = {{ namespace = "default", name = "more-{number}" }}
+spec = {{ nodeName = "kind-test1-worker2", dnsPolicy = "ClusterFirst" }}
+status = {{ podIP = "10.244.3.{number}" }}
+"""
 KIND_S = 54         # `kind create cluster` with four nodes, on a machine of two cores
 
 
@@ -30,10 +36,25 @@ def main() -> int:
             commands(held)
         downs.append(timed(held.end)[0])
     ready, gone = statistics.median(ups), statistics.median(downs)
+    print(f"a pod more:       {pod_added():.3f} s")
     print(f"ready: {ready:.2f} s (slowest of {times}: {max(ups):.2f} s); kind create cluster: {KIND_S} s, "
           f"{KIND_S / ready:.0f} times as long")
     print(f"gone:  {gone:.3f} s (slowest: {max(downs):.3f} s)")
     return 0 if ready < 1 and gone < 0.5 else 1
+
+
+def pod_added(pods: int = 20) -> float:
+    """The seconds that one more pod costs: a lab with so many more, against one without, fastest of three each."""
+    more = "".join(POD.format(number=number) for number in range(2, pods + 2))
+    seconds = []
+    for text in (LAB.read_text(), LAB.read_text() + more):
+        builds = []
+        for _ in range(3):
+            took, held = timed(lambda text=text: up(parse(text), "benchmark"))
+            held.end()
+            builds.append(took)
+        seconds.append(min(builds))
+    return (seconds[1] - seconds[0]) / pods
 
 
 def commands(held: Held) -> None:

@@ -1,7 +1,8 @@
-"""The netns lab's Debian packages are one list: the README says it, CI installs it, the doctor names each of them."""
+"""The netns lab's Debian packages are one list: README, CI, devcontainer and doctor all have it from there."""
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -24,6 +25,14 @@ def test_ci_installs_the_packages_from_the_list() -> None:
     read = subprocess.run(["sh", "-c", reading], cwd=REPO, capture_output=True, text=True, timeout=10, check=True)
     assert read.stdout.split() == list(needs.packages())
     assert "apt-get -q install --yes --no-install-recommends $packages" in script
+
+
+def test_the_devcontainer_installs_the_packages_from_the_list() -> None:
+    container = json.loads((REPO / ".devcontainer" / "devcontainer.json").read_text())
+    reading = re.search(r"install --yes --no-install-recommends \$\((.*?)\)", container["postCreateCommand"])[1]
+    read = subprocess.run(["sh", "-c", reading], cwd=REPO, capture_output=True, text=True, timeout=10, check=True)
+    assert read.stdout.split() == list(needs.packages())
+    assert container["privileged"]      # else its root may not make namespaces
 
 
 def test_the_doctor_names_each_package(monkeypatch: pytest.MonkeyPatch) -> None:

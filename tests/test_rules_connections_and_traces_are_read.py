@@ -56,6 +56,18 @@ def test_counters_quotes_negation_and_the_unknown_are_kept() -> None:
     assert ruleset.chain("filter", "FORWARD").policy == "DROP" and ruleset.chain("nat", "FORWARD") is None
 
 
+def test_debian_12s_and_debian_13s_spelling_mean_the_same() -> None:
+    """The same rules, saved by iptables 1.8.9 and by 1.8.11, which writes a rare protocol as a number."""
+    old, new = (iptables_save.parse((REPO / f"tests/fixtures/iptables/save-1.8.{minor}.txt").read_text())
+                for minor in (9, 11))
+    pairs = [(one, other) for name, chain in old.tables["filter"].items()
+             for one, other in zip(chain.rules, new.chain("filter", name).rules, strict=True)]
+    assert len(pairs) > 15 and old.tables["filter"].keys() == new.tables["filter"].keys()
+    assert [other._replace(text=one.text) == one for one, other in pairs].count(False) == 1
+    one, other = next(pair for pair in pairs if pair[0].matches != pair[1].matches)
+    assert (one.matches[0].options[0].values, other.matches[0].options[0].values) == (("ospf",), ("89",))
+
+
 @pytest.mark.parametrize(("text", "found"), [
     ("-A FORWARD -j DROP\n", "line 1"),
     ("*nat\n:FORWARD ACCEPT [0:0]\n-A OTHER -j DROP\nCOMMIT\n", "line 3"),
