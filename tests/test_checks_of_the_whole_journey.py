@@ -8,6 +8,7 @@ from inspect import getmembers, isfunction
 
 import pytest
 
+from conftest import judged_with_its_own_hints
 from kitlib.capture import Capture, asked_upstream
 from kitlib.errors import NotFound
 from kitlib.exercises import walkthrough_elsewhere, walkthrough_journey
@@ -124,17 +125,8 @@ CASES: dict[str, tuple[Callable[[Stage], Question], object, dict[object, str], o
 
 @pytest.mark.parametrize("case", CASES)
 def test_every_question_knows_the_usual_mistakes(stage: Stage, case: str) -> None:
-    ask, right, mistakes, no_answer = CASES[case]
-    question = ask(stage)
-    assert check(question, "").outcome is Outcome.NOT_ATTEMPTED
-    assert check(question, right).outcome is Outcome.RIGHT and check(question, right).message
-    hints = set()
-    for mistake, part in mistakes.items():
-        verdict = check(question, mistake)
-        assert verdict.outcome is Outcome.WRONG and part in verdict.message
-        hints.add(verdict.message)
-    assert len(hints) == len(mistakes) >= 2 and question.hint and question.hint not in hints
-    assert check(question, no_answer).outcome is Outcome.ERROR
+    ask, *answers = CASES[case]
+    judged_with_its_own_hints(ask(stage), *answers)
 
 
 @pytest.mark.parametrize("case", CASES)
