@@ -5,8 +5,8 @@
     made here (routing) ─ OUTPUT ─ (routing again, if it was rewritten) ─ POSTROUTING  goes out
 
 raw comes before conntrack. nat is consulted for the first packet of a connection only; for all others conntrack repeats
-what was decided then, and undoes it for replies. Sources: iptables(8), net/netfilter/nf_nat_core.c,
-include/uapi/linux/netfilter_ipv4.h (hook priorities).
+what was decided then, and undoes it for replies. Not followed: ICMP errors about a connection (RELATED).
+Sources: iptables(8), net/netfilter/nf_nat_core.c, include/uapi/linux/netfilter_ipv4.h (hook priorities).
 """
 
 from __future__ import annotations
