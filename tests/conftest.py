@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hypothesis import settings
 
+from kitlib.exercises.predict import predict
 from kitlib.exercises.question import Outcome, Question, check
 from kitlib.parsers.dns import sightings
 from kitlib.takes import read_take
@@ -52,3 +53,17 @@ def judged_with_its_own_hints(question: Question, right: object, mistakes: dict[
         hints.add(verdict.message)
     assert len(hints) == len(mistakes) >= 2 and question.hint and question.hint not in hints
     assert check(question, other).outcome is Outcome.ERROR
+
+
+def one_choice_is_right(question: Question) -> None:
+    """Every letter is judged, exactly one of them right; the widget's twin shows the question."""
+    outcomes = [check(question, letter).outcome for letter in question.options]
+    assert not outcomes or (outcomes.count(Outcome.RIGHT) == 1 and set(outcomes) == {Outcome.RIGHT, Outcome.WRONG})
+    assert predict(question).text == repr(question)
+
+
+def no_favourite_place(questions: list[Question]) -> None:
+    """The right answer stands under several letters, and under none of them in more than half of the questions."""
+    places = [next(letter for letter in question.options if check(question, letter).outcome is Outcome.RIGHT)
+              for question in questions if question.options]
+    assert len(set(places)) >= 4 and max(map(places.count, places)) <= len(places) / 2
