@@ -11,7 +11,7 @@ from kitlib.join import join
 from kitlib.journey import Journey
 from kitlib.labs import Caught, Traced
 from kitlib.netfilter.traced import Followed, follow
-from kitlib.parsers import iptables_save, rule_trace
+from kitlib.parsers import rule_trace
 from kitlib.parsers.dns import sightings
 from kitlib.place import Node, Place
 from kitlib.result import Result
@@ -69,8 +69,8 @@ class Capture:
 
     def followed(self, node: Node) -> tuple[Followed, ...]:
         """Every packet that this node's kernel traced, and beside it the rule walk by the rules of that moment."""
-        kernel = replace(node.kernel(), ruleset=iptables_save.parse(self._traced(node).rules.stdout))
-        return follow(kernel, rule_trace.traces(self._traced(node).words.stdout))
+        traced = self._traced(node)
+        return follow(node.kernel(traced.rules), rule_trace.traces(traced.words.stdout))
 
     def followed_query(self, node: Node) -> Followed:
         """Of those packets the client's query, on the node whose kernel it met first."""

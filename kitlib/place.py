@@ -94,11 +94,11 @@ class Node(Place):
     role: str = ""
     pod_range: str = ""
 
-    def kernel(self) -> Kernel:
-        """What decides about packets here: rules, routes, addresses, and whether it forwards at all."""
+    def kernel(self, saved: Result | None = None) -> Kernel:
+        """What decides about packets here: rules (those `saved`, or as they stand), routes, addresses, ip_forward."""
         forwards = self.run("sysctl", "net.ipv4.ip_forward").stdout.strip().endswith("= 1")
-        return Kernel(iptables_save.parse(self.run("iptables-save").stdout), (*self._other_routes(), *self.routes()),
-                      self.interfaces(), forwards)
+        ruleset = iptables_save.parse((saved or self.run("iptables-save")).stdout)
+        return Kernel(ruleset, (*self._other_routes(), *self.routes()), self.interfaces(), forwards)
 
     def _other_routes(self) -> list[ip_route.Route]:
         """The routes of all tables but main; where they were not recorded, those to the node's own addresses."""
