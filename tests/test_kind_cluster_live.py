@@ -107,13 +107,19 @@ def test_live_and_replayed_mean_the_same(recorded):
     assert meaning(open_lab(recording=recorded)) == meaning(open_lab("kind"))
 
 
-def test_the_kernels_trace_and_the_rule_walk_agree_live():
+def test_the_kernels_trace_is_of_our_query_only_and_the_rule_walk_agrees_with_it():
     lab = open_lab("kind")
-    pod = lab.pod("my-nginx")
-    with lab.capture(trace=True) as seen:
-        pod.dig("www.example.com")
-    followed = seen.followed(pod.node)
-    assert followed and not [one.differences for one in followed if one.differences]
+    pod, other = lab.pod("my-nginx"), lab.pod("neighbour")
+    busy = ("sh", "-c", "for n in $(seq 60); do dig www.example.org; sleep 0.1; done")
+    with subprocess.Popen(lab.backend.reach(other.id, busy), stdout=subprocess.DEVNULL) as asking:
+        with lab.capture(trace=True) as seen:
+            pod.dig("www.example.com")
+        asking.terminate()
+    followed = [one for node in lab.nodes for one in seen.followed(node)]
+    ends = {one.met[0].packet[end] for one in followed for end in ("SRC", "DST")}
+    assert {pod.address, lab.topology.dns_service} <= ends and other.address not in ends
+    assert "www.example.org." in {sighting.message.question.name for sighting in seen.sightings}
+    assert not [one.differences for one in followed if one.differences]
     assert leftovers() == []
 
 

@@ -31,9 +31,14 @@ class LiveLab:
     def __init__(self, name: str, reach: Words, typed: Callable[[str, tuple[str, ...]], str] = typed_on_host,
                  timeout: float = 60) -> None:
         self.name, self.reach, self.typed, self.timeout = name, reach, typed, timeout
+        self._arm: Callable[[Sequence[str]], None] | None = None        # before a command runs under a rule trace
 
     def run(self, place: str, argv: tuple[str, ...]) -> Result:
         """Run argv at a place; KitError if it has not ended after `timeout` seconds."""
+        if arm := self._arm:
+            self._arm = None        # it runs commands itself
+            arm(argv)
+            self._arm = arm
         outcome = run(self.reach(place, argv), self.timeout)
         return Result(self.typed(place, argv), argv, outcome.rc, outcome.stdout, outcome.stderr)
 
@@ -52,8 +57,11 @@ class LiveLab:
             for listener in listeners:
                 listener.wait_for("listening on", START_S)
             if traced:
-                stack.enter_context(tracing(self, traced, caught))
-            yield caught
+                self._arm = stack.enter_context(tracing(self, traced, caught))
+            try:
+                yield caught
+            finally:
+                self._arm = None
             _settle(listeners)
             for listener in listeners:
                 listener.interrupt()

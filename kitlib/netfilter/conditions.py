@@ -71,6 +71,10 @@ def _in_state(states: object, wanted: str) -> bool:
     return not states.isdisjoint(wanted.split(","))
 
 
+def _is_found(found: object, wanted: str) -> bool | None:
+    return None if found is None else wanted in found
+
+
 def _has_type(address_type: object, wanted: str) -> bool | None:
     types = wanted.split(",")
     return None if set(types) - set(KNOWN_TYPES) else address_type in types
@@ -91,6 +95,9 @@ def _or_none(name: object) -> str:
 SPORT = Field("source port", lambda packet, _: packet.sport, _in_ports)
 DPORT = Field("destination port", lambda packet, _: packet.dport, _in_ports)
 STATE = Field("conntrack state", lambda packet, _: packet.states, _in_state, _states)
+STRING = Field("what is found in it", lambda packet, _: packet.holds, _is_found,
+               lambda found: "not known" if found is None else ", ".join(sorted(found)) or "nothing")
+ALWAYS = Field("", lambda packet, _: "", lambda *_: True)
 FIELDS: dict[tuple[str, str], Field] = {
     ("", "-s"): Field("source", lambda packet, _: packet.source, _in_network),
     ("", "-d"): Field("destination", lambda packet, _: packet.destination, _in_network),
@@ -108,7 +115,9 @@ FIELDS: dict[tuple[str, str], Field] = {
     ("addrtype", "--src-type"): Field("the source's type", lambda packet, at: at.type_of(packet.source), _has_type),
     ("addrtype", "--dst-type"): Field("the destination's type", lambda packet, at: at.type_of(packet.destination),
                                       _has_type),
-    ("comment", "--comment"): Field("", lambda packet, _: "", lambda *_: True),
+    ("comment", "--comment"): ALWAYS,
+    **{("string", option): STRING for option in ("--string", "--hex-string")},
+    **{("string", option): ALWAYS for option in ("--algo", "--from", "--to")},      # how and where it is searched
     ("physdev", "--physdev-in"): Field("bridge port in", lambda packet, _: packet.physdev_in, _is_interface),
     ("physdev", "--physdev-out"): Field("bridge port out", lambda packet, _: packet.physdev_out, _is_interface),
     **{("physdev", f"--physdev-is-{what}"): Field(f"physdev-is-{what}", value, lambda port, _: bool(port), _yes_or_no)

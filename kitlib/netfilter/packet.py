@@ -15,6 +15,7 @@ class Packet(NamedTuple):
 
     `states` is what conntrack thinks of it: NEW, ESTABLISHED, RELATED, INVALID or UNTRACKED, and DNAT, SNAT if its
     connection is rewritten. `physdev_in` and `physdev_out` are the ports of a bridge that it came and leaves by.
+    `holds`: which of the byte strings that rules look for are in it, as `-m string` writes them; None if not known.
     """
 
     source: str
@@ -28,6 +29,7 @@ class Packet(NamedTuple):
     states: frozenset[str] = frozenset({"NEW"})
     physdev_in: str = ""
     physdev_out: str = ""
+    holds: frozenset[str] | None = None
 
     def __str__(self) -> str:
         sport, dport = (port if port is not None else "?" for port in (self.sport, self.dport))

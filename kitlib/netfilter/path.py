@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kitlib.errors import NotFound
 from kitlib.netfilter.kernel import Kernel
@@ -22,7 +22,7 @@ class Passage:
     after: Packet
     said: str = ""
     trail: tuple[Step | Stretch, ...] = ()
-    kernel: Kernel | None = None
+    kernel: Kernel | None = field(default=None, repr=False)
 
     @property
     def steps(self) -> tuple[Step, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 
@@ -9,8 +10,9 @@ from kitlib.netfilter.kernel import Kernel
 from kitlib.netfilter.packet import Packet, Step
 from kitlib.netfilter.path import Passage, Walk
 from kitlib.netfilter.walk import walks
-from kitlib.parsers.conntrack import Entry
+from kitlib.parsers.conntrack import Entry, Tuple
 from kitlib.parsers.rule_trace import Met
+from kitlib.sighting import Socket
 
 NEW_BY_FLAGS = (set(), {"SYN"}, {"ACK"})     # UDP, and what begins a TCP connection: nf_conntrack_proto_tcp.c
 
@@ -32,18 +34,23 @@ class Followed:
 def follow(kernel: Kernel, traces: dict[str, tuple[Met, ...]]) -> tuple[Followed, ...]:
     """Walk every traced packet, in the order of the trace; connections are remembered from packet to packet.
 
-    Which way a coin sent the packet is taken from the trace; everything else is worked out from rules and routes.
+    Which way a coin sent the packet is taken from the trace, and what an older connection is rewritten to; everything
+    else is worked out from rules and routes.
     """
     entries: list[Entry] = []
     untracked: set[tuple] = set()
     followed = []
     for met in traces.values():
-        packet = packet_of(met[0])
+        packet = packet_of(met[0])._replace(holds=_found_in(met))
         entry = next((known for known in reversed(entries) if _direction(packet, known)), None)
         if packet.in_interface == "lo" and packet[:5] in untracked:
             packet = packet._replace(states=frozenset({"UNTRACKED"}))
-        best = min((compared(walk, met) for walk in walks(kernel, packet, entry)),
-                   key=lambda one: len(one.differences))
+        best = _best(kernel, packet, entry, met)
+        if best.differences and not entry:
+            older = _older_connection(packet, packet_of(met[-1]))
+            other = _best(kernel, packet, older, met)
+            if len(other.differences) < len(best.differences):
+                best, entry = other, older
         followed.append(best)
         if "UNTRACKED" in best.walk.after.states:
             untracked.add(best.walk.after[:5])
@@ -52,6 +59,25 @@ def follow(kernel: Kernel, traces: dict[str, tuple[Met, ...]]) -> tuple[Followed
         elif not entry and best.walk.is_remembered:
             entries.append(replace(best.walk.entry, flags=("UNREPLIED",)))
     return tuple(followed)
+
+
+def _best(kernel: Kernel, packet: Packet, entry: Entry | None, met: tuple[Met, ...]) -> Followed:
+    return min((compared(walk, met) for walk in walks(kernel, packet, entry)), key=lambda one: len(one.differences))
+
+
+def _older_connection(first: Packet, last: Packet) -> Entry:
+    """The connection of a packet whose first packets were not traced (CoreDNS keeps its sockets for 10 s).
+
+    What it is rewritten to is read from the trace: the packet as it came, and as it was when last told of.
+    """
+    original, rewritten = (Tuple(Socket(one.source, one.sport), Socket(one.destination, one.dport))
+                           for one in (first, last))
+    return Entry(first.protocol, original, rewritten.inverse)
+
+
+def _found_in(met: tuple[Met, ...]) -> frozenset[str]:
+    """The strings that rules have found in the packet: a trace tells of every rule that matched."""
+    return frozenset(string for line in met for string in re.findall(r'--(?:hex-)?string "([^"]*)"', line.rule))
 
 
 def packet_of(met: Met) -> Packet:
