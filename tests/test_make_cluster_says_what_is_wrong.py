@@ -18,6 +18,8 @@ DOCKER = """case "$1 $2" in
   "info --format") [ -z "$DOCKER_TROUBLE" ] || { echo "$DOCKER_TROUBLE" >&2; exit 1; }; echo 28.1.1;;
   "network ls") echo "$NETWORKS";;
   "network inspect") [ "$3" = kind ] && exit 1; echo "$NETWORK_JSON";;
+  "image inspect") exit "${NO_IMAGE:-0}";;
+  "ps --all") case "$*" in *label=*) echo "$OUR_CONTAINER";; *) echo "$OUR_CONTAINER$THEIR_CONTAINER";; esac;;
   "network rm") exit "${NETWORK_IN_USE:-0}";;
 esac
 """
@@ -76,7 +78,7 @@ def test_docker_that_does_not_run_or_is_not_ours_says_how_to_change_that(machine
 
 
 def test_a_cluster_that_is_there_is_used(machine):
-    rc, said, asked = run(machine, "up", CLUSTERS="other\nkind-test1")
+    rc, said, asked = run(machine, "up", CLUSTERS="other\nkind-test1", OUR_CONTAINER="2a")
     assert rc == 0 and "kind-test1 is there already: using it" in said
     assert not [line for line in asked if "create" in line or "apply" in line or "load" in line]
 
@@ -100,13 +102,31 @@ def test_nodes_get_other_addresses_where_the_walkthroughs_are_taken(machine):
 
 
 def test_a_new_cluster_gets_network_nodes_image_and_pods_in_this_order(machine):
-    rc, said, asked = run(machine, "up", NO_WORKLOAD="1")
+    rc, said, asked = run(machine, "up", NO_WORKLOAD="1", NO_IMAGE="1")
     done = [line for line in asked if any(word in line for word in ("create", "build", "load", "apply", "wait"))]
     assert rc == 0 and "Ready" in said
     assert [line.split(" --")[0] for line in done] == [
         "docker network create kind", "kind create cluster", "docker build", "kind load docker-image kitlib/my-nginx:1",
         "kubectl", "kubectl"]
     assert "--subnet 172.20.0.0/16" in done[0] and "--context kind-kind-test1" in done[-1]
+
+
+def test_the_pods_image_is_made_only_once(machine):
+    _, _, asked = run(machine, "up", NO_WORKLOAD="1")
+    assert not [line for line in asked if "build" in line] and [line for line in asked if "load docker-image" in line]
+
+
+@pytest.mark.parametrize(("there", "begins"), [({}, "docker create"), ({"OUR_CONTAINER": "2a"}, "docker start")])
+def test_the_container_outside_is_made_or_started_again_and_knows_the_way(machine, there, begins):
+    rc, _, asked = run(machine, "up", CLUSTERS="kind-test1", **there)
+    done = [line for line in asked if line.startswith(("docker create", "docker start", "docker exec"))]
+    assert rc == 0 and done[0].startswith(begins) and "exec outside ip route replace 10.96.0.0/16" in done[-1]
+
+
+def test_somebody_elses_container_outside_is_left_alone(machine):
+    rc, said, asked = run(machine, "up", CLUSTERS="kind-test1", THEIR_CONTAINER="9f")
+    assert rc == 0 and "not the kit's: leaving it" in said
+    assert not [line for line in asked if line.startswith(("docker create", "docker start", "docker exec"))]
 
 
 def test_down_takes_away_the_cluster_of_that_name_and_our_network_only(machine):

@@ -162,8 +162,9 @@ def add_workload() -> None:
     if not ask("kubectl", *CONTEXT, "get", "deployment", "my-nginx").returncode:
         say("Its workload is there already: using it.")
         return
-    say("Making the pods' image (nginx with dig): about a minute the first time.")
-    do("docker", "build", "--quiet", "--tag", IMAGE, str(HERE / "image"))
+    if ask("docker", "image", "inspect", IMAGE).returncode:
+        say("Making the pods' image (nginx with dig): about a minute.")
+        do("docker", "build", "--quiet", "--tag", IMAGE, str(HERE / "image"))
     do("kind", "load", "docker-image", IMAGE, "--name", NAME)
     do("kubectl", *CONTEXT, "apply", "-f", str(HERE / "workload.yaml"))
     say("Waiting until all pods are ready.")
@@ -172,17 +173,23 @@ def add_workload() -> None:
 
 def add_outside() -> None:
     """A container beside the nodes, no node and no pod, whose route to the Services leads through worker3."""
-    if ask("docker", "ps", "--all", "--quiet", "--filter", "name=^outside$").stdout.strip():
-        say("A container called outside is there already: leaving it as it is.")
-    elif ask("docker", "image", "inspect", IMAGE).returncode:
+    called = ("docker", "ps", "--all", "--quiet", "--filter", "name=^outside$")
+    there, ours = (ask(*called, *which).stdout.strip() for which in ((), ("--filter", f"label={LABEL}")))
+    if there and not ours:
+        say("A container called outside is there that is not the kit's: leaving it as it is.")
+        return
+    if not there and ask("docker", "image", "inspect", IMAGE).returncode:
         say(f"There is no image {IMAGE} here, so there is no container outside for notebook 09. It comes with a "
             "cluster whose workload make cluster made.")
-    else:
-        do("docker", "run", "--detach", "--name", "outside", "--label", LABEL, "--network", NETWORK, "--cap-add",
-           "NET_ADMIN", "--entrypoint", "sleep", IMAGE, "infinity")
-        address = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
-        gateway = ask("docker", "inspect", "--format", address, f"{NAME}-worker3").stdout.strip()
-        do("docker", "exec", "outside", "ip", "route", "add", SERVICES, "via", gateway)
+        return
+    say("The container beside the nodes, for notebook 09:")
+    if not there:
+        do("docker", "create", "--name", "outside", "--label", LABEL, "--network", NETWORK, "--cap-add", "NET_ADMIN",
+           "--entrypoint", "sleep", IMAGE, "infinity")
+    do("docker", "start", "outside")        # after a restart of Docker it is there, but does not run
+    address = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+    gateway = ask("docker", "inspect", "--format", address, f"{NAME}-worker3").stdout.strip()
+    do("docker", "exec", "outside", "ip", "route", "replace", SERVICES, "via", gateway)
 
 
 def down() -> None:
