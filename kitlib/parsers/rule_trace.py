@@ -35,7 +35,8 @@ class Met:
 def traces(text: str) -> dict[str, tuple[Met, ...]]:
     """For each packet, by its trace id and in order of appearance, the rules and policies it met. Raises ParseError.
 
-    The kernel makes the id from the packet's place in memory, and may use it again: then a second one is "ID'".
+    The kernel makes the id from the packet's place in memory, and may use it again: then a second one is "ID'". Where a
+    bridge hands a packet on to IP (br_netfilter), the kernel goes on under another id: that is one packet here.
     """
     headers: dict[str, dict[str, str]] = {}
     latest: dict[str, str] = {}
@@ -47,10 +48,19 @@ def traces(text: str) -> dict[str, tuple[Met, ...]]:
             name = latest.get(met[2], met[2])
             if met[3] == "raw" and name in found and found[name][-1].table != "raw":     # back at the beginning
                 name = latest[met[2]] = f"{name}'"
+            elif met[3] != "raw" and name not in found:         # every trace begins in raw
+                name = latest[met[2]] = _handed_on(found, headers[met[2]]) or name
             found.setdefault(name, []).append(_met(met, headers[met[2]], line))
         elif line.strip():
             raise ParseError("xtables-monitor --trace", "PACKET: or TRACE: of a packet told of before", line)
     return {packet: tuple(lines) for packet, lines in found.items()}
+
+
+def _handed_on(found: dict[str, list[Met]], packet: dict[str, str]) -> str:
+    """Under which id this packet was told of before; "" if under none. Only its destination can have changed since."""
+    same = (name for name in reversed(found) if all(found[name][-1].packet.get(field) == packet.get(field)
+                                                    for field in ("SRC", "SPORT", "ID", "LEN")))
+    return next(same, "")
 
 
 def _met(line: re.Match, packet: dict[str, str], whole: str) -> Met:
