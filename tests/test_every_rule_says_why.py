@@ -84,7 +84,7 @@ def test_a_rule_that_matches(rule: str, why: str, verdict: str) -> None:
 
 @pytest.mark.parametrize(("rule", "words"), [
     ("-m set --match-set blocked src -j DROP", "unknown here: -m set --match-set"),
-    ("-m string --string abc --algo bm -j DROP", "unknown here: -m string --string"),
+    ("-m string --string abc --algo bm -j DROP", "what is found in it (unknown) against abc cannot be told"),
     ("-m u32 --u32 0x0>>0x1c=0x4 -j DROP", "unknown here: -m u32 --u32"),
     ("-j NFQUEUE --queue-num 1", "unknown here: -j NFQUEUE --queue-num"),
     ("-j CONNMARK --restore-mark", "unknown here: -j CONNMARK --restore-mark"),

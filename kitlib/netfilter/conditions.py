@@ -96,7 +96,7 @@ SPORT = Field("source port", lambda packet, _: packet.sport, _in_ports)
 DPORT = Field("destination port", lambda packet, _: packet.dport, _in_ports)
 STATE = Field("conntrack state", lambda packet, _: packet.states, _in_state, _states)
 STRING = Field("what is found in it", lambda packet, _: packet.holds, _is_found,
-               lambda found: "not known" if found is None else ", ".join(sorted(found)) or "nothing")
+               lambda found: "(unknown)" if found is None else ", ".join(sorted(found)) or "nothing")
 ALWAYS = Field("", lambda packet, _: "", lambda *_: True)
 FIELDS: dict[tuple[str, str], Field] = {
     ("", "-s"): Field("source", lambda packet, _: packet.source, _in_network),
