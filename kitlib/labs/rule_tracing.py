@@ -57,7 +57,7 @@ def tracing(lab: LiveLab, places: Sequence[str], caught: Caught) -> Iterator[Cal
 
 def _arm(lab: LiveLab, places: Sequence[str], armed: set[bytes], argv: Sequence[str]) -> None:
     """Let the packets be traced that carry the questions this command will ask, and no others."""
-    for question in set(questions(argv)) - armed:
+    for question in (asked for asked in dict.fromkeys(questions(argv)) if asked not in armed):
         armed.add(question)
         for place in places:
             for chain in ("PREROUTING", "OUTPUT"):

@@ -58,8 +58,8 @@ def traces(text: str) -> dict[str, tuple[Met, ...]]:
 
 def _handed_on(found: dict[str, list[Met]], packet: dict[str, str]) -> str:
     """Under which id this packet was told of before; "" if under none. Only its destination can have changed since."""
-    same = (name for name in reversed(found) if all(found[name][-1].packet.get(field) == packet.get(field)
-                                                    for field in ("SRC", "SPORT", "ID", "LEN")))
+    same = (name for name in reversed(found) if all(found[name][-1].packet.get(header) == packet.get(header)
+                                                    for header in ("SRC", "SPORT", "ID", "LEN")))
     return next(same, "")
 
 
