@@ -38,7 +38,7 @@ notebooks:  ## Run all notebooks on the recorded lab and store them
 
 workshop:  ## Run the solution edition, derive the learner's edition from it, and store both
 	@$(SETUP) ready
-	@$(PYTHON) lab-setup/workshop.py
+	@$(PYTHON) lab-setup/editions.py
 
 doctor:  ## Say whether this machine is ready, and which labs it could run
 	@$(SETUP) ready

@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable
 
 from kitlib.lab import Lab
-from kitlib.labs.netns import NetnsLab
-from kitlib.labs.netns.build import up
-from kitlib.labs.netns.description import LAB, parse, read
-from kitlib.labs.netns.held import Held
+from netns_lab import NetnsLab
+from netns_lab.build import up
+from netns_lab.description import LAB, parse, read
+from netns_lab.held import Held
 
 POD = """
 [[pods]]

@@ -21,11 +21,11 @@ from generated_rules import TRACKING, Shot, ruleset, shots
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.l2 import Ether
 
-from kitlib.labs.netns.held import AS_ITS_ROOT
-from kitlib.netfilter.kernel import Kernel
-from kitlib.netfilter.traced import Followed, follow
-from kitlib.parsers import ip, ip_route, iptables_save
-from kitlib.parsers.rule_trace import traces
+from kitlib.netfilter.compare import Followed, follow
+from kitlib.netfilter.state import Kernel
+from kitlib.parsers import ip, iptables_save
+from kitlib.parsers.xtables_monitor import traces
+from netns_lab.held import AS_ITS_ROOT
 
 PACKETS_A_RULESET = 25
 MOST_SHOWN = 1
@@ -118,7 +118,7 @@ class Node:
         self.inside("conntrack", "-F")
         self.rules = rules
         return Kernel(iptables_save.parse(self.inside("iptables-save")),
-                      ip_route.routes(self.inside("ip", "route", "show", "table", "all")),
+                      ip.routes(self.inside("ip", "route", "show", "table", "all")),
                       ip.interfaces(self.inside("ip", "addr")))
 
     def send(self, shot: Shot) -> None:

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 
+from kitlib.backends import Caught, Traced
 from kitlib.errors import NotFound, NotRecorded
-from kitlib.join import join
-from kitlib.journey import Journey
-from kitlib.labs import Caught, Traced
-from kitlib.netfilter.traced import Followed, follow
-from kitlib.parsers import rule_trace
+from kitlib.journey.join import join
+from kitlib.journey.model import Journey
+from kitlib.netfilter.compare import Followed, follow
+from kitlib.parsers import xtables_monitor
 from kitlib.parsers.dns import sightings
 from kitlib.place import Node, Place
 from kitlib.result import Result
@@ -70,7 +70,7 @@ class Capture:
     def followed(self, node: Node) -> tuple[Followed, ...]:
         """Every packet that this node's kernel traced, and beside it the rule walk by the rules of that moment."""
         traced = self._traced(node)
-        return follow(node.kernel(traced.rules), rule_trace.traces(traced.words.stdout))
+        return follow(node.kernel(traced.rules), xtables_monitor.traces(traced.words.stdout))
 
     def followed_query(self, node: Node) -> Followed:
         """Of those packets the client's query, on the node whose kernel it met first."""

@@ -1,4 +1,6 @@
-"""Is this machine ready for the notebooks, and which labs could it run? Each failure comes with its fix.
+"""The doctor's report: what was looked at, what was found, and the fix of each failure.
+
+Is this machine ready for the notebooks, and which labs could it run? Each failure comes with its fix.
 
 The report reads the same on every machine that is ready, so that a stored notebook can be compared with a new run;
 what differs from machine to machine (docker, user namespaces) is asked for with `labs=True`.
@@ -6,16 +8,68 @@ what differs from machine to machine (docker, user namespaces) is asked for with
 
 from __future__ import annotations
 
+import html
 import importlib.metadata
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from kitlib.errors import KitError
-from kitlib.labs.netns import needs
-from kitlib.report import Check, Report
+from kitlib.plugins import plugins
 from kitlib.shell import run
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at: `problem` is empty when all is well, `fix` says what to do about it."""
+
+    what: str
+    problem: str = ""
+    fix: str = ""
+    optional: bool = False        # another lab's need: the notebooks work without it
+
+    @property
+    def state(self) -> str:
+        """The verdict as a word, for colour never speaks alone."""
+        if not self.problem:
+            return "ok"
+        return "missing" if self.optional else "FAILED"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the doctor found; shows itself as lines in a terminal and as a table in a notebook."""
+
+    checks: tuple[Check, ...]
+
+    @property
+    def ready(self) -> bool:
+        """Can the notebooks be used on the recorded lab?"""
+        return all(check.optional or not check.problem for check in self.checks)
+
+    @property
+    def verdict(self) -> str:
+        """The report in one sentence."""
+        return "This machine is ready." if self.ready else "This machine is not ready yet: see the fixes above."
+
+    def __str__(self) -> str:
+        lines = []
+        for check in self.checks:
+            lines.append(f"{check.state:<8}{check.what}" + (f": {check.problem}" if check.problem else ""))
+            lines += [f"{'':<8}→ {check.fix}"] if check.problem else []
+        return "\n".join([*lines, self.verdict])
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        cells = [("", "looked at", "found", "what to do")]
+        cells += [(check.state, check.what, check.problem, check.problem and check.fix) for check in self.checks]
+        left = '<td style="text-align: left">'
+        rows = ("<tr>" + "".join(f"{left}{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in cells)
+        return f"<table>{''.join(rows)}</table><p>{self.verdict}</p>"
+
 
 SUPPORTED = ((3, 11), (3, 13))
 WIDGETS = "@jupyter-widgets/jupyterlab-manager"
@@ -89,7 +143,7 @@ def lab_check() -> Check:
     """Does the lab open that a notebook would get now?"""
     what = "the lab in use"
     try:
-        from kitlib.lab import open_lab  # late: with a package missing, the doctor must still be able to speak
+        from kitlib.lab import open_lab
 
         return Check(f"{what}: {open_lab().name}")
     except ImportError as error:
@@ -104,12 +158,13 @@ def other_labs() -> Iterator[Check]:
     yield tried("kind lab: kind", ["kind", "version"], "Install kind: https://kind.sigs.k8s.io")
     yield tried("kind lab: kubectl", ["kubectl", "version", "--client"], "Install kubectl: https://kubernetes.io/docs/tasks/tools")
     yield captures_check()
-    yield from (Check(what, problem, fix, optional=True) for what, problem, fix in needs.problems())
+    for plugin in plugins("kitlib.checks").values():
+        yield from (Check(what, problem, fix, optional=True) for what, problem, fix in plugin.load()())
 
 
 def captures_check() -> Check:
     """Whose tcpdump would the kind lab use?"""
-    from kitlib.labs.kind_tools import Tools
+    from kitlib.backends.kind_tools import Tools
 
     tools = Tools(lambda argv: "")
     problem = "a stock node has none" if tools.way == "node" else ""

@@ -1,17 +1,87 @@
-"""Which places a cluster has, from what docker, kubectl and the nodes themselves say. Nothing is known beforehand."""
+"""The picture of the world: a host with a bridge, nodes on it, pods behind veth pairs, machines beside the nodes.
+
+Which places a cluster has, from what docker, kubectl and the nodes themselves say. Nothing is known beforehand.
+
+In what a cluster differs from the walkthrough's, in words, and what still holds there."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from kitlib.backends import Backend
 from kitlib.errors import KitError, NotFound, PlaceGone
-from kitlib.labs import Backend
-from kitlib.parsers import docker, kubectl, kubectl_services
+from kitlib.journey.model import Journey
+from kitlib.parsers import docker, kubernetes
 from kitlib.parsers.process_flags import flag
 from kitlib.place import Host, Node, Place, Pod
 from kitlib.result import Result
-from kitlib.topology import MachineBox, NodeBox, PodBox, Topology
+
+if TYPE_CHECKING:
+    pass
+
+
+@dataclass(frozen=True)
+class PodBox:
+    """A pod on its node. `veth` is the node's end of its cable; empty for a hostNetwork pod, which has none."""
+
+    place: str            # "pod:NAMESPACE/NAME"
+    title: str            # "my-nginx", "coredns 10.244.0.3"
+    address: str
+    veth: str
+    kind: str             # "pod" or "coredns"
+
+
+@dataclass(frozen=True)
+class NodeBox:
+    """A node: a container of the host with an address on the bridge."""
+
+    place: str            # "node:NAME"
+    title: str            # "worker3"
+    address: str
+    role: str             # "control plane" or "worker"
+    interface: str        # the one that leads to the bridge: "eth0"
+    pods: tuple[PodBox, ...] = ()
+
+
+@dataclass(frozen=True)
+class MachineBox:
+    """A container on the bridge that is no node."""
+
+    place: str            # "container:NAME"
+    title: str
+    address: str
+    kind: str             # "upstream" or "container"
+
+
+@dataclass(frozen=True)
+class Topology:
+    """Everything that a picture of the lab shows."""
+
+    bridge: str           # "br-13ebef48a9f1"
+    subnet: str           # "172.20.0.0/16"
+    gateway: str          # the host's address on the bridge
+    nodes: tuple[NodeBox, ...]
+    machines: tuple[MachineBox, ...]
+    pod_range: str        # "10.244.0.0/16"
+    service_range: str    # "10.96.0.0/16"
+    dns_service: str      # the ClusterIP of kube-dns: "10.96.0.10"
+
+
+def along(world: Topology, journey: Journey) -> Topology:
+    """Only what the journey came by: places where it was seen, and those whose address it carried."""
+    seen = [hop.sighting for hop in journey.hops]
+    places = {sighting.point.place for sighting in seen if sighting.point}
+    addresses = {end.address for sighting in seen for end in (sighting.source, sighting.destination)}
+
+    def passed(box: NodeBox | PodBox | MachineBox) -> bool:
+        return box.place in places or box.address in addresses
+
+    nodes = (replace(node, pods=tuple(filter(passed, node.pods))) for node in world.nodes)
+    return replace(world, nodes=tuple(node for node in nodes if node.pods or passed(node)),
+                   machines=tuple(filter(passed, world.machines)))
+
 
 NETWORK = "kind"                          # the Docker network that kind puts its nodes on
 DNS_SERVICE = ("kube-system", "kube-dns")   # the name that every cluster gives its DNS Service
@@ -48,14 +118,14 @@ class Cluster:
         return docker.networks(self._ask("docker", "network", "inspect", NETWORK))[0]
 
     @cached_property
-    def services(self) -> tuple[kubectl_services.Service, ...]:
+    def services(self) -> tuple[kubernetes.Service, ...]:
         """The cluster's Services: `kubectl get services -A`, parsed."""
-        return kubectl_services.services(self._ask("kubectl", "get", "services", "-A", "-o", "json"))
+        return kubernetes.services(self._ask("kubectl", "get", "services", "-A", "-o", "json"))
 
     @cached_property
-    def endpoints(self) -> tuple[kubectl_services.Endpoints, ...]:
+    def endpoints(self) -> tuple[kubernetes.Endpoints, ...]:
         """The addresses behind the Services: `kubectl get endpointslices -A`, parsed."""
-        return kubectl_services.endpoints(self._ask("kubectl", "get", "endpointslices", "-A", "-o", "json"))
+        return kubernetes.endpoints(self._ask("kubectl", "get", "endpointslices", "-A", "-o", "json"))
 
     @cached_property
     def host(self) -> Host:
@@ -65,7 +135,7 @@ class Cluster:
     @cached_property
     def nodes(self) -> tuple[Node, ...]:
         """The cluster's nodes, by address."""
-        found = kubectl.nodes(self._ask("kubectl", "get", "nodes", "-o", "json"))
+        found = kubernetes.nodes(self._ask("kubectl", "get", "nodes", "-o", "json"))
         prefix = _common_prefix([node.name for node in found])
         titles = {node.name: node.name.removeprefix(prefix) for node in found}
         return tuple(Node(f"node:{node.name}", titles[node.name], "node", titles[node.name], node.address, self,
@@ -75,15 +145,21 @@ class Cluster:
     @cached_property
     def every_pod(self) -> tuple[Pod, ...]:
         """The cluster's pods, by address. Those behind the DNS Service are of kind coredns."""
-        found = kubectl.pods(self._ask("kubectl", "get", "pods", "-A", "-o", "json"))
+        found = kubernetes.pods(self._ask("kubectl", "get", "pods", "-A", "-o", "json"))
         answering = {endpoint.address for group in self.endpoints if (group.namespace, group.service) == DNS_SERVICE
                      for endpoint in group.endpoints}
         plain = [_plain_name(pod) for pod in found]
-        machines = {node.name: node.title for node in self.nodes}
+        nodes = {node.name: node for node in self.nodes}
         pods = (Pod(f"pod:{pod.namespace}/{pod.name}", title if plain.count(title) == 1 else f"{title} {pod.address}",
-                    "coredns" if pod.address in answering else "pod", machines[pod.node], pod.address, self,
-                    pod.namespace, pod.host_network, pod.dns_policy) for pod, title in zip(found, plain, strict=True))
+                    "coredns" if pod.address in answering else "pod", nodes[pod.node].title, pod.address, self,
+                    nodes[pod.node], pod.namespace, pod.host_network, pod.dns_policy)
+                for pod, title in zip(found, plain, strict=True))
         return tuple(sorted(pods, key=lambda pod: _by_address(pod.address)))
+
+    @property
+    def coredns(self) -> tuple[Pod, ...]:
+        """The pods behind the cluster's DNS Service, by address."""
+        return tuple(pod for pod in self.every_pod if pod.kind == "coredns")
 
     @cached_property
     def containers(self) -> tuple[Place, ...]:
@@ -107,17 +183,17 @@ class Cluster:
         """The picture of this lab: host, bridge, nodes, veth pairs, pods and their addresses."""
         wires = self.network
         dns = next((service for service in self.services if (service.namespace, service.name) == DNS_SERVICE), None)
-        boxes = tuple(NodeBox(node.id, node.title, node.address, node.role, "eth0", _pod_boxes(node))
+        boxes = tuple(NodeBox(node.id, node.title, node.address, node.role, "eth0", self._pod_boxes(node))
                       for node in self.nodes)
         machines = tuple(MachineBox(at.id, at.title, at.address, at.kind) for at in self.containers)
         return Topology(wires.bridge, wires.subnet, wires.gateway, boxes, machines, *self.ranges,
                         dns.cluster_ip if dns else "")
 
-
-def _pod_boxes(node: Node) -> tuple[PodBox, ...]:
-    devices = {route.destination: route.device for route in node.routes()}
-    return tuple(PodBox(pod.id, pod.title, pod.address, device, pod.kind) for pod in node.pods()
-                 if not pod.host_network and (device := devices.get(pod.address) or _cable(pod)))
+    def _pod_boxes(self, node: Node) -> tuple[PodBox, ...]:
+        devices = {route.destination: route.device for route in node.routes()}
+        return tuple(PodBox(pod.id, pod.title, pod.address, device, pod.kind) for pod in self.every_pod
+                     if pod.node == node and not pod.host_network
+                     and (device := devices.get(pod.address) or _cable(pod)))
 
 
 def _cable(pod: Pod) -> str:
@@ -134,10 +210,31 @@ def _common_prefix(names: list[str]) -> str:
     return next((prefix for prefix in prefixes if all(name.startswith(prefix) for name in names)), "")
 
 
-def _plain_name(pod: kubectl.Pod) -> str:
+def _plain_name(pod: kubernetes.Pod) -> str:
     template = pod.labels.get("pod-template-hash")
     return pod.name.partition(f"-{template}-")[0] if template else pod.name
 
 
 def _by_address(address: str) -> tuple[int, ...]:
     return tuple(int(part) for part in address.split(".")) if address.count(".") == 3 else ()
+
+
+def differences(lab: Cluster) -> tuple[str, ...]:
+    """One sentence for each difference, from what a node says of its interfaces, routes and tables."""
+    node = lab.coredns[0].node if lab.coredns else lab.nodes[-1]       # a node without pods need not have a bridge
+    names = {interface.name for interface in node.interfaces()}
+    bridges = {route.device for route in node.routes() if route.destination == node.pod_range and not route.via}
+    tables = node.run("nft", "list", "tables").stdout
+    found = {
+        "The CNI has a bridge, {}: pods of one node meet there, not in its routes. Each still has its veth pair.":
+            ", ".join(sorted(bridges)),
+        "kube-proxy is in IPVS mode ({}): no KUBE-SVC chain rewrites the destination; `ipvsadm -Ln` shows what does. "
+        "The ladder shows the same rewrite.": "kube-ipvs0" if "kube-ipvs0" in names else "",
+        "kube-proxy is in nftables mode: its rules are in `nft list {}`, not in iptables. The ladder shows the same "
+        "rewrite.": "table ip kube-proxy" if "table ip kube-proxy\n" in tables else "",
+        "Every node has a DNS cache of its own ({}): pods ask it first, and it asks CoreDNS.":
+            "nodelocaldns" if "nodelocaldns" in names else "",
+        "The cluster has two address families, {}: the notebooks follow IPv4.":
+            lab.ranges.pods if "," in lab.ranges.pods else "",
+    }
+    return tuple(sentence.format(what) for sentence, what in found.items() if what)

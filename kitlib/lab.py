@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-from importlib import import_module
 from pathlib import Path
 
+from kitlib.backends import Backend
+from kitlib.backends.recording import load, with_fault
+from kitlib.backends.replay import RecordedLab
 from kitlib.capture import Capture
-from kitlib.cluster import Cluster
-from kitlib.differences import differences
+from kitlib.cluster import Cluster, differences
 from kitlib.errors import NotFound, UnknownLab
-from kitlib.labs import LIVE
-from kitlib.labs.recorded import RecordedLab
-from kitlib.labs.recorder import Recorder
 from kitlib.place import Node, Place, Pod
-from kitlib.recording import load, with_fault
+from kitlib.plugins import plugins
 from kitlib.sighting import VantagePoint
 
 RECORDINGS = Path(__file__).resolve().parent.parent / "lab-setup" / "recordings"
@@ -30,21 +28,25 @@ def open_lab(name: str | None = None, recording: str | Path | None = None, fault
     """
     name = name or os.environ.get("KITLIB_LAB") or "recorded"
     folder = RECORDINGS / (recording or os.environ.get("KITLIB_RECORDING") or DEFAULT_RECORDING)
-    recording_it = os.environ.get("KITLIB_MODE") == "record"
-    if name not in ("recorded", *LIVE):
-        raise UnknownLab(f"There is no lab {name!r}. This kit has: {', '.join(['recorded', *LIVE])}. "
-                         "Choose one with open_lab(NAME) or the environment variable KITLIB_LAB.")
-    if name == "recorded":
-        if recording_it:
-            raise UnknownLab("KITLIB_MODE=record needs a live lab, and the lab chosen is the recorded one. "
-                             f"Set KITLIB_LAB to one of: {', '.join(LIVE)}.")
+    is_recording = os.environ.get("KITLIB_MODE") == "record"
+    if name == "recorded" and not is_recording:
         loaded = load(folder)
         return Lab(RecordedLab(with_fault(loaded, fault) if fault else loaded))
     if fault:
         raise NotFound(f"A fault is played from a recording. On the {name} lab, live_faults.break_lab makes one.")
-    module, _, function = LIVE[name].rpartition(".")
-    backend = getattr(import_module(module), function)()
-    return Lab(Recorder(backend, folder) if recording_it else backend)
+    backend = _live_backend(name)
+    return Lab(plugins("kitlib.recorders")["recorder"].load()(backend, folder) if is_recording else backend)
+
+
+def _live_backend(name: str) -> Backend:
+    live = plugins("kitlib.labs")
+    if name == "recorded":
+        raise UnknownLab("KITLIB_MODE=record needs a live lab, and the lab chosen is the recorded one. "
+                         f"Set KITLIB_LAB to one of: {', '.join(live)}.")
+    if name not in live:
+        raise UnknownLab(f"There is no lab {name!r}. This kit has: {', '.join(['recorded', *live])}. "
+                         "Choose one with open_lab(NAME) or the environment variable KITLIB_LAB.")
+    return live[name].load()()
 
 
 class Lab(Cluster):
@@ -60,7 +62,7 @@ class Lab(Cluster):
         """
         chosen = tuple(point.default_point if isinstance(point, Place) else point for point in points)
         listen = chosen
-        if self.backend.live and (not chosen or isinstance(self.backend, Recorder)):
+        if self.backend.live and (not chosen or self.backend.listens_everywhere):
             listen = tuple(dict.fromkeys((*chosen, *self._vantage_points())))
         traced = tuple(node.id for node in self.nodes if trace)
         return Capture(self.backend.capture(listen, traced), chosen, self.vantage_point)
@@ -87,10 +89,9 @@ class Lab(Cluster):
         """The container of this name beside the nodes."""
         return _one("container", name, self.containers, ())
 
-    @property
-    def coredns(self) -> tuple[Pod, ...]:
-        """The pods behind the cluster's DNS Service, by address."""
-        return tuple(pod for pod in self.every_pod if pod.kind == "coredns")
+    def pods_on(self, node: Node) -> tuple[Pod, ...]:
+        """Return the pods that run on this node."""
+        return tuple(pod for pod in self.every_pod if pod.node == node)
 
     def vantage_point(self, place: str, interface: str) -> VantagePoint:
         """The vantage point at an interface of the place with this id."""

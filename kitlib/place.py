@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from kitlib.errors import NotFound, NotRecorded
-from kitlib.netfilter.kernel import Kernel
-from kitlib.parsers import ip, ip_route, iptables_save, resolv_conf
+from kitlib.parsers import ip, iptables_save, resolv_conf
 from kitlib.result import Result
 from kitlib.sighting import VantagePoint
 
 if TYPE_CHECKING:
-    from kitlib.lab import Lab
+    from kitlib.netfilter.state import Kernel
+
+
+class Runner(Protocol):
+    """What a place needs of a lab: that commands reach it."""
+
+    def run(self, place: str, argv: tuple[str, ...]) -> Result:
+        """Run argv at the place with this id."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +30,7 @@ class Place:
     kind: str                 # pod, coredns, node, host or container
     machine: str              # the title of the node (or "host") whose kernel it lives in
     address: str
-    lab: Lab = field(repr=False, compare=False)
+    runner: Runner = field(repr=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -33,7 +39,7 @@ class Place:
 
     def run(self, *argv: str) -> Result:
         """Run a command here, word by word: place.run("ip", "route")."""
-        return self.lab.run(self.id, argv)
+        return self.runner.run(self.id, argv)
 
     def dig(self, name: str, *options: str) -> Result:
         """Ask for a name with dig, as typed: place.dig("www.example.com", "AAAA")."""
@@ -54,9 +60,9 @@ class Place:
             raise NotFound(f"{self.title} has no interface {name!r}; it has {', '.join(found)}.")
         return found[name]
 
-    def routes(self) -> tuple[ip_route.Route, ...]:
+    def routes(self) -> tuple[ip.Route, ...]:
         """The routing table here: `ip route`, parsed."""
-        return ip_route.routes(self.run("ip", "route").stdout)
+        return ip.routes(self.run("ip", "route").stdout)
 
     def at(self, interface: str) -> VantagePoint:
         """The vantage point at one of this place's interfaces, for lab.capture()."""
@@ -96,36 +102,30 @@ class Node(Place):
 
     def kernel(self, saved: Result | None = None) -> Kernel:
         """What decides about packets here: rules (those `saved`, or as they stand), routes, addresses, ip_forward."""
+        from kitlib.netfilter.state import Kernel  # late: a first ladder needs no rules
+
         forwards = self.run("sysctl", "net.ipv4.ip_forward").stdout.strip().endswith("= 1")
         ruleset = iptables_save.parse((saved or self.run("iptables-save")).stdout)
         return Kernel(ruleset, (*self._other_routes(), *self.routes()), self.interfaces(), forwards)
 
-    def _other_routes(self) -> list[ip_route.Route]:
+    def _other_routes(self) -> list[ip.Route]:
         """The routes of all tables but main; where they were not recorded, those to the node's own addresses."""
         try:
-            every = ip_route.routes(self.run("ip", "route", "show", "table", "all").stdout)
+            every = ip.routes(self.run("ip", "route", "show", "table", "all").stdout)
             return [route for route in every if route.table != "main"]
         except NotRecorded:
-            return [ip_route.Route(address.partition("/")[0], device=interface.name, type="local", table="local")
+            return [ip.Route(address.partition("/")[0], device=interface.name, type="local", table="local")
                     for interface in self.interfaces() for address in interface.addresses if ":" not in address]
-
-    def pods(self) -> tuple[Pod, ...]:
-        """The pods that run on this node."""
-        return tuple(pod for pod in self.lab.pods() if pod.machine == self.title)
 
 
 @dataclass(frozen=True)
 class Pod(Place):
     """A pod. With hostNetwork it has no network of its own: its address is the node's."""
 
+    node: Node
     namespace: str = ""
     host_network: bool = False
     dns_policy: str = ""
-
-    @property
-    def node(self) -> Node:
-        """The node that it runs on."""
-        return self.lab.node(self.machine)
 
     @property
     def veth(self) -> VantagePoint:

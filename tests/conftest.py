@@ -8,10 +8,9 @@ from pathlib import Path
 
 from hypothesis import settings
 
-from kitlib.exercises.predict import predict
-from kitlib.exercises.question import Outcome, Question, check
+from kitlib.backends.recording import read_take
 from kitlib.parsers.dns import sightings
-from kitlib.takes import read_take
+from kitlib.quiz import Outcome, Question, check, predict
 
 REPO = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((REPO / "notebooks").glob("*.ipynb"))

@@ -11,8 +11,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from kitlib.labs.netns import needs
-from kitlib.labs.netns.description import cni_namespace, digest, read, veth
+from netns_lab import needs
+from netns_lab.description import cni_namespace, digest, read, veth
 
 REPO = Path(__file__).resolve().parent.parent
 NOBODY = "65534"

@@ -11,18 +11,18 @@ import pytest
 from namespaces import require_namespaces
 
 from conftest import REPO
-from kitlib.differences import differences
+from kitlib.cluster import differences
 from kitlib.lab import open_lab
-from kitlib.netfilter.kernel import Kernel
-from kitlib.netfilter.traced import follow
-from kitlib.parsers import ip, ip_route, iptables_save, rule_trace
+from kitlib.netfilter.compare import follow
+from kitlib.netfilter.state import Kernel
+from kitlib.parsers import ip, iptables_save, xtables_monitor
 
 BRIDGE = {file.stem: file.read_text() for file in (REPO / "tests/fixtures/bridge-cni").iterdir()}
 
 
 def cluster(addresses: str, routes: str, tables: str, pods: str = "10.244.0.0/16"):
     """A lab of which only is known what one node said."""
-    node = SimpleNamespace(interfaces=lambda: ip.interfaces(addresses), routes=lambda: ip_route.routes(routes),
+    node = SimpleNamespace(interfaces=lambda: ip.interfaces(addresses), routes=lambda: ip.routes(routes),
                            run=lambda *argv: SimpleNamespace(stdout=tables), pod_range="10.244.2.0/24")
     return SimpleNamespace(coredns=[SimpleNamespace(node=node)], nodes=[], ranges=SimpleNamespace(pods=pods))
 
@@ -45,16 +45,16 @@ def test_every_other_difference_is_told(changed, said):
 
 
 def test_a_packet_that_a_bridge_hands_on_is_one_packet_though_the_kernel_gives_it_two_ids():
-    query, response = rule_trace.traces(BRIDGE["xtables-monitor"]).values()
+    query, response = xtables_monitor.traces(BRIDGE["xtables-monitor"]).values()
     assert query[0].table == "raw" and query[-1].chain == "POSTROUTING"
     assert (query[0].packet["DST"], response[-1].packet["OUT"]) == ("10.96.0.10", "cni0")
 
 
 def test_behind_a_bridge_the_walk_meets_the_rules_that_the_kernel_met():
-    routes = [route for route in ip_route.routes(BRIDGE["ip-route-all"]) if route.table != "main"]
-    kernel = Kernel(iptables_save.parse(BRIDGE["iptables-save"]), (*routes, *ip_route.routes(BRIDGE["ip-route"])),
+    routes = [route for route in ip.routes(BRIDGE["ip-route-all"]) if route.table != "main"]
+    kernel = Kernel(iptables_save.parse(BRIDGE["iptables-save"]), (*routes, *ip.routes(BRIDGE["ip-route"])),
                     ip.interfaces(BRIDGE["ip-addr"]), True)
-    followed = follow(kernel, rule_trace.traces(BRIDGE["xtables-monitor"]))
+    followed = follow(kernel, xtables_monitor.traces(BRIDGE["xtables-monitor"]))
     assert [one.differences for one in followed] == [(), ()]
 
 

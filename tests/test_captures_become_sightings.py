@@ -26,8 +26,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kitlib.errors import ParseError
-from kitlib.parsers.dns import RCODES, message, sightings
-from kitlib.parsers.dns_wire import TYPES
+from kitlib.parsers.dns import RCODES, TYPES, message, sightings
 from kitlib.parsers.pcap import frames, write_pcapng
 from kitlib.sighting import Frame, Message, Sighting
 

@@ -6,16 +6,15 @@ from dataclasses import replace
 
 import pytest
 
+from kitlib import quiz
 from kitlib.errors import NotFound, ParseError
-from kitlib.exercises import answers
-from kitlib.exercises.predict import TRIES, predict
-from kitlib.exercises.question import Outcome, Question, check
+from kitlib.quiz import TRIES, Outcome, Question, check, predict
 
-COUNT = Question("How many?", right=lambda: 8, choices=(8, 2, 4, 1), read=answers.number, hint="Count again.",
+COUNT = Question("How many?", right=lambda: 8, choices=(8, 2, 4, 1), read=quiz.number, hint="Count again.",
                  hints={1: "That is dig.", 4: "Twice as many: A and AAAA."}, solution="Four names, two types.")
 WORDS = Question("Which?", "the TTL", ("the source", "the TTL", "nothing"), {"nothing": "Look at the TTL."},
                  "Look again.")
-TYPED = Question("Which address?", "10.96.0.10", read=answers.address, hint="See resolv.conf.",
+TYPED = Question("Which address?", "10.96.0.10", read=quiz.address, hint="See resolv.conf.",
                  hints=lambda given: f"{given} is a pod." if given.startswith("10.244.") else "")
 
 
@@ -67,21 +66,21 @@ def test_a_fault_of_ours_is_not_hidden_as_an_answer() -> None:
 @pytest.mark.parametrize("typed, read", [
     ("WWW.Example.com.", "www.example.com"), ("a.b", "a.b"), (" a. ", "a")])
 def test_names_compare_without_case_and_final_dot(typed: str, read: str) -> None:
-    assert answers.name(typed) == read
+    assert quiz.name(typed) == read
 
 
 @pytest.mark.parametrize("typed", ["a..b", ".", "two words", ".a"])
 def test_what_is_no_name_is_said_so(typed: str) -> None:
     with pytest.raises(ParseError, match="a DNS name"):
-        answers.name(typed)
+        quiz.name(typed)
 
 
 @pytest.mark.parametrize("given", ["one, TWO", "two and one", ["one", "two"], {"two", "one"}, "kind-one,two"])
 def test_several_answers_compare_in_any_order(given: object) -> None:
     known = {"one": "one", "kind-one": "one", "two": "two"}
-    assert answers.some_of(known, given) == {"one", "two"}
+    assert quiz.some_of(known, given) == {"one", "two"}
     with pytest.raises(ParseError, match="one, two"):
-        answers.some_of(known, "three")
+        quiz.some_of(known, "three")
 
 
 def test_a_verdict_reads_without_colour_and_cannot_inject_html() -> None:

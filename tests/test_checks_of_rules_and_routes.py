@@ -11,17 +11,17 @@ import pytest
 from conftest import judged_with_its_own_hints, one_choice_is_right
 from kitlib.capture import Capture
 from kitlib.errors import NotFound
-from kitlib.exercises import walkthrough_routes as routes
-from kitlib.exercises import walkthrough_rules as rules
-from kitlib.exercises.question import Outcome, Question, check
 from kitlib.lab import Lab, open_lab
-from kitlib.netfilter.kernel import Kernel
 from kitlib.netfilter.kube_proxy import with_endpoints
 from kitlib.netfilter.packet import Packet, arriving
 from kitlib.netfilter.path import Walk
-from kitlib.netfilter.walk import walks
+from kitlib.netfilter.simulate import walks
+from kitlib.netfilter.state import Kernel
 from kitlib.parsers.conntrack import Entry, entries
 from kitlib.place import Node, Pod
+from kitlib.quiz import Outcome, Question, check
+from lessons import routes as routes
+from lessons import rules as rules
 
 NAME = "www.example.com"
 

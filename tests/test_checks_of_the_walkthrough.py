@@ -11,22 +11,12 @@ import pytest
 from conftest import judged_with_its_own_hints, no_favourite_place, one_choice_is_right
 from kitlib.capture import Capture
 from kitlib.errors import NotFound
-from kitlib.exercises import walkthrough_answer, walkthrough_hops, walkthrough_settings
-from kitlib.exercises.question import Outcome, Question, check
-from kitlib.exercises.walkthrough_answer import (
-    flag_of_recursion,
-    rcode_of_the_answer,
-    ttl_of_the_answer,
-    where_dig_asks,
-)
-from kitlib.exercises.walkthrough_hops import (
-    destination_at_the_node,
-    ifindex_of_the_other_end,
-    ttl_at,
-    what_changes,
-    where_it_was_rewritten,
-)
-from kitlib.exercises.walkthrough_settings import (
+from kitlib.lab import Lab, open_lab
+from kitlib.place import Pod
+from kitlib.quiz import Outcome, Question, check
+from lessons.answer import flag_of_recursion, rcode_of_the_answer, ttl_of_the_answer, where_dig_asks
+from lessons.hops import destination_at_the_node, ifindex_of_the_other_end, ttl_at, what_changes, where_it_was_rewritten
+from lessons.settings import (
     address_of_no_interface,
     first_name_asked,
     nodes_of_coredns,
@@ -34,8 +24,6 @@ from kitlib.exercises.walkthrough_settings import (
     queries_with_trailing_dot,
     range_of_the_dns_service,
 )
-from kitlib.lab import Lab, open_lab
-from kitlib.place import Pod
 
 NAME = "www.example.com"
 

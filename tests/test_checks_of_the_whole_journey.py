@@ -11,22 +11,15 @@ import pytest
 from conftest import judged_with_its_own_hints, no_favourite_place, one_choice_is_right
 from kitlib.capture import Capture, asked_upstream
 from kitlib.errors import NotFound
-from kitlib.exercises import walkthrough_elsewhere, walkthrough_journey
-from kitlib.exercises.question import Outcome, Question, check
-from kitlib.exercises.walkthrough_answer import where_dig_asks
-from kitlib.exercises.walkthrough_elsewhere import eth0s_passed, source_at_coredns, who_is_masqueraded
-from kitlib.exercises.walkthrough_journey import (
-    takes_from_the_cache,
-    what_both_carry,
-    where_it_ends,
-    where_time_goes,
-    whom_coredns_asks,
-)
 from kitlib.lab import Lab, open_lab
 from kitlib.netfilter.packet import arriving
 from kitlib.netfilter.path import Walk
-from kitlib.netfilter.walk import walks
+from kitlib.netfilter.simulate import walks
 from kitlib.place import Node, Place, Pod
+from kitlib.quiz import Outcome, Question, check
+from lessons.answer import where_dig_asks
+from lessons.elsewhere import eth0s_passed, source_at_coredns, who_is_masqueraded
+from lessons.journey import takes_from_the_cache, what_both_carry, where_it_ends, where_time_goes, whom_coredns_asks
 
 NAME = "www.example.com"
 

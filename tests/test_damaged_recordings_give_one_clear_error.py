@@ -5,9 +5,9 @@ import shutil
 
 import pytest
 
+from kitlib.backends.recording import load
 from kitlib.errors import RecordingError
 from kitlib.lab import RECORDINGS, open_lab
-from kitlib.recording import load
 
 SCENE = "scenes/pod-dig-external"
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from kitlib import checkup as clinic
+from kitlib.checkup import Check, Report
 from kitlib.errors import KitError
-from kitlib.labs.netns import needs
-from kitlib.report import Check, Report
 from kitlib.shell import Outcome
+from netns_lab import needs
 
 REPO = Path(__file__).resolve().parent.parent
 HEALTHY = """\

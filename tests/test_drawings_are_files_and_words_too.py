@@ -12,15 +12,14 @@ from matplotlib.ft2font import FT2Font
 from test_drawings_ladder_tells_the_journey import journey
 from test_drawings_topology_shows_the_lab import REAL
 
-from kitlib.drawings.asked import search_list
 from kitlib.drawings.drawing import Drawing, png
 from kitlib.drawings.ladder import ladder
-from kitlib.drawings.palette import ACCENT
-from kitlib.drawings.svg import card, text, width, wrap
+from kitlib.drawings.queries import search_list
+from kitlib.drawings.svg import ACCENT, card, text, width, wrap
 from kitlib.drawings.table import table
 from kitlib.drawings.topology import topology
 from kitlib.errors import KitError
-from kitlib.parsers.headers import Field
+from kitlib.parsers.header_fields import Field
 from kitlib.search_list import Candidate
 from kitlib.widgets.packet_view import packet
 

@@ -12,11 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kitlib.drawings.ladder import ladder, moment
-from kitlib.drawings.ladder_rows import rows
-from kitlib.drawings.palette import ACCENT, FOCUS
-from kitlib.drawings.svg import width
+from kitlib.drawings.ladder_words import rows
+from kitlib.drawings.svg import ACCENT, FOCUS, width
 from kitlib.errors import KitError
-from kitlib.journey import Hop, Journey, Leg, Rewrite
+from kitlib.journey.model import Hop, Journey, Leg, Rewrite
 from kitlib.sighting import Message, Question, Record, Sighting, Socket, VantagePoint
 
 LANES = {

@@ -17,7 +17,7 @@ from kitlib.drawings.latency import SORTS, latency_budget
 from kitlib.drawings.latency_spans import BACK, SERVER, THERE, UNSEEN, UPSTREAM, Span, in_order, spans
 from kitlib.drawings.svg import width
 from kitlib.errors import KitError
-from kitlib.journey import Journey
+from kitlib.journey.model import Journey
 from kitlib.lab import open_lab
 
 TAKES = 12

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_drawings_ladder_tells_the_journey import POINTS, WORD, assert_fits, journey, words_in
 
-from kitlib.drawings.palette import ACCENT, FOCUS
+from kitlib.cluster import MachineBox, NodeBox, PodBox, Topology, along
+from kitlib.drawings.svg import ACCENT, FOCUS
 from kitlib.drawings.topology import topology
 from kitlib.errors import NotFound
 from kitlib.sighting import VantagePoint
-from kitlib.topology import MachineBox, NodeBox, PodBox, Topology, along
 
 
 def node(name: str, address: str, *pods: PodBox) -> NodeBox:

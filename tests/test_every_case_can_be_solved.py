@@ -7,19 +7,18 @@ import json
 import pytest
 
 from kitlib import open_lab
+from kitlib.backends.recording import load
 from kitlib.errors import NotFound
-from kitlib.exercises import fault_questions, settings_questions
-from kitlib.exercises.case import Case
-from kitlib.exercises.fault_causes import CAUSES, causes_of
-from kitlib.exercises.fault_questions import MENDED, mend, solution, why
-from kitlib.exercises.progress import progress
-from kitlib.exercises.question import Outcome, check
-from kitlib.exercises.walkthrough_answer import where_dig_asks
-from kitlib.exercises.workshop import CASES, MYSTERIES, debrief, hint, mystery, open_case
-from kitlib.faults import RECIPES, commands
 from kitlib.lab import RECORDINGS
-from kitlib.recording import load
+from kitlib.quiz import Outcome, check, progress
 from kitlib.result import typed_on_host
+from lessons.answer import where_dig_asks
+from workshop import questions, settings
+from workshop.case import Case
+from workshop.causes import CAUSES, causes_of
+from workshop.faults import RECIPES, commands
+from workshop.questions import MENDED, mend, solution, why
+from workshop.workshop import CASES, MYSTERIES, debrief, hint, mystery, open_case
 
 FAULTS = {fault.name: fault for fault in load(RECORDINGS / "kind-test1").faults}
 BROKEN = [number for number, fault in CASES.items() if fault]
@@ -81,8 +80,8 @@ def opened(request):
 
 
 def where(number: int, case: Case, seen):
-    asking = {6: fault_questions.machines_on_the_way, 10: fault_questions.where_tcp}
-    return asking.get(number, fault_questions.where)(case, seen)
+    asking = {6: questions.machines_on_the_way, 10: questions.where_tcp}
+    return asking.get(number, questions.where)(case, seen)
 
 
 def test_every_recorded_fault_is_a_case_with_a_cause_and_a_recipe() -> None:
@@ -171,7 +170,7 @@ def test_a_mended_lab_changes_nothing_of_the_lab_itself() -> None:
 
 def test_the_recipe_that_breaks_makes_the_fault_and_the_one_that_mends_undoes_it() -> None:
     """On the healthy recording, as far as commands can be told there: the same cause appears, and goes again."""
-    from kitlib.exercises.mending import mended
+    from workshop.mending import mended
 
     lab = open_lab()
     for name in ("service-rules-missing", "forward-drop", "ip-forward-off", "route-blackhole", "route-wrong-node",
@@ -187,7 +186,7 @@ def test_the_recipe_that_breaks_makes_the_fault_and_the_one_that_mends_undoes_it
 def test_hints_come_one_after_the_other_and_then_the_solution() -> None:
     question = mend(*looked(3))
     assert [str(hint(question)).partition(":")[0] for _ in range(3)] == ["Hint 1 of 2", "Hint 2 of 2", "Solution"]
-    for asking in (why, fault_questions.where):
+    for asking in (why, questions.where):
         asked = asking(*looked(3))
         assert asked.hint and asked.more and asked.hint != asked.more
 
@@ -225,7 +224,7 @@ def test_a_pod_on_the_nodes_network_asks_the_node() -> None:
     for wrong, said in {"a": "does not know its pods", "c": "No nameserver runs in the pod"}.items():
         verdict = asked.check(wrong)
         assert verdict.outcome is Outcome.WRONG and said in verdict.message
-    question = settings_questions.which_policy(case)
+    question = settings.which_policy(case)
     assert question.check("ClusterFirstWithHostNet").outcome is Outcome.RIGHT
     for policy in ("Default", "ClusterFirst"):
         verdict = question.check(policy)
@@ -234,7 +233,7 @@ def test_a_pod_on_the_nodes_network_asks_the_node() -> None:
 
 
 def test_a_complete_name_is_asked_for_twice() -> None:
-    question = settings_questions.fewer_queries(open_case(12), "www.example.com")
+    question = settings.fewer_queries(open_case(12), "www.example.com")
     assert question.check("").outcome is Outcome.NOT_ATTEMPTED
     assert question.check("www.example.com.").outcome is Outcome.RIGHT
     assert "is asked for with 8 queries" in question.check("www.example.com").message

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from kitlib import open_lab
-from kitlib.netfilter.kernel import Kernel
 from kitlib.netfilter.packet import Outcome, Packet, arriving
-from kitlib.netfilter.walk import walks
-from kitlib.parsers import ip, ip_route
+from kitlib.netfilter.simulate import walks
+from kitlib.netfilter.state import Kernel
+from kitlib.parsers import ip
 from kitlib.parsers.conntrack import entries
 from kitlib.parsers.iptables_save import parse
 
@@ -34,7 +34,7 @@ def kernel(*rules: str, table: str = "filter", hook: str = "FORWARD", policy: st
     policies = dict.fromkeys(built_in, "ACCEPT") | {hook: policy}
     heads = [f":{chain} {policies.get(chain, '-')} [0:0]" for chain in chains]
     ruleset = parse("\n".join([f"*{table}", *heads, *lines, "COMMIT"]))
-    return Kernel(ruleset, ip_route.routes(ROUTES), ip.interfaces(ADDRESSES), forwards)
+    return Kernel(ruleset, ip.routes(ROUTES), ip.interfaces(ADDRESSES), forwards)
 
 
 def looked_at(rule: str, packet: Packet = QUERY):
@@ -243,7 +243,7 @@ EVERY_CHAIN = "\n".join(f"*{table}\n" + "".join(f":{hook} ACCEPT [0:0]\n" for ho
     (OUT, "routing, OUTPUT raw, OUTPUT mangle, OUTPUT nat, OUTPUT filter, routing again, POSTROUTING mangle, "
           "POSTROUTING nat")])
 def test_tables_and_hooks_come_in_the_kernels_order(packet: Packet, stops: str) -> None:
-    walk, = walks(Kernel(parse(EVERY_CHAIN), ip_route.routes(ROUTES), ip.interfaces(ADDRESSES)), packet)
+    walk, = walks(Kernel(parse(EVERY_CHAIN), ip.routes(ROUTES), ip.interfaces(ADDRESSES)), packet)
     assert ", ".join(f"{passage.hook} {passage.table}".strip() for passage in walk.passages) == stops
 
 

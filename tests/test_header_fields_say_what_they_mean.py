@@ -9,7 +9,7 @@ import pytest
 
 from kitlib.errors import ParseError
 from kitlib.parsers.dns import sightings
-from kitlib.parsers.headers import Field, headers
+from kitlib.parsers.header_fields import Field, headers
 from kitlib.parsers.pcap import frames
 from kitlib.sighting import Frame
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kitlib.join import join
+from kitlib.journey.join import join
 from kitlib.sighting import Message, Question, Sighting, Socket, VantagePoint
 
 QUESTIONS = (Question("www.example.com.", "A"), Question("www.example.com.", "AAAA"), Question("a.example.", "A"))

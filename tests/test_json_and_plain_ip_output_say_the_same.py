@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from kitlib.parsers import ip, ip_route
-from kitlib.parsers.ip import Interface
-from kitlib.parsers.ip_route import Route
+from kitlib.parsers import ip
+from kitlib.parsers.ip import Interface, Route
 
 COMMANDS = {
     (line["place"], line["command"]): line["stdout"]
@@ -47,7 +46,7 @@ def test_interfaces(place, command):
 
 @pytest.mark.parametrize(("place", "command"), [key for key in PLAIN if " route" in key[1]], ids=" ".join)
 def test_routes(place, command):
-    assert ip_route.routes(COMMANDS[place, command]) == ip_route.routes(as_json(place, command))
+    assert ip.routes(COMMANDS[place, command]) == ip.routes(as_json(place, command))
 
 
 def test_both_ends_of_the_cable_of_my_nginx():
@@ -62,19 +61,19 @@ def test_both_ends_of_the_cable_of_my_nginx():
 
 
 def test_routes_of_the_node():
-    found = ip_route.routes(COMMANDS["node:kind-test1-worker3", "ip route"])
+    found = ip.routes(COMMANDS["node:kind-test1-worker3", "ip route"])
     assert found[0] == Route("default", "172.20.0.1", "eth0")
     assert Route("10.244.2.3", "", "veth4b6923b0", scope="host") in found
     assert Route("172.20.0.0/16", "", "eth0", "172.20.0.4", "link", "kernel") in found
 
 
 def test_a_blackhole_has_no_device():
-    broken = ip_route.routes(COMMANDS["fault route-blackhole, node:kind-test1-worker3", "ip route"])
+    broken = ip.routes(COMMANDS["fault route-blackhole, node:kind-test1-worker3", "ip route"])
     assert Route("10.244.0.0/25", type="blackhole") in broken
 
 
 def test_a_table_without_routes():
-    assert ip_route.routes("") == ip_route.routes("[ ]\n") == ()
+    assert ip.routes("") == ip.routes("[ ]\n") == ()
 
 
 def test_a_link_within_the_namespace_is_given_by_name():

@@ -19,7 +19,7 @@ from nbclient import NotebookClient
 from conftest import NOTEBOOKS
 from kitlib.errors import KitError, PlaceGone
 from kitlib.lab import open_lab
-from kitlib.validate import validate
+from recorder.validate import validate
 
 pytestmark = pytest.mark.kind
 WALK = [notebook for notebook in NOTEBOOKS if notebook.name.startswith("0")]

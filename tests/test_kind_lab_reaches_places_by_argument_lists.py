@@ -6,9 +6,9 @@ import json
 
 import pytest
 
+from kitlib.backends.kind import KindLab
 from kitlib.errors import KitError, PlaceGone
 from kitlib.lab import Lab
-from kitlib.labs.kind import KindLab
 from kitlib.result import Result
 from kitlib.shell import Outcome
 

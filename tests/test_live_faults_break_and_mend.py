@@ -9,16 +9,15 @@ import pytest
 from namespaces import require_namespaces
 
 from kitlib import open_lab
+from kitlib.backends import live
 from kitlib.errors import NotFound
-from kitlib.exercises import workshop
-from kitlib.exercises.case import Case
-from kitlib.exercises.fault_causes import causes_for, causes_of
-from kitlib.exercises.fault_questions import mend, solution, where, why
-from kitlib.exercises.live_faults import break_lab, broken, mend_lab
-from kitlib.exercises.live_recipes import KEPT_PORT, LIVE
-from kitlib.exercises.question import Outcome
-from kitlib.faults import RECIPES, commands
-from kitlib.labs import live
+from kitlib.quiz import Outcome
+from workshop import workshop
+from workshop.case import Case
+from workshop.causes import causes_for, causes_of
+from workshop.faults import KEPT_PORT, LIVE, RECIPES, commands
+from workshop.live_faults import break_lab, broken, mend_lab
+from workshop.questions import mend, solution, where, why
 
 DIG = ("dig", "+tries=1", "+timeout=1")
 EXAMPLE, BIG = (*DIG, "www.example.com"), (*DIG, "big.example.com", "TXT")

@@ -12,10 +12,10 @@ from namespaces import require_namespaces
 from kitlib import open_lab
 from kitlib.errors import KitError
 from kitlib.lab import Lab
-from kitlib.labs.netns import NetnsLab
-from kitlib.labs.netns.build import up
-from kitlib.labs.netns.description import LAB, parse, read
-from kitlib.labs.netns.rules import ruleset
+from netns_lab import NetnsLab
+from netns_lab.build import up
+from netns_lab.description import LAB, parse, read
+from netns_lab.rules import ruleset
 
 NAMES = r"veth[0-9a-f]{7,8}|cni-[0-9a-f-]{36}|br-\w+"       # made up for each cluster anew
 THIRD_COREDNS = """

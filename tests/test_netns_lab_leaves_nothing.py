@@ -14,10 +14,10 @@ from namespaces import REPO, as_ordinary_user, on_this_machine, processes_of_lab
 
 from kitlib.errors import KitError
 from kitlib.lab import Lab
-from kitlib.labs.netns import NetnsLab, needs
-from kitlib.labs.netns.build import up
-from kitlib.labs.netns.description import LAB, parse, read
-from kitlib.labs.netns.held import Held, find
+from netns_lab import NetnsLab, needs
+from netns_lab.build import up
+from netns_lab.description import LAB, parse, read
+from netns_lab.held import Held, find
 
 TIMES = 10            # up and down in the suite; benchmarks/netns.py does it a hundred times
 PRIVATE = """

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kitlib.labs.netns import needs
+from netns_lab import needs
 
 REPO = Path(__file__).resolve().parent.parent
 

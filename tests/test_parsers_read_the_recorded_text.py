@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from kitlib.parsers import dig, docker, ethtool, kubectl, kubectl_services, process_flags, resolv_conf
+from kitlib.parsers import dig, docker, ethtool, kubernetes, process_flags, resolv_conf
 from kitlib.parsers.docker import Attachment
-from kitlib.parsers.kubectl_services import Endpoint, Port
+from kitlib.parsers.kubernetes import Endpoint, Port
 from kitlib.sighting import Question, Record, Socket
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -65,7 +65,7 @@ def test_docker_inspect_of_a_node_and_of_the_network_agree(node):
 
 
 def test_pods_say_what_the_table_says():
-    found = kubectl.pods(text("kubectl/pods.json"))
+    found = kubernetes.pods(text("kubectl/pods.json"))
     expected = [(row[0], row[5], row[6]) for row in table("kubectl/pods.txt")]
     assert [(pod.name, pod.address, pod.node) for pod in found] == expected
     by_name = {pod.name: pod for pod in found}
@@ -79,8 +79,8 @@ def test_pods_say_what_the_table_says():
 
 
 def test_a_single_object_is_read_like_a_list_of_one():
-    pod, = kubectl.pods(text("kubectl/pod-my-nginx.json"))
-    assert pod in kubectl.pods(text("kubectl/pods.json"))
+    pod, = kubernetes.pods(text("kubectl/pod-my-nginx.json"))
+    assert pod in kubernetes.pods(text("kubectl/pods.json"))
     assert (pod.namespace, pod.labels["run"]) == ("default", "my-nginx")
 
 
@@ -88,12 +88,12 @@ def test_a_pod_that_is_not_scheduled_has_no_node_and_no_address():
     pending = json.loads(text("kubectl/pod-my-nginx.json"))
     del pending["spec"]["nodeName"]
     pending["status"] = {"phase": "Pending"}
-    pod, = kubectl.pods(json.dumps(pending))
+    pod, = kubernetes.pods(json.dumps(pending))
     assert (pod.node, pod.address) == ("", "")
 
 
 def test_services_say_what_the_table_says():
-    found = kubectl_services.services(text("kubectl/services.json"))
+    found = kubernetes.services(text("kubectl/services.json"))
     shown = [[s.namespace, s.name, s.type, s.cluster_ip, ",".join(f"{p.port}/{p.protocol}" for p in s.ports),
               ",".join(f"{k}={v}" for k, v in s.selector.items()) or "<none>"] for s in found]
     assert shown == [[*row[:4], row[5], row[7]] for row in table("kubectl/services.txt")]
@@ -102,7 +102,7 @@ def test_services_say_what_the_table_says():
 
 
 def test_endpoints_say_what_the_table_says():
-    found = kubectl_services.endpoints(text("kubectl/endpointslices.json"))
+    found = kubernetes.endpoints(text("kubectl/endpointslices.json"))
     shown = [(e.namespace, e.address_type, {str(p.port) for p in e.ports}, {x.address for x in e.endpoints})
              for e in found]
     assert shown == [(row[0], row[2], set(row[3].split(",")), set(row[4].split(",")))
@@ -117,12 +117,12 @@ def test_an_endpoint_is_ready_unless_it_says_otherwise():
     recorded["items"][1]["endpoints"][0]["conditions"]["ready"] = False
     recorded["items"][0]["endpoints"][0]["conditions"] = {}
     recorded["items"][2]["endpoints"] = None          # what Kubernetes writes for a Service without pods
-    first, second, third = kubectl_services.endpoints(json.dumps(recorded))
+    first, second, third = kubernetes.endpoints(json.dumps(recorded))
     assert (first.endpoints[0].ready, second.endpoints[0].ready, third.endpoints) == (True, False, ())
 
 
 def test_nodes_say_what_the_table_says():
-    found = kubectl.nodes(text("kubectl/nodes.json"))
+    found = kubernetes.nodes(text("kubectl/nodes.json"))
     assert [[node.name, ",".join(node.roles) or "<none>", node.address] for node in found] \
         == [[row[0], row[2], row[5]] for row in table("kubectl/nodes.txt")]
     assert {node.name: node.pod_cidr for node in found}["kind-test1-control-plane"] == "10.244.0.0/24"

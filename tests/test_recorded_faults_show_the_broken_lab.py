@@ -8,9 +8,9 @@ import shutil
 import pytest
 
 from conftest import REPO
+from kitlib.backends.recording import load
 from kitlib.errors import NotFound, NotRecorded, RecordingError
 from kitlib.lab import RECORDINGS, open_lab
-from kitlib.recording import load
 
 FAULTS = [fault.name for fault in load(RECORDINGS / "kind-test1").faults]
 DIG = ("+tries=1", "+timeout=3", "www.example.com")

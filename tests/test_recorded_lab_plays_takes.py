@@ -2,8 +2,8 @@
 
 import pytest
 
-from kitlib.drawings.asked import asked
 from kitlib.drawings.ladder import ladder
+from kitlib.drawings.queries import asked
 from kitlib.errors import KitError, NotFound, NotRecorded, UnknownLab
 from kitlib.lab import open_lab
 

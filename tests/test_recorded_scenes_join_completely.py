@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from conftest import every_sighting, recorded_scenes
-from kitlib.join import join
+from kitlib.journey.join import join
 from kitlib.lab import open_lab
 
 TAKES = [(scene, number) for scene, of in recorded_scenes().items() for number in range(1, of + 1)]

@@ -8,9 +8,9 @@ import pytest
 
 from conftest import REPO
 from kitlib import open_lab
-from kitlib.netfilter.kernel import Kernel
-from kitlib.parsers import ip, ip_route
-from kitlib.ruleset import Ruleset
+from kitlib.netfilter.state import Kernel
+from kitlib.parsers import ip
+from kitlib.parsers.iptables_save import Ruleset
 
 FACTS = [json.loads(line) for line in (REPO / "lab-setup/recordings/kind-test1/facts.jsonl").read_text().splitlines()]
 ASKED = [fact for fact in FACTS if fact["argv"][:3] == ["ip", "route", "get"]]
@@ -28,7 +28,7 @@ def kernel_at(lab, place: str) -> Kernel:
         return lab.node(place.removeprefix("node:")).kernel()
     def said(*argv: str) -> str:
         return lab.run(place, argv).stdout
-    return Kernel(Ruleset({}), ip_route.routes(said("ip", "route")), ip.interfaces(said("ip", "addr")))
+    return Kernel(Ruleset({}), ip.routes(said("ip", "route")), ip.interfaces(said("ip", "addr")))
 
 
 def name_of(fact: dict) -> str:
@@ -37,7 +37,7 @@ def name_of(fact: dict) -> str:
 
 @pytest.mark.parametrize("fact", ASKED, ids=name_of)
 def test_the_recorded_answers(lab, fact) -> None:
-    answer, = ip_route.routes("\n".join(line.partition(" uid ")[0] for line in fact["stdout"].splitlines()))
+    answer, = ip.routes("\n".join(line.partition(" uid ")[0] for line in fact["stdout"].splitlines()))
     decision = kernel_at(lab, fact["place"]).route(fact["argv"][3])
     assert (decision.route.via, decision.device) == (answer.via, answer.device)
     if "from" not in fact["argv"]:
@@ -70,11 +70,11 @@ broadcast 10.0.0.255 dev eth0 table local proto kernel scope link src 10.0.0.5
     ("10.0.0.5", "10.0.0.5 has a route of its own: local, it is for this machine"),
 ])
 def test_the_choice_is_explained(destination: str, words: str) -> None:
-    assert Kernel(Ruleset({}), ip_route.routes(ROUTES)).route(destination).why == words
+    assert Kernel(Ruleset({}), ip.routes(ROUTES)).route(destination).why == words
 
 
 def test_what_no_route_fits_is_said() -> None:
-    decision = Kernel(Ruleset({}), ip_route.routes("10.1.0.0/16 dev eth0 scope link\n")).route("8.8.8.8")
+    decision = Kernel(Ruleset({}), ip.routes("10.1.0.0/16 dev eth0 scope link\n")).route("8.8.8.8")
     assert decision.route is None and "no route leads there" in decision.why and not decision.is_way
 
 
@@ -82,4 +82,4 @@ def test_what_no_route_fits_is_said() -> None:
     ("10.0.0.5", "LOCAL"), ("10.0.0.255", "BROADCAST"), ("8.8.8.8", "UNICAST"), ("224.0.0.251", "MULTICAST"),
     ("0.0.0.0", "BROADCAST"), ("255.255.255.255", "BROADCAST")])
 def test_address_types(address: str, kind: str) -> None:
-    assert Kernel(Ruleset({}), ip_route.routes(ROUTES)).type_of(address) == kind
+    assert Kernel(Ruleset({}), ip.routes(ROUTES)).type_of(address) == kind

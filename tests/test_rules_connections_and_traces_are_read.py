@@ -9,8 +9,8 @@ import pytest
 from conftest import REPO, every_sighting, recorded_scenes
 from kitlib import open_lab
 from kitlib.errors import ParseError
-from kitlib.parsers import conntrack, iptables_save, rule_trace
-from kitlib.ruleset import Match, Option
+from kitlib.parsers import conntrack, iptables_save, xtables_monitor
+from kitlib.parsers.iptables_save import Match, Option
 
 RECORDED = [json.loads(line) for path in sorted((REPO / "lab-setup/recordings/kind-test1").rglob("*.jsonl"))
             for line in path.read_text().splitlines()]
@@ -113,7 +113,7 @@ def test_every_line_of_every_recorded_trace_is_read() -> None:
     for scene in (name for name in recorded_scenes() if name.startswith("trace-")):
         for number in range(1, recorded_scenes()[scene] + 1):
             for trace in every_sighting(lab, scene, number)[0].traces:
-                met = [line for lines in rule_trace.traces(trace.stdout).values() for line in lines]
+                met = [line for lines in xtables_monitor.traces(trace.stdout).values() for line in lines]
                 assert len(met) == trace.stdout.count(" TRACE: ")
                 assert {line.verdict.partition(":")[0] for line in met} <= {"JUMP", "CONTINUE", "RETURN", "ACCEPT"}
                 assert all(line.rule.startswith(f"-A {line.chain} ") for line in met if line.rule)
@@ -125,4 +125,4 @@ def test_every_line_of_every_recorded_trace_is_read() -> None:
     "xtables-monitor: not found\n"])
 def test_a_bad_trace_is_a_parse_error(text: str) -> None:
     with pytest.raises(ParseError, match="xtables-monitor"):
-        rule_trace.traces(text)
+        xtables_monitor.traces(text)

@@ -17,12 +17,10 @@ from conftest import REPO
 from kitlib.errors import KitError
 from kitlib.lab import open_lab
 from kitlib.parsers.pcap import frames
-from kitlib.scrub import scrub, scrub_and_tell
-from kitlib.scrub_frames import scrub_frame
-from kitlib.secret_words import secrets_in, without_secrets
 from kitlib.sighting import Frame
-from kitlib.stand_ins import StandIns
-from kitlib.validate import validate
+from recorder.scrub import StandIns, scrub, scrub_and_tell, scrub_frame
+from recorder.secret_words import secrets_in, without_secrets
+from recorder.validate import validate
 
 ANSWER = "93.184.216.34"
 MACS = re.compile(r"\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b")
@@ -138,7 +136,7 @@ def test_a_checksum_that_was_wrong_or_absent_is_left_alone():
 
 def test_a_partial_checksum_stays_partial():
     """As in the recording: what a pod sends carries the sum of the pseudo-header only, until a card finishes it."""
-    from kitlib.scrub_frames import ones_sum
+    from recorder.scrub import ones_sum
 
     def pseudo(source):
         return ip_address(source).packed + ip_address("10.244.2.3").packed + (9).to_bytes(4) + (17).to_bytes(4)

@@ -14,10 +14,10 @@ import time
 
 import pytest
 
-from kitlib.netfilter.kernel import Kernel
 from kitlib.netfilter.packet import Packet
-from kitlib.netfilter.walk import walks
-from kitlib.parsers import ip_route, iptables_save
+from kitlib.netfilter.simulate import walks
+from kitlib.netfilter.state import Kernel
+from kitlib.parsers import ip, iptables_save
 
 SERVICES = 10_000
 ROUTES = "default via 172.20.0.1 dev eth0\n10.244.0.0/16 via 172.20.0.2 dev eth0\n"
@@ -83,7 +83,7 @@ def test_reading_takes_at_most_three_times_what_iptables_takes(text, capsys: pyt
 
 
 def test_one_walk_takes_at_most_a_millisecond(text) -> None:
-    kernel = Kernel(iptables_save.parse(text), ip_route.routes(ROUTES))
+    kernel = Kernel(iptables_save.parse(text), ip.routes(ROUTES))
     packet = Packet("10.9.2.3", address(SERVICES - 1, "10.96"), "udp", 40000, 53, "veth1")
     found = walks(kernel, packet)
     assert [walk.probability for walk in found] == [0.5, 0.5] and {walk.after.mark for walk in found} == {0x4000}

@@ -9,7 +9,7 @@ import pytest
 
 from kitlib import arriving, shares, walks
 from kitlib.lab import open_lab
-from kitlib.netfilter.shares import _so_far_off
+from kitlib.netfilter.endpoint_shares import _so_far_off
 
 NAME = "www.example.com"
 

@@ -13,10 +13,10 @@ import time
 import pytest
 from namespaces import require_root
 
-from kitlib.netfilter.kernel import Kernel
-from kitlib.netfilter.traced import follow
-from kitlib.parsers import conntrack, ip, ip_route, iptables_save
-from kitlib.parsers.rule_trace import traces
+from kitlib.netfilter.compare import follow
+from kitlib.netfilter.state import Kernel
+from kitlib.parsers import conntrack, ip, iptables_save
+from kitlib.parsers.xtables_monitor import traces
 
 HERE = f"kitlib-walk-{os.getpid()}"
 SETUP = """
@@ -142,7 +142,7 @@ def asked():
         time.sleep(0.3)
         monitor.terminate()
         kernel = Kernel(iptables_save.parse(here("iptables-save")), forwards=True,
-                        routes=ip_route.routes(here("ip", "route", "show", "table", "all")),
+                        routes=ip.routes(here("ip", "route", "show", "table", "all")),
                         interfaces=ip.interfaces(here("ip", "addr")))
         told = traces(monitor.communicate(timeout=10)[0])
         udp = {name: met for name, met in told.items() if int(met[0].packet.get("DPORT", 0))}

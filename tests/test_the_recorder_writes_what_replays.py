@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 
+from kitlib.backends.recording import Command
 from kitlib.errors import KitError, NotRecorded, RecordingError, UnknownLab
 from kitlib.lab import Lab, open_lab
-from kitlib.labs.recorder import Block, Recorder
-from kitlib.recording import Command
 from kitlib.result import Result
-from kitlib.validate import validate
+from recorder.backend import Block, Recorder
+from recorder.validate import validate
 
 
 def recording(folder) -> Lab:

@@ -7,8 +7,8 @@ import subprocess
 import pytest
 from namespaces import require_namespaces
 
+from kitlib.backends.rule_trace import questions
 from kitlib.lab import open_lab
-from kitlib.labs.rule_tracing import questions
 
 OTHERS = "for n in 1 2 3 4 5 6 7 8; do dig no-such-name.example.com; dig www.example.org; sleep 0.05; done"
 

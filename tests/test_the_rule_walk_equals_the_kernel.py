@@ -8,10 +8,10 @@ import pytest
 
 from conftest import every_sighting, recorded_scenes
 from kitlib import open_lab
-from kitlib.netfilter.traced import Followed, follow
+from kitlib.backends.recording import read_take
+from kitlib.netfilter.compare import Followed, follow
 from kitlib.parsers import iptables_save
-from kitlib.parsers.rule_trace import traces
-from kitlib.takes import read_take
+from kitlib.parsers.xtables_monitor import traces
 
 TRACED = [scene for scene in recorded_scenes() if scene.startswith("trace-")]
 

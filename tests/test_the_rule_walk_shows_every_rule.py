@@ -10,10 +10,10 @@ import pytest
 
 from kitlib.drawings.rule_walk import MOST_SKIPPED, passage_html
 from kitlib.lab import open_lab
-from kitlib.netfilter.kernel import Kernel
+from kitlib.netfilter.compare import Followed, compared
 from kitlib.netfilter.packet import Packet
-from kitlib.netfilter.traced import Followed, compared
-from kitlib.netfilter.walk import walks
+from kitlib.netfilter.simulate import walks
+from kitlib.netfilter.state import Kernel
 from kitlib.parsers.iptables_save import parse
 from kitlib.widgets.rule_walk import rule_walk
 

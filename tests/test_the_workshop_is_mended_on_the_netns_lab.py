@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-import workshop
 from namespaces import require_namespaces, run_on_the_netns_lab
 from nbclient.exceptions import CellExecutionError
+
+import workshop
 
 pytestmark = pytest.mark.slow     # nearly all of it is waiting for answers that do not come: make test-slow
 

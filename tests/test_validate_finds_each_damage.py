@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from conftest import REPO
-from kitlib.validate import validate
+from recorder.validate import validate
 
 FIXTURE = REPO / "tests/fixtures/recorded-by-the-kit"
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from kitlib.drawings.asked import what_differs
+from kitlib.drawings.queries import what_differs
 from kitlib.errors import NotFound
 from kitlib.lab import Lab, open_lab
 from kitlib.netfilter.kube_proxy import marking
 from kitlib.netfilter.packet import Outcome, arriving
-from kitlib.netfilter.walk import walks
+from kitlib.netfilter.simulate import walks
 
 
 def asked_of(lab: Lab) -> dict:

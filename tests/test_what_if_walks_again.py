@@ -7,9 +7,9 @@ import pytest
 from kitlib.lab import open_lab
 from kitlib.netfilter.kube_proxy import endpoints, masquerade_mark, with_endpoints
 from kitlib.netfilter.packet import Packet
-from kitlib.netfilter.walk import walks
+from kitlib.netfilter.simulate import walks
 from kitlib.parsers import iptables_save
-from kitlib.ruleset import Ruleset
+from kitlib.parsers.iptables_save import Ruleset
 from kitlib.widgets.what_if import what_if
 
 LAB = open_lab("recorded")

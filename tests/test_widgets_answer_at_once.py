@@ -10,12 +10,11 @@ import ipywidgets
 import pytest
 
 from kitlib.capture import Capture
-from kitlib.drawings.palette import FOCUS
-from kitlib.exercises.predict import predict
-from kitlib.exercises.question import Question
+from kitlib.drawings.svg import FOCUS
 from kitlib.lab import open_lab
 from kitlib.netfilter.packet import Packet
-from kitlib.netfilter.walk import walks
+from kitlib.netfilter.simulate import walks
+from kitlib.quiz import Question, predict
 from kitlib.widgets.packet_view import packet_view
 from kitlib.widgets.playground import search_list_playground
 from kitlib.widgets.rule_walk import rule_walk

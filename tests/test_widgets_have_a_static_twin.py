@@ -9,16 +9,15 @@ import pytest
 
 from kitlib.capture import Capture
 from kitlib.errors import KitError
-from kitlib.exercises.predict import predict
-from kitlib.exercises.question import Question
 from kitlib.lab import open_lab
 from kitlib.netfilter.packet import Packet
-from kitlib.netfilter.walk import walks
+from kitlib.netfilter.simulate import walks
+from kitlib.quiz import Question, predict
+from kitlib.widgets.controls import VIEW, Twin
 from kitlib.widgets.packet_view import packet_view
 from kitlib.widgets.playground import search_list_playground
 from kitlib.widgets.rule_walk import rule_walk
 from kitlib.widgets.stepper import stepper, topology_view
-from kitlib.widgets.twin import VIEW, Twin
 from kitlib.widgets.what_if import what_if
 
 LAB = open_lab("recorded")
@@ -91,7 +90,7 @@ def test_nothing_to_show_is_said(seen: Capture) -> None:
 
 
 def test_ipywidgets_waits_for_the_first_widget() -> None:
-    modules = ("kitlib", "kitlib.exercises.question", "kitlib.exercises.predict", "kitlib.widgets.playground",
+    modules = ("kitlib", "kitlib.quiz", "kitlib.quiz", "kitlib.widgets.playground",
                "kitlib.widgets.packet_view", "kitlib.widgets.stepper",
                "kitlib.widgets.rule_walk", "kitlib.widgets.what_if")
     code = f"import sys, {', '.join(modules)}; print('ipywidgets' in sys.modules, 'scapy' in sys.modules)"

@@ -6,11 +6,11 @@ import re
 
 import nbformat
 import pytest
-import workshop
 
 import notebooks
+import workshop
 from conftest import REPO
-from kitlib.exercises.workshop import CASES
+from workshop.workshop import CASES
 
 SOURCES = workshop.sources()
 

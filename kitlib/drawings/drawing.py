@@ -1,4 +1,6 @@
-"""A picture with its words: SVG for the notebook, text for the terminal, files for slides."""
+"""A picture with its words: SVG for the notebook, text for the terminal, files for slides.
+
+Sentences with numbers in them that come from the data, so that they stay true on another cluster."""
 
 from __future__ import annotations
 
@@ -52,3 +54,16 @@ def png(svg: str) -> bytes:
     fonts = Path(get_data_path()) / "fonts" / "ttf"
     return resvg_py.svg_to_bytes(svg_string=svg, zoom=PNG_ZOOM, skip_system_fonts=True, font_dirs=[str(fonts)],
                                  font_family="DejaVu Sans", sans_serif_family="DejaVu Sans")
+
+
+@dataclass(frozen=True)
+class say:
+    """Show a sentence as text of the notebook: say(f"The query took {n} µs."). Named as the verb it is there."""
+
+    words: str
+
+    def _repr_markdown_(self) -> str:
+        return self.words
+
+    def __repr__(self) -> str:
+        return self.words.replace("**", "").replace("`", "")

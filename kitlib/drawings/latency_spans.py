@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from kitlib.drawings.ladder_rows import Row, nat, point, rows
-from kitlib.journey import Journey
+from kitlib.drawings.ladder_words import Row, nat, point, rows
+from kitlib.journey.model import Journey
 from kitlib.sighting import VantagePoint
 
 THERE, UNSEEN, SERVER, UPSTREAM, BACK = PHASES = ("the way there", "out of sight", "inside CoreDNS", "upstream",

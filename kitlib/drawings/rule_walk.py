@@ -10,7 +10,7 @@ from kitlib.drawings.table import CELL, MARKED, framed
 from kitlib.netfilter.matches import Stretch
 from kitlib.netfilter.packet import Packet, Step
 from kitlib.netfilter.path import Passage, Walk
-from kitlib.parsers.rule_trace import Met
+from kitlib.parsers.xtables_monitor import Met
 
 PLAIN = "background:none;padding:0"      # JupyterLab paints code in a table grey
 MOST_SKIPPED = 100        # of a run of skipped rules so many are told one by one

@@ -1,15 +1,53 @@
-"""The few marks that pictures are made of, each returned as a string of SVG; lengths in px.
+"""One palette for every picture: Okabe and Ito's colours, which colour-blind readers can tell apart.
+
+Every picture lies on a light card of its own, so that it looks the same in a light and a dark theme, in a file and on
+a projector. A colour never says anything alone: each place also carries its name, each rewrite the word.
+
+
+The few marks that pictures are made of, each returned as a string of SVG; lengths in px.
 
 No ids, no style sheets, no markers: two pictures on one page cannot disturb each other.
-"""
+
+
+The page that a picture is drawn on from top to bottom; lengths in px."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from html import escape
+from typing import NamedTuple
 
-from kitlib.drawings.palette import INK, PAPER, PAPER_EDGE
+PAPER, PAPER_EDGE = "#FFFFFF", "#C9CED6"
+INK, QUIET, FAINT = "#1B1F24", "#4B5563", "#9AA3AF"     # on PAPER: 16:1, 7.5:1, and lines only
+BANDS = (PAPER, "#F1F4F8", "#E4EAF1")                   # a leg, the leg that it caused, and the next
+FOCUS = "#000000"                                       # the outline of what is lit
+
+ACCENT, ACCENT_FILL = "#D55E00", "#FCE9DC"              # vermillion: only "this was rewritten here"
+
+
+class Shade(NamedTuple):
+    """The colours of a kind of place: its outline and its fill (dark text on it stays readable)."""
+
+    edge: str
+    fill: str
+
+
+PLACES = {
+    "pod": Shade("#009E73", "#DDF3EC"),
+    "node": Shade("#0072B2", "#E0EEF7"),
+    "host": Shade("#5F6B7A", "#ECEEF1"),
+    "coredns": Shade("#B5568F", "#F7E6F0"),
+    "upstream": Shade("#A89600", "#FBF8D5"),
+    "container": Shade("#3A93C8", "#E6F4FC"),
+}
+
+
+def shade(kind: str) -> Shade:
+    """The colours of a kind of place; those of a container for a kind that has none."""
+    return PLACES.get(kind, PLACES["container"])
+
 
 FONT = "'DejaVu Sans','Helvetica Neue',Arial,sans-serif"    # the widest first: widths are measured on it
 SIZE, LINE = 12, 17
@@ -100,3 +138,31 @@ def card(title: str, alt: str, w: float, h: float, parts: Iterable[str]) -> str:
                 font_family=FONT, style=f"max-width:100%;min-width:{w * SMALLEST:g}px;height:auto")
     return (f"{head}><title>{_words(title)}</title><desc>{_words(alt)}</desc>"
             f"{box(0.5, 0.5, w - 1, h - 1, PAPER, PAPER_EDGE, 8, 1)}{''.join(parts)}</svg>")
+
+
+PAGE, MARGIN, PAD, TITLE_SIZE = 760, 14, 10, 16      # PAD: between a box and its words
+
+
+@dataclass
+class Page:
+    """The picture so far: `y` is where the next thing goes; what is `behind` lies under the marks."""
+
+    width: float = PAGE
+    y: float = 18
+    behind: list[str] = field(default_factory=list)
+    marks: list[str] = field(default_factory=list)
+
+    def paragraph(self, words: str, x: float = MARGIN, size: int = SIZE, bold: bool = False, fill: str = INK) -> None:
+        """Text from `x` to the right edge."""
+        for part in wrap(words, self.width - MARGIN - PAD - x, size, bold):
+            self.y += size + 5
+            self.marks.append(text(x, self.y - 4, part, size, bold, fill))
+
+    def title(self, words: str) -> None:
+        """The picture's title, with some air below it."""
+        self.paragraph(words, size=TITLE_SIZE, bold=True)
+        self.y += 10
+
+    def svg(self, title: str, alt: str) -> str:
+        """The whole picture."""
+        return card(title, alt, self.width, self.y + PAD, [*self.behind, *self.marks])

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from html import escape
 from itertools import chain
 
-from kitlib.drawings.palette import ACCENT
+from kitlib.drawings.svg import ACCENT
 from kitlib.errors import KitError
 
 CELL = "text-align:left;vertical-align:top;padding:4px 5px 4px 6px;font-size:13px;white-space:pre-line"

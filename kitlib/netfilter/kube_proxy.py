@@ -13,8 +13,7 @@ from dataclasses import replace
 from kitlib.errors import NotFound
 from kitlib.netfilter.packet import Step
 from kitlib.netfilter.path import Walk
-from kitlib.parsers.iptables_save import parse
-from kitlib.ruleset import Chain, Rule, Ruleset
+from kitlib.parsers.iptables_save import Chain, Rule, Ruleset, parse
 
 SERVICE, ENDPOINT, SERVICES, MARK = "KUBE-SVC-", "KUBE-SEP-", "KUBE-SERVICES", "KUBE-MARK-MASQ"
 REJECT = "REJECT --reject-with icmp-port-unreachable"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
-from kitlib.ruleset import Rule
+from kitlib.parsers.iptables_save import Rule
 from kitlib.sighting import Sighting
 
 

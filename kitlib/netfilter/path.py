@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from kitlib.errors import NotFound
-from kitlib.netfilter.kernel import Kernel
 from kitlib.netfilter.matches import Stretch
 from kitlib.netfilter.packet import Packet, Step
+from kitlib.netfilter.state import Kernel
 from kitlib.parsers.conntrack import Entry, Tuple
 from kitlib.sighting import Socket
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from kitlib.netfilter.kernel import Kernel
 from kitlib.netfilter.packet import Packet
-from kitlib.ruleset import Rule
+from kitlib.netfilter.state import Kernel
+from kitlib.parsers.iptables_save import Rule
 
 VERDICTS = {"": "CONTINUE", "ACCEPT": "ACCEPT", "DROP": "DROP", "RETURN": "RETURN", "REJECT": "DROP"}
 # They look, count, or change what no rule and no route here reads.

@@ -1,33 +1,167 @@
-"""DNS: the bytes of a message to its meaning, and captured frames to sightings, in the words of BIND's dig."""
+"""A DNS message as it lies on the wire: names, questions, records.
+
+Read here, strictly, and not with scapy: its DNS layer accepts a record data length that does not fit (and cuts names
+short by it), missing questions and pointer loops without an error.
+Sources: RFC 1035 (messages), RFC 3597 (data of unknown types).
+
+
+DNS: the bytes of a message to its meaning, and captured frames to sightings, in the words of BIND's dig."""
 
 from __future__ import annotations
 
+import socket
 import struct
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from kitlib.errors import ParseError, told_of
-from kitlib.parsers.datagrams import (
+from kitlib.parsers.packets import (
     UDP,
     Datagram,
     Fragments,
+    Stream,
     check_whole,
     datagram_of,
     dissected,
     reassembled,
+    tcp_messages,
     udp_data,
 )
-from kitlib.parsers.dns_wire import (
-    SECTIONS,
-    TYPES,
-    Entry,
-    entries,
-    header_of,
-    record_data,
-    take,
-    type_name,
-)
-from kitlib.parsers.tcp_streams import Stream, tcp_messages
 from kitlib.sighting import Edns, Frame, Message, Question, Record, Sighting, Socket, VantagePoint
+
+TYPES = {1: "A", 2: "NS", 5: "CNAME", 6: "SOA", 12: "PTR", 13: "HINFO", 15: "MX", 16: "TXT", 28: "AAAA", 29: "LOC",
+         33: "SRV", 35: "NAPTR", 39: "DNAME", 41: "OPT", 43: "DS", 44: "SSHFP", 46: "RRSIG", 47: "NSEC", 48: "DNSKEY",
+         50: "NSEC3", 52: "TLSA", 64: "SVCB", 65: "HTTPS", 250: "TSIG", 251: "IXFR", 252: "AXFR", 255: "ANY",
+         257: "CAA"}
+SECTIONS = ("question", "answer", "authority", "additional")
+# What the data of a type consists of: 4, 6 addresses; H, I numbers; n a name; s strings. The rest: RFC 3597.
+DATA = {"A": "4", "AAAA": "6", "NS": "n", "CNAME": "n", "PTR": "n", "DNAME": "n", "MX": "Hn", "SRV": "HHHn",
+        "SOA": "nnIIIII", "TXT": "s"}
+IN = 1
+
+
+class Entry(NamedTuple):
+    """A question or record as it lies in a message: byte offsets of start, record data, and end."""
+
+    section: str
+    name: str
+    type: int
+    rclass: int
+    ttl: int
+    start: int
+    data: int
+    end: int
+
+
+def type_name(code: int) -> str:
+    """The record type as dig prints it; TYPE65280 for one without a name here (RFC 3597)."""
+    return TYPES.get(code, f"TYPE{code}")
+
+
+def entries(data: bytes) -> tuple[Entry, ...]:
+    """Every question and record of a message in order, OPT included. ParseError unless they fill it exactly."""
+    counts, at, found = struct.unpack_from("!4H", header_of(data), 4), 12, []
+    for section, count in zip(SECTIONS, counts, strict=True):
+        for _ in range(count):
+            entry = _entry(data, at, section)
+            found.append(entry)
+            at = entry.end
+    if at != len(data):
+        raise ParseError("DNS message", f"its end at byte {at}, after the last record", f"{len(data)} bytes")
+    return tuple(found)
+
+
+def header_of(data: bytes) -> bytes:
+    """The 12 bytes that every message begins with."""
+    return take(data, 0, 12, "a header")
+
+
+def _entry(data: bytes, start: int, section: str) -> Entry:
+    name, at = name_at(data, start)
+    code, rclass = struct.unpack("!HH", take(data, at, 4, "type and class"))
+    if section == "question":
+        return Entry(section, name, code, rclass, 0, start, at + 4, at + 4)
+    ttl, size = struct.unpack("!IH", take(data, at + 4, 6, "TTL and data length"))
+    take(data, at + 10, size, f"the data of {name} {type_name(code)}")
+    return Entry(section, name, code, rclass, ttl, start, at + 10, at + 10 + size)
+
+
+def take(data: bytes, at: int, size: int, what: str, end: int | None = None) -> bytes:
+    """`size` bytes at `at`; ParseError if the message (or the record data, up to `end`) is shorter."""
+    found = data[at:at + size if end is None else min(at + size, end)]
+    if len(found) < size:
+        raise ParseError("DNS message", f"{size} bytes of {what}", f"{len(found)} bytes", f"byte {at}")
+    return found
+
+
+def name_at(data: bytes, at: int) -> tuple[str, int]:
+    """The name at a byte offset, as dig prints it (case kept, final dot), and the offset behind it.
+
+    A compression pointer must lead to before the name it ends (RFC 1035, 4.1.4), so that reading always ends.
+    """
+    labels, size, behind, earliest = [], 1, None, at
+    while True:
+        length = take(data, at, 1, "a name")[0]
+        if length == 0:
+            return ".".join([*labels, ""]) or ".", at + 1 if behind is None else behind
+        if length < 64:
+            labels.append(_escaped(take(data, at + 1, length, "a label"), b'"().;\\@$'))
+            at, size = at + 1 + length, size + 1 + length
+        elif length >= 192:
+            target = int.from_bytes(take(data, at, 2, "a compression pointer")) & 0x3FFF
+            behind = at + 2 if behind is None else behind
+            if target >= earliest:
+                raise ParseError("DNS message", f"a pointer to before byte {earliest}", f"to byte {target}",
+                                 f"byte {at}")
+            at = earliest = target
+        else:
+            raise ParseError("DNS message", "a label or a pointer", f"label type {length >> 6:02b}", f"byte {at}")
+        if size > 255:
+            raise ParseError("DNS message", "a name of at most 255 bytes", ".".join(labels), f"byte {at}")
+
+
+def _escaped(raw: bytes, special: bytes, space: str = "\\032") -> str:
+    """Bytes as in a zone file: \\DDD for what cannot be printed (RFC 1035, 5.1)."""
+    return "".join(f"\\{byte:c}" if byte in special else space if byte == 32
+                   else chr(byte) if 32 < byte < 127 else f"\\{byte:03d}" for byte in raw)
+
+
+def record_data(data: bytes, entry: Entry) -> str:
+    """The record data as dig prints it; for types not known here `\\# 3 ABCDEF` (RFC 3597)."""
+    kind = type_name(entry.type)
+    if kind not in DATA or (entry.rclass != IN and DATA[kind] in "46"):
+        return f"\\# {entry.end - entry.data} {data[entry.data:entry.end].hex().upper()}".rstrip()
+    words, at = [], entry.data
+    for part in DATA[kind]:
+        word, at = _data_part(data, at, entry.end, part)
+        words.append(word)
+    if at != entry.end:
+        raise ParseError("DNS message", f"{kind} data of {at - entry.data} bytes", f"a data length of "
+                         f"{entry.end - entry.data}", f"byte {entry.data}")
+    return " ".join(words)
+
+
+def _data_part(data: bytes, at: int, end: int, part: str) -> tuple[str, int]:
+    if part == "n":
+        return name_at(data, at)
+    if part == "s":
+        return _strings(data, at, end)
+    if part in "46":
+        size, family = (4, socket.AF_INET) if part == "4" else (16, socket.AF_INET6)
+        return socket.inet_ntop(family, take(data, at, size, "an address", end)), at + size
+    size = struct.calcsize("!" + part)
+    return str(int.from_bytes(take(data, at, size, "a number", end))), at + size
+
+
+def _strings(data: bytes, at: int, end: int) -> tuple[str, int]:
+    words = []
+    while at < end or not words:
+        size = take(data, at, 1, "a string", end)[0]
+        text = _escaped(take(data, at + 1, size, "a string", end), b'"\\', " ")
+        words.append(f'"{text}"')
+        at += 1 + size
+    return " ".join(words), at
+
 
 OPCODES = {0: "QUERY", 1: "IQUERY", 2: "STATUS", 4: "NOTIFY", 5: "UPDATE"}
 RCODES = {0: "NOERROR", 1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED", 6: "YXDOMAIN",

@@ -1,4 +1,6 @@
-"""Capture files: pcap and pcapng in, frames out; and frames back into one pcapng file.
+"""The blocks of a pcapng file (draft-ietf-opsawg-pcapng).
+
+Capture files: pcap and pcapng in, frames out; and frames back into one pcapng file.
 
 Not read with scapy: its readers end without a word when a file is cut, and hand out the short last packet.
 Sources: draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng.
@@ -8,21 +10,133 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from kitlib.errors import ParseError, told_of
-from kitlib.parsers.pcapng import (
-    BYTE_ORDER_MAGIC,
-    IF_NAME,
-    IF_TSRESOL,
-    INTERFACE,
-    PACKET,
-    SECTION,
-    blocks_to_frames,
-    framed,
-    option,
-    take,
-)
 from kitlib.sighting import Frame
+
+SECTION, INTERFACE, OBSOLETE_PACKET, SIMPLE_PACKET, PACKET = 0x0A0D0D0A, 1, 2, 3, 6
+IF_NAME, IF_TSRESOL, IF_TSOFFSET = 2, 9, 14
+BYTE_ORDER_MAGIC, UNKNOWN_LENGTH = 0x1A2B3C4D, 0xFFFFFFFFFFFFFFFF
+
+
+class _Interface(NamedTuple):
+    link_type: int
+    name: str
+    ticks_per_second: int
+    offset_seconds: int
+
+
+def take(data: bytes, at: int, size: int, what: str) -> bytes:
+    """`size` bytes at `at`. ParseError where the file ends before: a capture is never read past its end."""
+    found = data[at:at + size]
+    if len(found) < size:
+        raise ParseError("capture", f"{size} bytes of {what} at byte {at}",
+                         f"{len(found)} bytes, then the end: the file was cut")
+    return found
+
+
+def blocks_to_frames(data: bytes) -> Iterator[Frame]:
+    """The frames of a whole pcapng file. ParseError where it is damaged or cut."""
+    at, number, order, section_end = 0, 1, "<", None
+    interfaces: list[_Interface] = []
+    while at < len(data):
+        if data[at:at + 4] == SECTION.to_bytes(4, "big"):
+            _check_section_end(at, section_end, number)
+            order = _byte_order(take(data, at + 8, 4, "a section header"))
+            interfaces = []
+        kind, body, end = _block(data, at, order, number)
+        if kind == SECTION:
+            version, length = _fields(order + "4xH2xQ", body, "a section header")
+            if version != 1:
+                raise ParseError("capture", "pcapng version 1", f"version {version}")
+            section_end = None if length == UNKNOWN_LENGTH else end + length
+        elif kind == INTERFACE:
+            interfaces.append(_interface(body, order))
+        elif kind == PACKET:
+            yield _packet(body, order, interfaces, number)
+            number += 1
+        elif kind in (SIMPLE_PACKET, OBSOLETE_PACKET):
+            raise ParseError("capture", "enhanced packet blocks (they carry time and interface)",
+                             f"a packet block of type {kind} at byte {at}")
+        at = end
+    _check_section_end(at, section_end, number)
+
+
+def _check_section_end(at: int, section_end: int | None, number: int) -> None:
+    if section_end is not None and at != section_end:
+        raise ParseError("capture", f"a section that ends at byte {section_end}, as its header says",
+                         f"its end at byte {at}, after {number - 1} whole frames")
+
+
+def _byte_order(magic: bytes) -> str:
+    for order in "<>":
+        if struct.pack(order + "I", BYTE_ORDER_MAGIC) == magic:
+            return order
+    raise ParseError("capture", "the byte-order magic 1a2b3c4d", magic.hex(" "))
+
+
+def _block(data: bytes, at: int, order: str, number: int) -> tuple[int, bytes, int]:
+    """Type, body and end of the block at `at`; its length stands before and after the body."""
+    what = f"a block (after {number - 1} whole frames)"
+    kind, length = struct.unpack(order + "II", take(data, at, 8, what))
+    if length < 12 or length % 4:
+        raise ParseError("capture", f"at byte {at} the length of {what}", str(length))
+    block = take(data, at, length, what)
+    again, = struct.unpack(order + "I", block[-4:])
+    if again != length:
+        raise ParseError("capture", f"the length {length} again where the block at byte {at} ends", str(again))
+    return kind, block[8:-4], at + length
+
+
+def _fields(layout: str, body: bytes, what: str) -> tuple:
+    return struct.unpack(layout, take(body, 0, struct.calcsize(layout), what))
+
+
+def _options(body: bytes, order: str) -> Iterator[tuple[int, bytes]]:
+    at = 0
+    while at < len(body):
+        code, size = struct.unpack(order + "HH", take(body, at, 4, "an option"))
+        if code == 0:
+            return
+        yield code, take(body, at + 4, size, f"option {code}")
+        at += 4 + size + -size % 4
+
+
+def _interface(body: bytes, order: str) -> _Interface:
+    link_type, = _fields(order + "Hxxxxxx", body, "an interface block")
+    options = dict(_options(body[8:], order))
+    resolution, = _fields("B", options.get(IF_TSRESOL, b"\x06"), "if_tsresol")
+    ticks = 2 ** (resolution & 0x7F) if resolution & 0x80 else 10**resolution
+    offset, = _fields(order + "q", options.get(IF_TSOFFSET, bytes(8)), "if_tsoffset")
+    name = options.get(IF_NAME, b"").rstrip(b"\0")
+    try:
+        return _Interface(link_type, name.decode(), ticks, offset)
+    except UnicodeDecodeError:
+        raise ParseError("capture", "an interface name in UTF-8", repr(name)) from None
+
+
+def _packet(body: bytes, order: str, interfaces: list[_Interface], number: int) -> Frame:
+    index, high, low, captured, length = _fields(order + "IIIII", body, f"the header of frame {number}")
+    if index >= len(interfaces):
+        raise ParseError("capture", f"frame {number} on one of the {len(interfaces)} interfaces described so far",
+                         f"interface {index}")
+    link_type, name, ticks, offset = interfaces[index]
+    packet = take(body, 20, captured, f"frame {number}")
+    time_ns = offset * 10**9 + ((high << 32) + low) * 10**9 // ticks
+    return Frame(number, time_ns, link_type, packet, name, length)
+
+
+def option(code: int, value: bytes) -> bytes:
+    """An option of a block, filled up to four bytes."""
+    return struct.pack("<HH", code, len(value)) + value + bytes(-len(value) % 4)
+
+
+def framed(kind: int, body: bytes) -> bytes:
+    """A block: its body between type and length, and the length again."""
+    length = struct.pack("<I", len(body) + 12)
+    return struct.pack("<I", kind) + length + body + length
+
 
 PCAP_MAGIC = {b"\xd4\xc3\xb2\xa1": ("<", 1000), b"\xa1\xb2\xc3\xd4": (">", 1000),
               b"\x4d\x3c\xb2\xa1": ("<", 1), b"\xa1\xb2\x3c\x4d": (">", 1)}

@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 
 from kitlib.drawings.table import Table
 from kitlib.errors import KitError
-from kitlib.parsers.headers import Field, headers
+from kitlib.parsers.header_fields import Field, headers
 from kitlib.sighting import Sighting
-from kitlib.widgets.choose import choose
-from kitlib.widgets.twin import Twin, with_twin
+from kitlib.widgets.controls import Twin, choose, with_twin
 
 
 def packet_view(sightings: Sequence[Sighting]) -> Twin:

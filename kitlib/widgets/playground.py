@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from kitlib.drawings.asked import search_list
+from kitlib.drawings.queries import search_list
 from kitlib.drawings.table import Table
 from kitlib.parsers.resolv_conf import NUMBERS, ResolvConf
 from kitlib.search_list import RESOLVERS, candidates, queries
-from kitlib.widgets.choose import redrawn
-from kitlib.widgets.twin import Twin, with_twin
+from kitlib.widgets.controls import Twin, redrawn, with_twin
 
 
 def search_list_playground(conf: ResolvConf, name: str = "www.example.com") -> Twin:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from html import escape
 
-from kitlib.drawings.asked import shortened
+from kitlib.drawings.queries import shortened
 from kitlib.drawings.rule_walk import outcome, passage_html, passage_text, stop
+from kitlib.netfilter.compare import Followed
 from kitlib.netfilter.path import Walk
-from kitlib.netfilter.traced import Followed
-from kitlib.widgets.choose import choose
-from kitlib.widgets.twin import Twin, with_twin
+from kitlib.widgets.controls import Twin, choose, with_twin
 
 LONGEST = 66        # letters of a line that the list shows on a narrow page
 

@@ -5,16 +5,14 @@ from __future__ import annotations
 from html import escape
 
 from kitlib.capture import Capture
+from kitlib.cluster import Topology, along
 from kitlib.drawings.ladder import ladder, moment
-from kitlib.drawings.ladder_rows import micros, point, rows
-from kitlib.drawings.ladder_words import steps
+from kitlib.drawings.ladder_words import micros, point, rows, steps
 from kitlib.drawings.table import Table
 from kitlib.drawings.topology import topology as draw
-from kitlib.journey import Journey
-from kitlib.topology import Topology, along
-from kitlib.widgets.choose import choose, play
+from kitlib.journey.model import Journey
+from kitlib.widgets.controls import Twin, choose, numbered, play, with_twin
 from kitlib.widgets.packet_view import compared
-from kitlib.widgets.twin import Twin, numbered, with_twin
 
 STEP_MS = 2000        # long enough to read what changed
 

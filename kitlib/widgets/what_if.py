@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 
 from kitlib.drawings.table import Table
 from kitlib.errors import KitError
-from kitlib.netfilter.kernel import Kernel
 from kitlib.netfilter.kube_proxy import SERVICE, endpoints, masquerade_mark, with_endpoints
 from kitlib.netfilter.packet import Packet
 from kitlib.netfilter.path import Walk
-from kitlib.netfilter.walk import walks
-from kitlib.widgets.choose import redrawn
-from kitlib.widgets.twin import Twin, with_twin
+from kitlib.netfilter.simulate import walks
+from kitlib.netfilter.state import Kernel
+from kitlib.widgets.controls import Twin, redrawn, with_twin
 
 if TYPE_CHECKING:
     from ipywidgets import Widget
+
 
 OUTSIDE = "192.0.2.1"     # an address for documentation (RFC 5737): nobody in a cluster has it
 COLUMNS = ("share", "from", "to", "mark", "how it ends", "if")

@@ -1,0 +1,140 @@
+"""The kind lab: a cluster of your own, live. Nodes by `docker exec`, pods by `kubectl exec`, captures from outside.
+
+What runs in a node or pod cannot stay there when this end is killed (which `docker exec` and `kubectl exec` do not
+see to): it runs under `timeout`, and captures run on this machine, in the place's network namespace.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+from kitlib.backends import Caught
+from kitlib.backends.kind_tools import Tools, is_listener
+from kitlib.backends.live import LiveLab
+from kitlib.backends.rule_trace import sweep
+from kitlib.errors import KitError, PlaceGone
+from kitlib.result import Result, typed_on_host
+from kitlib.shell import Outcome, run
+from kitlib.sighting import VantagePoint
+
+ANSWER_S = 20       # what kubectl and docker themselves may take
+COMMAND_S = 60      # what a command at a place may take
+GONE = re.compile(r"^Error from server \(NotFound\): (pods|nodes) |^error: .*unable to upgrade connection: container "
+                  r"not found|^Error.*(No such container|is not running)|cannot exec .* in a completed pod", re.M)
+SILENT = re.compile(r"^Unable to connect to the server|^The connection to the server .* was refused|^Error from server "
+                    r"\(Timeout\)|^error: .*(deadline exceeded|i/o timeout|handshake timeout|connection refused)", re.M)
+LACKING = re.compile(r'exec: "[^"]*": (executable file not found|stat .*no such file)|^timeout: failed to run', re.M)
+
+
+def kind_lab() -> KindLab:
+    """The cluster that KITLIB_CLUSTER names, or kubectl's current context; KitError says what is missing."""
+    current = run(["kubectl", "config", "current-context"], ANSWER_S).stdout.strip()
+    name = os.environ.get("KITLIB_CLUSTER") or current.removeprefix("kind-")
+    if not name or (name == current and not os.environ.get("KITLIB_CLUSTER")):
+        raise KitError(f"The kind lab needs a kind cluster. kubectl's current context is {current or 'not set'}, which "
+                       "is none. Name yours: KITLIB_CLUSTER=NAME (kind get clusters), or bring one up: make cluster")
+    label = f"label=io.x-k8s.kind.cluster={name}"
+    listing = run(["docker", "ps", "--filter", label, "--format", "{{.Names}}"], ANSWER_S)
+    if listing.rc:
+        raise KitError(f"Docker does not answer: {listing.stderr.strip()} Start it, or join its group.")
+    if not listing.stdout.split():
+        raise KitError(f"No node of a kind cluster {name!r} is running here. Bring it up: make cluster, or choose "
+                       "another: KITLIB_CLUSTER=NAME (kind get clusters).")
+    lab = KindLab(name, is_current=current == f"kind-{name}")
+    for node in listing.stdout.split():
+        with suppress(KitError):      # a node without iptables has none of our TRACE rules either
+            sweep(lab, f"node:{node}")
+    return lab
+
+
+class KindLab(LiveLab):
+    """Runs commands in a kind cluster's nodes and pods, and captures at their interfaces."""
+
+    def __init__(self, cluster: str, is_current: bool = True, ask: Callable[..., Outcome] = run) -> None:
+        super().__init__("kind", self._reach, self._typed, COMMAND_S + 5)
+        self.cluster, self.is_current, self._ask = cluster, is_current, ask
+        self.tools = Tools(self._answer)
+        self._bounded: dict[str, bool] = {}
+
+    def __str__(self) -> str:
+        return f"the kind lab: the cluster {self.cluster}, live; {self.tools.said}"
+
+    def run(self, place: str, argv: tuple[str, ...]) -> Result:
+        """Run argv at a place; if the place lacks the program, this machine's in the place's network namespace."""
+        try:
+            result = super().run(place, argv)
+        except KitError as error:
+            if "was stopped after" not in str(error):
+                raise
+            self._forget()
+            raise KitError(f"{self._typed(place, argv)}: no end after {COMMAND_S} s. Does the API server answer? Try: "
+                           f"kubectl --request-timeout=5s get nodes. ({error})") from None
+        if result.rc and LACKING.search(result.stderr) and (entered := self.tools.borrowed(place, argv)):
+            borrowed = self._ask(entered, self.timeout)
+            return Result(self._typed("host", entered), argv, borrowed.rc, borrowed.stdout, borrowed.stderr,
+                          f"{place} has no {argv[0]}: that of {self.tools.whose} ran in its network namespace")
+        if result.rc:
+            self._complain(place, result.stderr)
+        return result
+
+    @contextmanager
+    def capture(self, points: Sequence[VantagePoint], traced: Sequence[str] = ()) -> Iterator[Caught]:
+        """Listen at all the points while the block runs: see LiveLab.capture."""
+        self.tools.where.refresh()
+        try:
+            with super().capture(points, traced) as caught:
+                yield caught
+        finally:
+            self.tools.sweep()
+
+    def _reach(self, place: str, argv: tuple[str, ...]) -> tuple[str, ...]:
+        if is_listener(argv):
+            return self.tools.listening(place, argv)
+        kind, _, name = place.partition(":")
+        if kind == "host":
+            return (*self._kubectl(), *argv[1:]) if argv[0] == "kubectl" else argv
+        if kind != "pod":
+            return ("docker", "exec", name, "timeout", str(COMMAND_S), *argv)
+        namespace, _, pod = name.partition("/")
+        reach = (*self._kubectl(), "-n", namespace, "exec", pod, "--")
+        if place not in self._bounded:      # many an image has no `timeout`; it has no endless program either
+            probe = self._ask((*reach, "timeout", "1", "true"), ANSWER_S + 5)
+            self._complain(place, probe.stderr if probe.rc else "")
+            self._bounded[place] = probe.rc == 0
+        return (*reach, "timeout", str(COMMAND_S), *argv) if self._bounded[place] else (*reach, *argv)
+
+    def _kubectl(self) -> tuple[str, ...]:
+        return ("kubectl", "--context", f"kind-{self.cluster}", f"--request-timeout={ANSWER_S}s")
+
+    def _typed(self, place: str, argv: tuple[str, ...]) -> str:
+        if is_listener(argv):
+            return typed_on_host("host", self.tools.listening(place, argv, shown=True))
+        typed = typed_on_host(place, argv)
+        other = "" if self.is_current else f" --context kind-{self.cluster}"
+        return re.sub("^kubectl", f"kubectl{other}", typed)
+
+    def _answer(self, argv: tuple[str, ...]) -> str:
+        """What docker or kubectl print; KitError if they cannot say."""
+        argv = (*self._kubectl(), *argv[1:]) if argv[0] == "kubectl" else argv
+        outcome: Outcome = self._ask(argv, ANSWER_S + 5)
+        if outcome.rc:
+            self._complain(" ".join(argv[-2:]), outcome.stderr)
+            raise KitError(f"{' '.join(argv)} failed: {outcome.stderr.strip()}")
+        return outcome.stdout
+
+    def _complain(self, place: str, stderr: str) -> None:
+        """The one error for a place that is gone or an API server that does not answer; nothing if it is neither."""
+        if GONE.search(stderr):
+            self._forget()
+            raise PlaceGone(f"{place} is not there any more (restarted, stopped or deleted): {stderr.strip()}\n"
+                            "Find its successor with lab.pod(NAME) or lab.node(NAME); the lab itself can be used on.")
+        if SILENT.search(stderr):
+            raise KitError(f"The API server of {self.cluster} does not answer: {stderr.strip().splitlines()[-1]}\n"
+                           f"Is its node running? docker ps -a --filter name={self.cluster}-control-plane")
+
+    def _forget(self) -> None:
+        self._bounded.clear()
+        self.tools.where.refresh()

@@ -1,0 +1,104 @@
+"""The recorded lab: answers from a recording of a real cluster. No root, no Docker, no network.
+
+What can come out differently each time was recorded as several takes. Running such a command plays the next take,
+the captures and what was asked right after it included; a new kernel starts at the first. What was asked of a
+cluster at rest has one answer.
+"""
+
+from __future__ import annotations
+
+import difflib
+import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from kitlib.backends import Caught, Seen, Traced
+from kitlib.backends.recording import Command, Recording, Scene, Take, read_take
+from kitlib.errors import KitError, NotRecorded, RecordingError
+from kitlib.result import Result, typed_on_host
+from kitlib.sighting import VantagePoint
+
+
+class RecordedLab:
+    """Plays a recording: the backend of `open_lab("recorded")`."""
+
+    name = "recorded"
+    live, listens_everywhere = False, False
+
+    def __init__(self, recording: Recording) -> None:
+        self.recording = recording
+        self._scenes, self._traced_scenes = (
+            {(scene.place, argv): scene for scene in recording.scenes if scene.traced == traced
+             for argv in (scene.argv, *scene.also)} for traced in (False, True))
+        self._tracing = False
+        self._played: dict[str, int] = {}
+        self._take: Take | None = None
+        self._under_capture: list[Take] = []
+
+    def __str__(self) -> str:
+        made_with = ", ".join(f"{what} {version}" for what, version in self.recording.made_with.items())
+        broken = ", while something was broken" if self.recording.older else ""
+        return f"the recorded lab: {self.recording.name}, recorded on {self.recording.made} with {made_with}{broken}"
+
+    def run(self, place: str, argv: tuple[str, ...]) -> Result:
+        """Answer a command: the next take of a scene, what was asked right after that take, or a fact."""
+        scene = (self._traced_scenes if self._tracing else self._scenes).get((place, argv))
+        if scene and not (argv in scene.also and self._take in self._under_capture):
+            take = self._next_take(scene)
+            command = next((each for each in take.commands if (each.place, each.argv) == (place, argv)), None)
+            if command is None:
+                raise RecordingError(f"{scene.takes[take.number - 1]}: the take does not hold {shlex.join(argv)!r}.")
+            return _result(command, f"recorded: take {take.number} of {take.of}")
+        for command in self._take.commands if self._take else ():
+            if (command.place, command.argv) == (place, argv):
+                played = shlex.join(self._take.commands[0].argv)
+                return _result(command, f"recorded right after take {self._take.number} of {played}")
+        if fact := self.recording.facts.get((place, argv)):
+            return _result(fact, "recorded before anything was broken" if (place, argv) in self.recording.older else "")
+        raise NotRecorded(self._nearest(place, argv))
+
+    @contextmanager
+    def capture(self, points: Sequence[VantagePoint] = (), traced: Sequence[str] = ()) -> Iterator[Caught]:
+        """Collect, at the end, what every vantage point of the takes played meanwhile had caught, named or not.
+
+        With `traced`, only takes with a rule trace are played.
+        """
+        self._under_capture, self._tracing = [], bool(traced)
+        caught = Caught()
+        try:
+            yield caught
+        finally:
+            self._tracing = False
+        if not self._under_capture:
+            raise KitError("Nothing was caught: no command whose captures were recorded ran under lab.capture(). "
+                           "Run a query inside the `with` block, for example pod.dig('www.example.com').")
+        for take in self._under_capture:
+            note = f"recorded: take {take.number} of {take.of}"
+            for point in take.points:
+                typed = f"{typed_on_host(point.ran_at, point.argv)} | tcpdump -v -n -r -"
+                words = Result(typed, point.argv, 0, point.text, note=note)
+                caught.seen.append(Seen(point.place, point.interface, words, take.frames(point)))
+            for told in take.traces:
+                rules = self.recording.traced_rules[told.place, ("iptables-save",)]
+                caught.traces[told.place] = Traced(_result(told, note), _result(rules, "recorded while it was traced"))
+
+    def _next_take(self, scene: Scene) -> Take:
+        number = self._played.get(scene.name, 0) % len(scene.takes) + 1
+        self._take = read_take(self.recording, scene, number)
+        self._played[scene.name] = number
+        self._under_capture.append(self._take)
+        return self._take
+
+    def _nearest(self, place: str, argv: tuple[str, ...]) -> str:
+        recorded = [*self._scenes, *self.recording.facts]
+        here = {shlex.join(known): typed_on_host(at, known) for at, known in recorded if at == place}
+        nearest = [here[found] for found in difflib.get_close_matches(shlex.join(argv), here, n=3, cutoff=0.3)]
+        same = [typed_on_host(at, known) for at, known in recorded if known == argv and at != place][:3]
+        lines = "\n".join(f"    {typed}" for typed in [*nearest, *same]) or "    (nothing at this place)"
+        return (f"This was not recorded:\n    {typed_on_host(place, argv)}\nThe nearest recorded commands:\n{lines}\n"
+                "To go live, bring up a kind cluster of your own and type the command there as it stands above.")
+
+
+def _result(command: Command, note: str = "") -> Result:
+    return Result(typed_on_host(command.place, command.argv), command.argv, command.rc, command.stdout,
+                  command.stderr, note)

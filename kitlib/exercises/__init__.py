@@ -1,1 +1,0 @@
-"""Predict and check: questions whose right answers come from the lab."""

@@ -1,0 +1,1 @@
+"""The join: packets seen at several places become the journey of one query."""

@@ -1,0 +1,279 @@
+"""What learners type, brought into the form in which answers compare. Each reader raises ParseError.
+
+A learner's progress, kept in one file on their own machine: delete it to start over.
+
+Predict and check: a question whose right answer comes from the lab's data, and the verdict on an answer.
+
+A question with buttons: predict first, then look."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from enum import Enum
+from html import escape
+from ipaddress import ip_address
+from pathlib import Path
+from string import ascii_lowercase
+from typing import TYPE_CHECKING
+
+from kitlib.errors import KitError, ParseError
+from kitlib.widgets.controls import Twin, with_twin
+
+if TYPE_CHECKING:
+    from kitlib.drawings.table import Table
+
+
+Answer = str | int | frozenset[str]
+WHAT = "your answer"
+
+
+def words(answer: object) -> str:
+    """Text as it is, but for space and case."""
+    if not isinstance(answer, str):
+        raise ParseError(WHAT, "words in quotes", answer)
+    return " ".join(answer.split()).casefold()
+
+
+def number(answer: object) -> int:
+    """A whole number, also as text."""
+    text = str(answer).strip()
+    if isinstance(answer, bool) or not (text.isascii() and text.isdigit()):
+        raise ParseError(WHAT, "a whole number in digits", text)
+    return int(text)
+
+
+def name(answer: object) -> str:
+    """A DNS name, with or without its final dot, in either case (RFC 4343)."""
+    text = str(answer).strip().casefold().removesuffix(".")
+    if not text or any(not label or any(map(str.isspace, label)) for label in text.split(".")):
+        raise ParseError(WHAT, "a DNS name: labels with dots between", text)
+    return text
+
+
+def address(answer: object) -> str:
+    """An IP address; a final dot and DNS's port (:53 or #53) may follow it."""
+    text = str(answer).strip().removesuffix(".")
+    for port in (":53", "#53"):
+        text = text.removesuffix(port)
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        raise ParseError(WHAT, "an IP address", text) from None
+
+
+def some_of(known: dict[str, str], answer: object) -> frozenset[str]:
+    """One or several of what is known, with commas or "and" between; `known` leads from each spelling to the name."""
+    listed = not isinstance(answer, str) and isinstance(answer, Iterable)
+    text = ",".join(map(str, answer)) if listed else str(answer)
+    given = [part.strip() for part in text.replace(" and ", ",").split(",") if part.strip()]
+    unknown = [part for part in given if part.casefold() not in known]
+    if unknown or not given:
+        raise ParseError(WHAT, f"one or several of {', '.join(dict.fromkeys(known.values()))}", ", ".join(unknown))
+    return frozenset(known[part.casefold()] for part in given)
+
+
+FILE = "workshop-progress.json"       # beside the notebook, unless KITLIB_PROGRESS names another file
+
+
+def progress() -> Table:
+    """What was answered so far, and how often it was tried."""
+    from kitlib.drawings.table import table
+
+    rows = [{"question": question, **entry} for question, entry in _read().items()]
+    return table(rows, title=f"Your progress, kept in {_file().name}: delete that file to start over")
+
+
+def note(question: str, outcome: str) -> None:
+    """Remember how an answer was judged; an untouched question is not noted."""
+    if outcome.endswith("Not attempted"):
+        return
+    known = _read()
+    known[question] = {"outcome": outcome, "tries": known.get(question, {}).get("tries", 0) + 1}
+    with suppress(OSError):          # a folder that cannot be written must not keep anybody from learning
+        _file().write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _file() -> Path:
+    return Path(os.environ.get("KITLIB_PROGRESS") or FILE)
+
+
+def _read() -> dict[str, dict]:
+    try:
+        known = json.loads(_file().read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+class Outcome(Enum):
+    """How an answer was judged: a sign and a word, so that colour never speaks alone."""
+
+    RIGHT = "✓ Right"
+    WRONG = "✗ Wrong"
+    NOT_ATTEMPTED = "… Not attempted"
+    ERROR = "! Error"
+
+
+EDGES = {Outcome.RIGHT: "#009E73", Outcome.WRONG: "#D55E00", Outcome.NOT_ATTEMPTED: "#7A8594", Outcome.ERROR: "#B5568F"}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The outcome and what to tell the learner."""
+
+    outcome: Outcome
+    message: str
+
+    def __repr__(self) -> str:
+        return f"{self.outcome.value}. {self.message}"
+
+    def _repr_html_(self) -> str:
+        return (f'<div class="kit-verdict" role="status" style="border-left:4px solid {EDGES[self.outcome]};'
+                f'padding:4px 12px;margin:4px 0;line-height:1.5;white-space:pre-line"><strong>{self.outcome.value}.'
+                f"</strong> {marked(self.message)}</div>")
+
+
+@dataclass(frozen=True, repr=False)
+class Question:
+    """What to predict or to find out. `right` may be a function: it is asked when an answer is checked.
+
+    `hints` speaks to particular wrong answers: a mapping, or a function of the answer as `read` returns it ("" where
+    it has nothing to say); `hint` is for all others, `more` a second hint. `solution` says why the right answer is
+    right. `read` brings an answer into the form that compares, see kitlib.exercises.answers. With an `id` it is noted
+    in the learner's progress.
+    """
+
+    prompt: str
+    right: Answer | Callable[[], Answer]
+    choices: tuple[Answer, ...] = ()
+    hints: Mapping[Answer, str] | Callable[[Answer], str] = field(default_factory=dict, hash=False)
+    hint: str = ""
+    more: str = ""
+    solution: str | Callable[[], str] = ""
+    read: Callable[[object], Answer] = words
+    id: str = ""
+
+    @property
+    def options(self) -> dict[str, Answer]:
+        """The choices in order, by letter."""
+        return dict(zip(ascii_lowercase, sorted(set(self.choices)), strict=False))
+
+    def __repr__(self) -> str:
+        return "\n".join([f"Question: {self.prompt}", *(f"  {option}" for option in self.listed), self._how])
+
+    def _repr_html_(self) -> str:
+        items = "".join(f"<li>{escape(option)}</li>" for option in self.listed)
+        choices = f'<ul style="list-style:none;margin:0;padding-left:12px">{items}</ul>' if items else ""
+        return (f'<div class="kit-question"><p><strong>Question:</strong> {marked(self.prompt)}</p>{choices}'
+                f"<p>{escape(self._how)}</p></div>")
+
+    @property
+    def listed(self) -> list[str]:
+        """The choices as they are shown: "a) …"."""
+        return [f"{letter}) {choice}" for letter, choice in self.options.items()]
+
+    @property
+    def _how(self) -> str:
+        return f"Answer with check(question, {'LETTER' if self.choices else 'ANSWER'})."
+
+    def check(self, answer: object) -> Verdict:
+        """Judge an answer: the learner's words, value, or letter of a choice."""
+        if answer is None or answer is ... or (isinstance(answer, str) and not answer.strip()):
+            wanted = f"one of the letters {', '.join(self.options)}" if self.choices else "an answer"
+            return Verdict(Outcome.NOT_ATTEMPTED, f"Give {wanted}; a guess is welcome.")
+        try:
+            given = self._given(answer)
+            if given == self.read(value_of(self.right)):
+                return Verdict(Outcome.RIGHT, value_of(self.solution))
+            return Verdict(Outcome.WRONG, self._hint_for(given) or self.hint)
+        except KitError as error:
+            return Verdict(Outcome.ERROR, str(error))
+
+    def reveal(self) -> str:
+        """The right answer, and below it why."""
+        try:
+            right = value_of(self.right)
+            shown = " and ".join(sorted(right)) if isinstance(right, frozenset) else right
+            return f"{shown}\n{value_of(self.solution)}".strip()
+        except KitError as error:
+            return str(error)
+
+    def _given(self, answer: object) -> Answer:
+        choice = self.options.get(answer.strip().casefold()) if isinstance(answer, str) else None
+        given = self.read(answer if choice is None else choice)
+        if self.read is words and self.choices and given not in map(words, self.choices):
+            raise ParseError(WHAT, f"one of the letters {', '.join(self.options)}, or a choice in full", str(answer))
+        return given
+
+    def _hint_for(self, given: Answer) -> str:
+        if callable(self.hints):
+            return self.hints(given)
+        return {self.read(wrong): hint for wrong, hint in self.hints.items()}.get(given, "")
+
+
+def check(question: Question, answer: object) -> Verdict:
+    """Judge an answer given in a cell: check(question, "b") or check(question, 8)."""
+    verdict = question.check(answer)
+    if question.id:
+        note(question.id, verdict.outcome.value)
+    return verdict
+
+
+def marked(words: str) -> str:
+    """Words as HTML: what stands between backquotes as code."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", escape(words))
+
+
+def value_of(fact):
+    """A fact, or what the function that finds it returns."""
+    return fact() if callable(fact) else fact
+
+
+TRIES = 2        # different wrong answers before the solution is offered
+
+
+def predict(question: Question) -> Twin:
+    """Show the question with its choices (or a field to type in), a Check and a Hint button.
+
+    Without a kernel its twin shows the question and the choices, never the answer.
+    """
+    return with_twin(lambda: _parts(question), question._repr_html_(), repr(question))
+
+
+def _parts(question: Question) -> list:
+    import ipywidgets
+
+    about = f"Your answer to: {question.prompt}"
+    if question.choices:
+        options = list(zip(question.listed, question.options, strict=True))
+        field = ipywidgets.RadioButtons(options=options, index=None, layout={"width": "auto"}, tooltip=about)
+    else:
+        field = ipywidgets.Text(description="Answer", placeholder="type it here", continuous_update=False,
+                                tooltip=about)
+    check = ipywidgets.Button(description="Check", tooltip="Check your answer")
+    hint = ipywidgets.Button(description="Hint", tooltip="Show a hint")
+    said = ipywidgets.HTML()
+    wrong: set[str] = set()
+
+    def judge(_: object) -> None:
+        verdict = question.check(field.value)
+        if verdict.outcome is Outcome.WRONG:
+            wrong.add(field.value)
+        said.value = verdict._repr_html_() + (_folded(question) if len(wrong) >= TRIES else "")
+
+    check.on_click(judge)
+    hint.on_click(lambda _: setattr(said, "value", f"<p><strong>Hint:</strong> {marked(question.hint)}</p>"))
+    if not question.choices:
+        field.observe(judge, "value")     # Enter in the field checks too
+    asked = ipywidgets.HTML(f"<p><strong>Predict:</strong> {marked(question.prompt)}</p>")
+    return [asked, field, ipywidgets.HBox([check, hint]), said]
+
+
+def _folded(question: Question) -> str:
+    right, _, why = question.reveal().partition("\n")
+    return f"<details><summary>Solution</summary><p><strong>{marked(right)}</strong></p><p>{marked(why)}</p></details>"

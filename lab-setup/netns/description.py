@@ -1,0 +1,150 @@
+"""What the netns lab consists of: one TOML file, read with the parsers that read a real cluster's answers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+from typing import Any, NamedTuple
+
+from kitlib.errors import KitError
+from kitlib.parsers import docker, kubernetes
+
+FOLDER = Path(__file__).resolve().parent
+LAB = FOLDER / "lab.toml"
+KINDS = {"nodes": "Node", "pods": "Pod", "services": "Service", "endpointslices": "EndpointSlice"}
+
+
+class Ready(NamedTuple):
+    """A port of a Service with the sockets that answer for it, and kube-proxy's name for it."""
+
+    name: str                           # "kube-system/kube-dns:dns"
+    address: str                        # the ClusterIP
+    port: int
+    protocol: str                       # "udp"
+    endpoints: tuple[str, ...]          # "10.244.0.2:53"
+
+
+@dataclass(frozen=True)
+class Description:
+    """The lab, part by part; `objects` are Kubernetes's own, as `kubectl get KIND -o json` lists them."""
+
+    text: str
+    settings: dict[str, Any]
+    objects: dict[str, list[dict[str, Any]]]
+    nodes: tuple[kubernetes.Node, ...]
+    pods: tuple[kubernetes.Pod, ...]
+    services: tuple[kubernetes.Service, ...]
+    endpoints: tuple[kubernetes.Endpoints, ...]
+    network: docker.Network
+
+    @property
+    def dns_address(self) -> str:
+        """The ClusterIP of the Service kube-dns."""
+        return next((service.cluster_ip for service in self.services if service.name == "kube-dns"), "")
+
+    def answers_dns(self, pod: kubernetes.Pod) -> bool:
+        """Is this one of the pods behind kube-dns?"""
+        return any(group.service == "kube-dns" and endpoint.address == pod.address
+                   for group in self.endpoints for endpoint in group.endpoints)
+
+    def ready(self) -> tuple[Ready, ...]:
+        """Every port of every Service."""
+        return tuple(Ready(f"{service.namespace}/{service.name}" + (f":{port.name}" if port.name else ""),
+                           service.cluster_ip, port.port, port.protocol.lower(), self._sockets(service, port.name))
+                     for service in self.services for port in service.ports)
+
+    def _sockets(self, service: kubernetes.Service, port: str) -> tuple[str, ...]:
+        return tuple(sorted(f"{endpoint.address}:{target.port}" for group in self.endpoints
+                            if (group.namespace, group.service) == (service.namespace, service.name)
+                            for target in group.ports if target.name == port for endpoint in group.endpoints))
+
+
+def read(path: Path = LAB) -> Description:
+    """Read a description; KitError names the file and what is wrong in it."""
+    try:
+        return parse(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise KitError(f"{path}: the description of the lab cannot be read ({error.strerror}).") from error
+    except (tomllib.TOMLDecodeError, KeyError, KitError) as error:
+        problem = f"the entry {error} is missing" if isinstance(error, KeyError) else str(error)
+        raise KitError(f"{path}: {problem}. A complete description is {LAB}.") from error
+
+
+def parse(text: str) -> Description:
+    """The lab that a TOML text describes."""
+    settings = tomllib.loads(text)
+    _ = [settings[key] for key in ("cluster", "pod_range", "service_range", "domain", "network", "upstream")]
+    items = {kind: list(settings.get(kind, ())) for kind in KINDS}
+    items["endpointslices"] += [_slice(service, items["pods"]) for service in items["services"]
+                                if "selector" in service["spec"]]
+    objects = {kind: [{"kind": KINDS[kind], **item} for item in items[kind]] for kind in KINDS}
+    lists = {kind: json.dumps({"kind": "List", "items": found}) for kind, found in objects.items()}
+    nodes = kubernetes.nodes(lists["nodes"])
+    return Description(text, settings, objects, nodes, kubernetes.pods(lists["pods"]),
+                       kubernetes.services(lists["services"]),
+                       kubernetes.endpoints(lists["endpointslices"]),
+                       docker.networks(json.dumps([docker_network(settings, nodes)]))[0])
+
+
+def _slice(service: dict[str, Any], pods: list[dict[str, Any]]) -> dict[str, Any]:
+    """The EndpointSlice that the control plane would write: the pods whose labels the Service selects."""
+    namespace, name = service["metadata"]["namespace"], service["metadata"]["name"]
+    chosen = [pod for pod in pods if pod["metadata"]["namespace"] == namespace
+              and service["spec"]["selector"].items() <= pod["metadata"].get("labels", {}).items()]
+    endpoints = [{"addresses": [pod["status"]["podIP"]], "conditions": {"ready": True},
+                  "nodeName": pod["spec"]["nodeName"],
+                  "targetRef": {"kind": "Pod", "name": pod["metadata"]["name"]}} for pod in chosen]
+    ports = [{"name": port.get("name", ""), "port": port["targetPort"], "protocol": port["protocol"]}
+             for port in service["spec"]["ports"]]
+    return {"metadata": {"namespace": namespace, "name": f"{name}-{digest(name, 5)}",
+                         "labels": {kubernetes.SERVICE_LABEL: name}},
+            "addressType": "IPv4", "endpoints": endpoints, "ports": ports}
+
+
+def docker_network(settings: dict[str, Any], nodes: Sequence[kubernetes.Node]) -> dict[str, Any]:
+    """The nodes' network as `docker network inspect` shows it."""
+    network = settings["network"]
+    length = network["subnet"].partition("/")[2]
+    ends = [(node.name, node.address) for node in nodes]
+    ends += [(container["name"], container["address"]) for container in settings.get("containers", ())]
+    return {"Name": network["name"], "Id": digest(network["name"], 64), "Driver": "bridge",
+            "IPAM": {"Config": [{"Subnet": network["subnet"], "Gateway": network["gateway"]}]},
+            "Containers": {digest(name, 64): {"Name": name, "MacAddress": mac(address),
+                                              "IPv4Address": f"{address}/{length}"} for name, address in ends},
+            "Options": {"com.docker.network.bridge.name": network["bridge"]}}
+
+
+def mac(address: str) -> str:
+    """The MAC address that Docker makes from an IPv4 address: 02:42 and its four bytes."""
+    return ":".join(["02", "42", *(f"{int(byte):02x}" for byte in address.split("."))])
+
+
+def place_of(pod: kubernetes.Pod) -> str:
+    """The id of a pod's place."""
+    return f"pod:{pod.namespace}/{pod.name}"
+
+
+def veth(pod: kubernetes.Pod) -> str:
+    """The name of the node's end of a pod's cable."""
+    return f"veth{digest(place_of(pod), 8)}"
+
+
+def cni_namespace(pod: kubernetes.Pod) -> str:
+    """The name of a pod's network namespace on its node."""
+    return f"cni-{uuid.uuid5(uuid.NAMESPACE_URL, place_of(pod))}"
+
+
+def filled(name: str, **values: object) -> str:
+    """One of the lab's files (lab-setup/netns), with these values in the places that it keeps for them."""
+    return Template((FOLDER / name).read_text(encoding="utf-8")).substitute(values)
+
+
+def digest(name: str, length: int) -> str:
+    """A name that looks like chance and is the same every time: for interfaces, ids, slices."""
+    return hashlib.sha256(name.encode()).hexdigest()[:length]

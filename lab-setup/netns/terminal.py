@@ -1,0 +1,81 @@
+"""The netns lab from a terminal: `python -m kitlib lab up|down|status|shell`."""
+
+from __future__ import annotations
+
+import time
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from kitlib.errors import KitError, NotFound
+from kitlib.shell import foreground
+from netns_lab import SHARED
+from netns_lab.build import up
+from netns_lab.description import LAB, read
+from netns_lab.held import Held, find, held
+
+
+def add_commands(parent: Any) -> None:
+    """Give the kit's command line (argparse's subparsers) the subcommand `lab`: up, down, status, shell."""
+    parser = parent.add_parser("lab", help="the netns lab: up, down, status, shell")
+    commands = parser.add_subparsers(dest="lab_command", required=True)
+    command = commands.add_parser("up", help="build the netns lab; it stays until `lab down`")
+    command.add_argument("description", nargs="?", type=Path, default=LAB, help="a TOML file (default: %(default)s)")
+    command.set_defaults(do=_up)
+    commands.add_parser("down", help="take the lab away").set_defaults(do=_down)
+    commands.add_parser("status", help="say which labs are up").set_defaults(do=_status)
+    command = commands.add_parser("shell", help="run a command at a place, or a shell without one")
+    command.add_argument("place", help="host, a node, a pod, a container: its name, or enough of it")
+    command.add_argument("command_line", nargs="...", metavar="COMMAND …", help="what to run there (default: sh)")
+    command.set_defaults(do=_shell)
+
+
+def _up(arguments: Namespace) -> int:
+    if find(SHARED):
+        print("The netns lab is up already. To build it anew: python -m kitlib lab down")
+        return 0
+    started = time.monotonic()
+    lab = up(read(arguments.description), SHARED, stay=True)
+    print(f"The netns lab is up: {len(lab.pids)} places after {time.monotonic() - started:.2f} s.\n"
+          "In a notebook: open_lab(\"netns\"). Here: python -m kitlib lab shell my-nginx dig www.example.com")
+    return 0
+
+
+def _down(_arguments: Namespace) -> int:
+    lab = find(SHARED)
+    if lab:
+        lab.end()
+    print("The netns lab is gone, with all that was in it." if lab else "No netns lab is up.")
+    return 0
+
+
+def _status(_arguments: Namespace) -> int:
+    labs = list(held())
+    for lab in labs:
+        places = ["host", *map(_name, lab.pids)] if lab.is_ready else ["what is being built"]
+        print(f"{lab.name}: process {lab.pid} holds {', '.join(places)}")
+    if not labs:
+        print("No netns lab is up. To bring one up: python -m kitlib lab up")
+    return 0 if labs else 1
+
+
+def _shell(arguments: Namespace) -> int:
+    labs = sorted((lab for lab in held() if lab.is_ready), key=lambda lab: lab.name != SHARED)
+    if not labs:
+        raise KitError("No netns lab is up. To bring one up: python -m kitlib lab up")
+    return foreground(labs[0].reach(_place(labs[0], arguments.place), tuple(arguments.command_line) or ("sh",)))
+
+
+def _place(lab: Held, wanted: str) -> str:
+    """The id of the place that goes by this name, or whose name alone begins or ends with it."""
+    places = {place: _name(place) for place in ("host", *lab.pids)}
+    for fits in (lambda name: name == wanted, lambda name: name.endswith(f"-{wanted}"),
+                 lambda name: name.startswith(wanted)):
+        found = [place for place, name in places.items() if fits(name)]
+        if len(found) == 1:
+            return found[0]
+    raise NotFound(f"No single place is called {wanted!r}. There are: {', '.join(places.values())}.")
+
+
+def _name(place: str) -> str:
+    return place.rpartition("/")[2].rpartition(":")[2]

@@ -1,0 +1,1 @@
+"""Recording a live lab: record, write, scrub, validate."""

@@ -1,0 +1,101 @@
+"""KITLIB_MODE=record: a live lab, and all that it is asked is written down as the recorded lab plays it."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kitlib.backends import Backend, Caught, Seen
+from kitlib.backends.recording import Command, Point
+from kitlib.errors import KitError
+from kitlib.result import Result
+from kitlib.sighting import VantagePoint
+from recorder.secret_words import secrets_in
+from recorder.writer import Writer
+
+VERSIONS = {"kind": (("kind", "version"), r"kind (\S+)"), "Linux": (("uname", "-r"), r"(\S+)"),
+            "Kubernetes": (("kubectl", "version"), r"Server Version: (\S+)")}
+
+
+@dataclass
+class Block:
+    """What ran while a capture listened: when each command began, and its outcome."""
+
+    commands: list[tuple[int, Command]] = field(default_factory=list)
+
+    def main_first(self, first_packet_ns: int) -> list[Command]:
+        """The commands, the one that sent the first packet before all others."""
+        begun = [number for number, (at, _) in enumerate(self.commands) if at <= first_packet_ns]
+        main = begun[-1] if begun else 0
+        found = [command for _, command in self.commands]
+        return [found[main], *found[:main], *found[main + 1:]]
+
+
+class Recorder:
+    """Asks the live lab behind it, and writes each answer. Captures listen everywhere: any can be replayed."""
+
+    live, listens_everywhere = True, True
+
+    def __init__(self, backend: Backend, folder: Path) -> None:
+        self.backend, self.name = backend, backend.name
+        self.writer = Writer(folder, self._made_with)
+        self._block: Block | None = None
+
+    def __str__(self) -> str:
+        return f"{self.backend}. All of it is recorded to {self.writer.folder}"
+
+    def run(self, place: str, argv: tuple[str, ...]) -> Result:
+        """Run argv at a place and write the answer: into the take that is open, after the last one, or as a fact."""
+        began = time.time_ns()
+        result = self.backend.run(place, argv)
+        if secrets := secrets_in(result.stdout + result.stderr):
+            self.writer.leave_out(place, argv, secrets)
+            return result
+        command = _command(place, result)
+        if self._block is not None:
+            self._block.commands.append((began, command))
+        else:
+            self.writer.add(command)
+        return result
+
+    @contextmanager
+    def capture(self, points: Sequence[VantagePoint], traced: Sequence[str] = ()) -> Iterator[Caught]:
+        """Listen while the block runs, then write it as a take."""
+        self._block = block = Block()
+        try:
+            with self.backend.capture(points, traced) as caught:
+                yield caught
+        finally:
+            self._block = None
+        if block.commands:
+            times = [frame.time_ns for seen in caught.seen for frame in seen.frames]
+            commands = block.main_first(min(times, default=0))
+            for extra in commands[1:]:
+                self.writer.add(extra, to_take=False)
+            traces = {place: (_command(place, told.words), _command(place, told.rules))
+                      for place, told in caught.traces.items()}
+            self.writer.take(commands, [(_point(seen), seen.frames) for seen in caught.seen], traces)
+
+    def _made_with(self) -> dict[str, str]:
+        return {what: found for what, (argv, pattern) in VERSIONS.items() if (found := self._version(argv, pattern))}
+
+    def _version(self, argv: tuple[str, ...], pattern: str) -> str:
+        try:
+            found = re.search(pattern, self.backend.run("host", argv).stdout)
+        except KitError:
+            return ""           # a lab without that program
+        return found[1] if found else ""
+
+
+def _command(place: str, result: Result) -> Command:
+    return Command(place, result.argv, result.rc, result.stdout, result.stderr)
+
+
+def _point(seen: Seen) -> Point:
+    typed = seen.words.typed.partition(" | ")[0]
+    return Point(seen.place, seen.interface, "host", tuple(shlex.split(typed)), seen.words.stdout)

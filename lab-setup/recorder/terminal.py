@@ -1,0 +1,25 @@
+"""The recorder from a terminal: `python -m kitlib record`, `scrub`, `validate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from recorder import record, scrub, validate
+
+
+def add_commands(commands: Any) -> None:
+    """Give the kit's command line (argparse's subparsers) the recorder's subcommands."""
+    command = commands.add_parser("record", help="record a live lab (KITLIB_LAB, kind by default) into a folder")
+    command.add_argument("--out", type=Path, required=True, help="a new folder")
+    command.add_argument("--scrub", action="store_true", help="replace what identifies the cluster")
+    command.add_argument("--pod", default="my-nginx", help="the pod that asks (%(default)s): its name begins so")
+    command.add_argument("--takes", type=int, default=3, help="how often the first query is asked (%(default)s)")
+    command.set_defaults(do=lambda asked: record.record(asked.out, asked.scrub, asked.pod, asked.takes))
+    command = commands.add_parser("scrub", help="copy a recording without what identifies its cluster")
+    command.add_argument("raw", type=Path, help="the recording")
+    command.add_argument("out", type=Path, help="a new folder")
+    command.set_defaults(do=lambda asked: scrub.scrub_and_tell(asked.raw, asked.out))
+    command = commands.add_parser("validate", help="say whether a recording is complete, consistent, without secrets")
+    command.add_argument("folder", type=Path)
+    command.set_defaults(do=lambda asked: validate.tell(asked.folder))

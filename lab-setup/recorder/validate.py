@@ -1,0 +1,87 @@
+"""Is a recording complete, consistent, readable by this kit, and free of secrets? Each problem is one sentence."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+from kitlib.backends.recording import Recording, Scene, Take, load, read_take, text
+from kitlib.backends.replay import RecordedLab
+from kitlib.errors import KitError
+from kitlib.lab import Lab
+from recorder.secret_words import secrets_in
+
+PACKET = re.compile(r"^\d\d:\d\d:\d\d\.\d{6} ", re.M)      # how tcpdump's text begins each packet
+
+
+def tell(folder: Path) -> int:
+    """Print what is wrong with a recording, or how much it holds; exit code 1 if something is wrong."""
+    problems = validate(folder)
+    print("\n".join(problems) or summary(folder))
+    return 1 if problems else 0
+
+
+def validate(folder: Path) -> list[str]:
+    """Everything that is wrong with the recording in a folder; nothing if it is sound."""
+    try:
+        recording = load(folder)
+    except KitError as error:
+        return [str(error)]
+    lab = Lab(RecordedLab(recording))
+    return [*_unanswered(lab), *_broken_takes(recording, lab), *_secrets(folder)]
+
+
+def summary(folder: Path) -> str:
+    """How much a sound recording holds."""
+    recording = load(folder)
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    takes = sum(len(scene.takes) for scene in recording.scenes)
+    return (f"{folder}: {len(recording.facts)} commands at rest, {len(recording.scenes)} scenes with {takes} takes, "
+            f"{size / 1000:.0f} kB. Nothing is wrong with it.")
+
+
+def _unanswered(lab: Lab) -> Iterator[str]:
+    """What every notebook asks first must have an answer: the map of the lab, and each pod's end of its cable."""
+    for what, ask in (("the map of the lab", lambda: lab.topology), ("CoreDNS", lambda: lab.coredns[0]),
+                      ("the pods' cables", lambda: [pod.veth for pod in lab.pods() if not pod.host_network])):
+        try:
+            ask()
+        except (KitError, LookupError) as error:
+            yield f"{what} cannot be had from this recording: {error}"
+
+
+def _broken_takes(recording: Recording, lab: Lab) -> Iterator[str]:
+    scenes = [*recording.scenes, *(fault.scene for fault in recording.faults)]
+    if not scenes:
+        yield f"{recording.folder} holds no scene: nothing was asked under lab.capture()."
+    for scene in scenes:
+        for number, path in enumerate(scene.takes, start=1):
+            try:
+                problems = list(_inconsistent(read_take(recording, scene, number), scene, lab))
+            except KitError as error:
+                problems = [str(error)]
+            yield from (f"{path.relative_to(recording.folder.resolve())}: {problem}" for problem in problems)
+
+
+def _inconsistent(take: Take, scene: Scene, lab: Lab) -> Iterator[str]:
+    main = take.commands[0]
+    if (main.place, main.argv) != (scene.place, scene.argv):
+        yield (f"it should begin with {shlex.join(scene.argv)!r} at {scene.place}; it begins with "
+               f"{shlex.join(main.argv)!r} at {main.place}.")
+    for point in take.points:
+        try:
+            lab.vantage_point(point.place, point.interface)
+        except KitError as error:
+            yield f"a vantage point lies at a place that the lab does not have: {error}"
+        said, caught = len(PACKET.findall(point.text)), len(take.frames(point))
+        if point.text and said != caught:
+            yield f"at {point.place} {point.interface} tcpdump's text has {said} packets, the capture {caught}."
+
+
+def _secrets(folder: Path) -> Iterator[str]:
+    for file in sorted(folder.rglob("*.json*")):
+        for number, line in enumerate(text(file).split("\n"), start=1):
+            for what in secrets_in(line.replace('\\"', '"')):
+                yield f"{file.relative_to(folder)}, line {number}: this looks like {what}. Record with --scrub."

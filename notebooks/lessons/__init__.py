@@ -1,0 +1,1 @@
+"""The questions of the lesson notebooks, a file for each notebook."""

@@ -1,0 +1,71 @@
+"""The questions of notebook 09: queries that do not start in a pod, or not on another node than CoreDNS.
+
+`seen` is a capture; it may still be empty when the question is asked, and has to be filled when it is checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from itertools import combinations
+
+from kitlib.capture import Capture
+from kitlib.lab import Lab
+from kitlib.netfilter.compare import Followed
+from kitlib.netfilter.kube_proxy import marking
+from kitlib.place import Node, Place
+from kitlib.quiz import Question, some_of
+from lessons.evidence import way_of
+
+
+def source_at_coredns(lab: Lab, place: Place, first: Node, seen: Capture) -> Question:
+    """09, predict: the source address that CoreDNS sees; `first` is the node whose rules the query meets first."""
+    cables = [(each, pod) for pod in lab.coredns for each in pod.node.interface(pod.veth.interface).addresses]
+    pods = [pod for pod in lab.pods_on(first) if not pod.host_network and pod != place and pod.kind != "coredns"]
+    hints = {pod.address: f"{pod.address} is {pod.title}, with a cable of its own. Who asks here?" for pod in pods[:1]}
+    hints |= {each.partition("/")[0]: f"{each.partition('/')[0]} is the address of {pod.node.title}'s end of CoreDNS's "
+              f"cable. Is that how the packet leaves {first.title}?" for each, pod in cables if ":" not in each}
+    hints[place.address] = f"{place.address} is what dig uses. Then a rule has its say: it is no pod's address."
+    hints[first.address] = f"{first.address} is {first.title}'s address on eth0. Does the packet leave by eth0?"
+    hints[lab.topology.dns_service] = "That is the destination, as dig writes it."
+    return Question(
+        f"Which source address will CoreDNS see, when {place.title} asks?",
+        right=lambda: way_of(seen)[-1].source.address, choices=tuple(hints), hints=hints,
+        hint="MASQUERADE gives a packet the address of the interface by which it leaves.",
+        solution=lambda: f"The query arrives from {way_of(seen)[-1].source} at {way_of(seen)[-1].point.title}.")
+
+
+def eth0s_passed(place: Place, nodes: tuple[Node, ...], seen: Capture) -> Question:
+    """09, predict: which nodes' eth0 the query passes on its way to CoreDNS."""
+    sets = [some for count in range(len(nodes) + 1) for some in combinations(nodes, count)]
+    words = {frozenset(node.eth0 for node in some): " and ".join(node.title for node in some) or "none of them"
+             for some in sets}
+
+    def right() -> str:
+        return words[frozenset(at.point for at in way_of(seen) if at.point in {node.eth0 for node in nodes})]
+
+    hints = {said: f"eth0 of {said} leads to other machines. Must the query go to another?" for said in words.values()}
+    return Question(
+        f"{place.title} asks. Of {' and '.join(node.title for node in nodes)}: whose eth0 will the query pass?", right,
+        tuple(words.values()), hints=hints | {"none of them": "Then both pods would have to run on one node."},
+        hint=f"{place.title} runs on {place.machine}. Where does CoreDNS run?",
+        solution=lambda: "It was seen at " + ", ".join(at.point.title for at in way_of(seen)) + ".")
+
+
+def who_is_masqueraded(followed: Mapping[str, Followed]) -> Question:
+    """09, check: which of the askers, by name, CoreDNS sees under another address."""
+    walks = {name: one.walk for name, one in followed.items()}
+    right = frozenset(name for name, walk in walks.items() if walk.packet.source != walk.after.source
+                      or walk.packet.sport != walk.after.sport)
+
+    def hint_for(given: frozenset[str]) -> str:
+        extra = sorted(given - right)
+        if extra:
+            return f"{extra[0]} keeps its source {walks[extra[0]].packet.source}: {marking(walks[extra[0]]).why}."
+        return f"Those, yes, but not only those: there are {len(right)}."
+
+    return Question(
+        f"Whose source is rewritten on the way? (Of {', '.join(walks)}; several: with commas between.)", right,
+        hints=hint_for, read=partial(some_of, {name.casefold(): name for name in walks}),
+        hint="The table says it in the column with the source.",
+        solution="All whose source lies outside the range that the marking rule spares.")

@@ -1,0 +1,60 @@
+"""What a capture says about one query: the facts that the questions on packets ask for. All raise NotFound."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kitlib.capture import Capture
+from kitlib.errors import NotFound
+from kitlib.lab import Lab
+from kitlib.place import Pod
+from kitlib.quiz import Question
+from kitlib.sighting import Message, Sighting, VantagePoint
+
+
+def way_of(seen: Capture) -> tuple[Sighting, ...]:
+    """The client's query at every vantage point that it passed, in order."""
+    found = tuple(hop.sighting for hop in seen.journey().client_leg.queries)
+    if not found:
+        raise NotFound("This capture holds no query.")
+    return found
+
+
+def seen_at(seen: Capture, point: VantagePoint) -> Sighting:
+    """The client's query at this vantage point."""
+    found = [sighting for sighting in way_of(seen) if sighting.point == point]
+    if not found:
+        raise NotFound(f"The query was not seen at {point.title}, but at {', '.join(map(title_of, way_of(seen)))}.")
+    return found[0]
+
+
+def title_of(sighting: Sighting) -> str:
+    """Where it was seen."""
+    return sighting.point.title if sighting.point else "an unknown place"
+
+
+def response_of(seen: Capture) -> Message:
+    """The response to the client's query."""
+    response = seen.journey().client_leg.response
+    if response is None:
+        raise NotFound("This capture holds no response.")
+    return response
+
+
+def where_it_goes(lab: Lab, pod: Pod, prompt: str, address: Callable[[], str], hints: dict[str, str],
+                  **more: object) -> Question:
+    """A question with a destination as its answer; `hints` by address, "coredns" for that of any CoreDNS pod.
+
+    All CoreDNS pods are one answer, for each may be chosen.
+    """
+    pods, own = [each.address for each in lab.coredns], pod.node.resolv_conf().nameservers_asked[0]
+    service = lab.topology.dns_service
+    said = {service: f"{service}, the ClusterIP of the DNS Service", "coredns": f"{' or '.join(pods)}, a CoreDNS pod",
+            own: f"{own}, the nameserver of {pod.node.title}", "127.0.0.1": "127.0.0.1, the pod itself"}
+
+    def right() -> str:
+        found = address()
+        return said.get("coredns" if found in pods else found, found)
+
+    about = {said[key]: hint for key, hint in hints.items() if key in said}
+    return Question(prompt, right, tuple(said.values()), about, **more)

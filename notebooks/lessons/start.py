@@ -1,0 +1,29 @@
+"""The questions of notebook 00: where the pod of the walkthrough runs."""
+
+from __future__ import annotations
+
+from kitlib.lab import Lab
+from kitlib.place import Pod
+from kitlib.quiz import Question, address
+
+
+def node_of_the_pod(lab: Lab, pod: Pod) -> Question:
+    """00, predict: which node the pod runs on."""
+    return Question(
+        f"On which node does {pod.title}, {pod.address}, run?", right=pod.node.title,
+        choices=tuple(node.title for node in lab.nodes),
+        hints={node.title: f"{node.title} gives its pods addresses from {node.pod_range}." for node in lab.nodes},
+        hint="Find the pod in the picture above.",
+        solution=f"{pod.node.title} gives its pods addresses from {pod.node.pod_range}.")
+
+
+def address_of_the_node(lab: Lab, pod: Pod) -> Question:
+    """00, check: the address of the pod's node."""
+    others = {node.address: f"{node.address} is {node.title}; {pod.title} runs on {pod.node.title}."
+              for node in lab.nodes}
+    return Question(
+        f"Which address has the node that {pod.title} runs on?", right=pod.node.address, read=address,
+        hints=others | {pod.address: f"{pod.address} is the pod's own address.",
+                        lab.host.address: f"{lab.host.address} is the host's end of the bridge."},
+        hint="Find the pod in the picture: the frame around it is its node, with the node's address.",
+        solution=f"{pod.node.title} has {pod.node.address} on Docker's network, {lab.network.subnet}.")

@@ -1,0 +1,1 @@
+"""The workshop: cases, causes, faults, and what mends them."""

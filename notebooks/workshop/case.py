@@ -1,0 +1,149 @@
+"""A case: a lab in which something is broken, the pod that complains, and what was seen of its queries.
+
+What the lab's own rules, routes and settings would do to a query is asked of the rule walk, so that it can be asked
+again of a lab that a command has mended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+from kitlib.netfilter.packet import Packet
+from kitlib.netfilter.path import Walk
+from kitlib.netfilter.simulate import walks
+from kitlib.parsers import conntrack
+
+if TYPE_CHECKING:
+    from kitlib.capture import Capture
+    from kitlib.journey.model import Journey, Leg
+    from kitlib.lab import Lab
+    from kitlib.netfilter.state import Kernel
+    from kitlib.place import Node, Pod
+
+
+CLIENT_PORT = 40000       # any that conntrack does not know yet
+CIRCLE = "has had it already"
+
+
+class Fate(NamedTuple):
+    """How far a query would come by the lab's rules and routes: the last node, the walk there, why it is lost.
+
+    `lost` is "" if it arrives, or is dropped by a rule: then the walk says so.
+    """
+
+    node: Node
+    walk: Walk
+    lost: str = ""
+
+
+@dataclass(frozen=True)
+class Case:
+    """What somebody looks into."""
+
+    lab: Lab
+    pod: Pod
+    label: str = ""                        # under which progress is kept: "case 3"
+    journeys: tuple[Journey, ...] = ()
+    fault: str = field(default="", repr=False)     # what was broken for it
+
+    def with_sight_of(self, seen: Capture) -> Case:
+        """The case with what this capture shows."""
+        journeys = seen.journeys()
+        return self if journeys == self.journeys else replace(self, journeys=journeys)
+
+    @cached_property
+    def service(self) -> str:
+        """The ClusterIP of the DNS Service."""
+        return self.lab.topology.dns_service
+
+    @cached_property
+    def endpoints(self) -> tuple[str, ...]:
+        """The addresses behind the DNS Service, as the EndpointSlices list them."""
+        groups = [group for group in self.lab.endpoints if group.service == "kube-dns"]
+        return tuple(sorted(endpoint.address for group in groups for endpoint in group.endpoints if endpoint.ready))
+
+    @cached_property
+    def udp(self) -> tuple[Fate, ...]:
+        """Every way that a new query of the pod can take."""
+        return tuple(self._fates("udp"))
+
+    @cached_property
+    def tcp(self) -> tuple[Fate, ...]:
+        """The same over TCP."""
+        return tuple(self._fates("tcp"))
+
+    @cached_property
+    def chosen(self) -> frozenset[str]:
+        """The addresses that the node's rules choose for a new query; the ClusterIP itself if they change nothing."""
+        first = walks(self.kernel(self.pod.node), self._query("udp"))
+        return frozenset(walk.after.destination for walk in first if walk.end != "is undecided")
+
+    @cached_property
+    def flows(self) -> tuple[conntrack.Entry, ...]:
+        """What the pod's node remembers of the pod's queries to the DNS Service."""
+        known = conntrack.entries(self.pod.node.run("conntrack", "-L", "-p", "udp").stdout)
+        return tuple(flow for flow in known if flow.original.source.address == self.pod.address
+                     and flow.original.destination.address == self.service)
+
+    @property
+    def own_journeys(self) -> tuple[Journey, ...]:
+        """The journeys that the pod began."""
+        return tuple(found for found in self.journeys if found.client_leg.client.address == self.pod.address)
+
+    @property
+    def unanswered(self) -> Leg | None:
+        """The leg that waits in vain: the last one without a response, of the first journey that has one."""
+        waiting = [leg for journey in self.own_journeys for leg in journey.legs if leg.response is None]
+        of_first = [leg for leg in waiting if leg.question == waiting[0].question]
+        return of_first[-1] if of_first else None
+
+    @cached_property
+    def _kernels(self) -> dict[str, Kernel]:
+        return {}
+
+    def kernel(self, node: Node) -> Kernel:
+        """What decides about packets on a node; asked once, for a case is one moment."""
+        if node.id not in self._kernels:
+            self._kernels[node.id] = node.kernel()
+        return self._kernels[node.id]
+
+    def _query(self, protocol: str) -> Packet:
+        return Packet(self.pod.address, self.service, protocol, CLIENT_PORT, 53, in_interface=self.pod.veth.interface)
+
+    def _fates(self, protocol: str) -> Iterator[Fate]:
+        return self._from(self.pod.node, self._query(protocol), ())
+
+    def _from(self, node: Node, packet: Packet, passed: tuple[Node, ...]) -> Iterator[Fate]:
+        """The packet's ways from here on, machine by machine; a way that comes back to a machine is lost."""
+        kernel = self.kernel(node)
+        for walk in walks(kernel, packet):
+            there, decision = walk.after.destination, kernel.route(walk.after.destination)
+            via = decision.route.via if decision.route and walk.end.startswith("goes out") else ""
+            beyond = next((other for other in self.lab.nodes if via and other.address == via), None)
+            if beyond in passed:
+                yield Fate(node, walk, f"{decision.why}: {beyond.title} {CIRCLE}")
+            elif beyond:
+                arriving = walk.after._replace(in_interface="eth0", out_interface="", mark=0)
+                yield from self._from(beyond, arriving, (*passed, node))
+            elif via and there in self.endpoints:
+                yield Fate(node, walk, f"{decision.why}: that is no node of this lab with a way to it")
+            else:
+                yield Fate(node, walk, walk.end.removeprefix("is lost: ") if walk.end.startswith("is lost") else "")
+
+    @cached_property
+    def silent(self) -> frozenset[str]:
+        """The CoreDNS pods that got queries of the pod and did nothing: no response, and nobody else was asked."""
+        working = (found for found in self.own_journeys if found.answered or found.upstream_legs)
+        busy = {hop.sighting.server.address for journey in working for hop in journey.client_leg.hops}
+        return self.reached - busy
+
+    @cached_property
+    def reached(self) -> frozenset[str]:
+        """The CoreDNS pods that queries of the pod were seen to reach."""
+        homes = {pod.id for pod in self.lab.pods("coredns")}
+        return frozenset(hop.sighting.server.address for journey in self.own_journeys
+                         for hop in journey.client_leg.queries
+                         if hop.sighting.point and hop.sighting.point.place in homes)

@@ -1,0 +1,89 @@
+"""Faults that are really there: on a live lab they are made by command, undone by command, and never left behind."""
+
+from __future__ import annotations
+
+import atexit
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from kitlib.errors import KitError, NotFound, ParseError
+from kitlib.quiz import WHAT
+from workshop import mending
+from workshop.case import Case
+from workshop.faults import KEPT_PORT, LIVE, Commands, commands
+
+if TYPE_CHECKING:
+    from kitlib.lab import Lab
+    from kitlib.place import Pod
+    from kitlib.sighting import VantagePoint
+
+
+def break_lab(lab: Lab, pod: Pod, name: str) -> None:
+    """Make this fault now; what is still broken when this Python ends is mended. NotFound lists what can be broken."""
+    if lab.name != "netns":       # a learner's own cluster is not ours to break
+        raise NotFound(f"Nothing can be broken on {lab.backend}. The netns lab is for that: open_lab(\"netns\").")
+    if name not in LIVE:
+        raise NotFound(f"The fault {name!r} cannot be made on the netns lab. These can: {', '.join(LIVE)}.")
+    atexit.register(mend_lab, lab, pod, name)
+    try:
+        _run(lab, pod, LIVE[name].breaks)
+    except KitError:
+        mend_lab(lab, pod, name)
+        raise
+
+
+def mend_lab(lab: Lab, pod: Pod, name: str) -> None:
+    """Undo this fault; what was mended already stays as it is."""
+    for step in commands(lab, pod, LIVE[name].mends + LIVE[name].tidies):
+        with suppress(KitError):
+            if not _is_there(lab, *step):
+                lab.run(*step)
+
+
+@contextmanager
+def broken(lab: Lab, pod: Pod, name: str) -> Iterator[None]:
+    """Broken while the block runs, mended afterwards whatever happens in it."""
+    break_lab(lab, pod, name)
+    try:
+        yield
+    finally:
+        mend_lab(lab, pod, name)
+
+
+def _is_there(lab: Lab, place: str, argv: tuple[str, ...]) -> bool:
+    """Would this insert an iptables rule that is there already?"""
+    if "-I" not in argv:
+        return False
+    at = argv.index("-I")
+    rule = argv[at + 3:] if argv[at + 2].isdigit() else argv[at + 2:]
+    return lab.run(place, (*argv[:at], "-C", argv[at + 1], *rule)).rc == 0
+
+
+def _run(lab: Lab, pod: Pod, steps: Commands) -> None:
+    for place, argv in commands(lab, pod, steps):
+        result = lab.run(place, argv)
+        if result.rc:
+            raise KitError(f"This failed, so the lab is not as it should be:\n{result}")
+
+
+def acted(lab: Lab, typed: str) -> None:
+    """Run the commands that a learner typed, at their places in the lab; nothing else than what mends networks."""
+    places = {at.name: at.id for at in (*lab.nodes, *lab.containers, *lab.pods())}
+    for place, argv in mending.commands(typed):
+        if argv[0] not in mending.EFFECTS:
+            raise ParseError(WHAT, f"a command that mends something: {', '.join(mending.EFFECTS)}", argv[0])
+        result = lab.run(places.get(place.rpartition(":")[2], "host"), tuple(argv))
+        if result.rc:
+            raise KitError(f"This failed:\n{result}")
+
+
+def asked_again(case: Case, points: tuple[VantagePoint, ...]) -> Case:
+    """The case by what the pod's own queries, asked again now, meet at these vantage points."""
+    asked = {(journey.question, journey.client_leg.client.port) for journey in case.own_journeys if journey.question}
+    with case.lab.capture(*points) as seen:
+        for question, port in asked:        # from a new port, unless the client keeps its own
+            source = f"{case.pod.address}#{port if port == KEPT_PORT else 0}"
+            case.pod.dig("+tries=1", "+timeout=1", "-b", source, question.name, question.type)
+    return replace(case, journeys=seen.journeys())

@@ -1,0 +1,88 @@
+"""The workshop: cases by number, a mystery, hints one after the other, and the shortest way of looking."""
+
+from __future__ import annotations
+
+import secrets
+from hashlib import sha256
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+from kitlib.drawings.drawing import say
+from kitlib.errors import NotFound
+from kitlib.lab import Lab, open_lab
+from kitlib.quiz import Question
+from lessons.evidence import title_of
+from workshop.case import Case
+from workshop.causes import causes_for
+from workshop.faults import LIVE
+from workshop.live_faults import break_lab, mend_lab
+from workshop.questions import solution
+
+if TYPE_CHECKING:
+    from kitlib.capture import Capture
+    from kitlib.place import Pod
+
+
+CLIENT = "my-nginx"
+CASES = {1: "no-endpoints", 2: "service-rules-missing", 3: "forward-drop", 4: "ip-forward-off", 5: "route-blackhole",
+         6: "route-wrong-node", 7: "stale-conntrack", 8: "one-endpoint-dead", 9: "upstream-down", 10: "tcp-blocked",
+         11: "", 12: ""}                          # in the last two no command is needed: it is how the pod asks
+OTHER_CLIENTS = {11: "host-client-clusterfirst"}
+MYSTERIES = ("no-endpoints", "service-rules-missing", "forward-drop", "ip-forward-off", "route-blackhole",
+             "one-endpoint-dead")             # those in which the same dig shows that something is wrong
+LIVE_MYSTERIES = ("egress-names-the-clusterip", "rp-filter", "forwarding-loop")
+
+_unmended: list[tuple[Lab, Pod, str]] = []
+_told: WeakKeyDictionary[Question, int] = WeakKeyDictionary()
+
+
+def open_case(number: int | str) -> Case:
+    """The case of this number: a lab in which something is broken, and the pod whose user complains.
+
+    On the netns lab it is broken now, really, until it is mended or this Python ends; there a fault can be named too.
+    """
+    lab, fault = open_lab(), CASES.get(number, number)
+    if fault not in (*CASES.values(), *(LIVE if lab.backend.live else ())):
+        more = f" On the netns lab also: {', '.join(LIVE)}." if lab.backend.live else ""
+        raise NotFound(f"There is no case {number!r}. There are: {', '.join(map(str, CASES))}.{more}")
+    return _broken(lab, fault, f"case {number}", OTHER_CLIENTS.get(number, CLIENT))
+
+
+def mystery(number: int | None = None) -> Case:
+    """A case that is drawn and not named: the same number draws the same one everywhere, none draws any."""
+    drawn = secrets.randbelow(10**6) if number is None else number
+    lab = open_lab()
+    faults = MYSTERIES + LIVE_MYSTERIES if lab.backend.live and number is None else MYSTERIES
+    return _broken(lab, faults[sha256(str(drawn).encode()).digest()[0] % len(faults)], f"mystery {drawn}", CLIENT)
+
+
+def _broken(lab: Lab, fault: str, label: str, client: str) -> Case:
+    if lab.backend.live and fault:
+        while _unmended:                 # one thing at a time is broken
+            mend_lab(*_unmended.pop())
+        _unmended.append((lab, lab.pod(CLIENT), fault))
+        break_lab(lab, lab.pod(CLIENT), fault)
+    elif fault:
+        lab = open_lab(fault=fault)
+    return Case(lab, lab.pod(client), label, fault=fault)
+
+
+def hint(question: Question):
+    """A hint; asked again for the same question a second one, and then the solution."""
+    count = _told[question] = _told.get(question, 0) + 1
+    if count < 3:
+        return say(f"**Hint {count} of 2:** {question.more if count == 2 and question.more else question.hint}")
+    right, _, because = question.reveal().partition("\n")
+    return say(f"**Solution:** {right}\n\n{because}")
+
+
+def debrief(case: Case, seen: Capture):
+    """The shortest way of looking: how far it came, the one thing to read there, and what undoes it."""
+    case = case.with_sight_of(seen)
+    leg = case.unanswered
+    cause = next(cause for cause in causes_for(case) if cause.look(case).holds)
+    came = f"the query was last seen at **{title_of(leg.farthest.sighting)}**" if leg else "every query was answered"
+    commands = "\n".join(f"    {line}" for line in solution(case).splitlines())
+    return say(f"1. One dig under capture, and its ladder: {came}.\n"
+               f"2. There, one thing to read: {cause.look(case).words}\n"
+               f"3. So: {cause.words}.\n4. What undoes it:\n\n{commands}")
