@@ -12,7 +12,7 @@ from kitlib.lab import Lab
 from netns_lab import NetnsLab
 from netns_lab.build import up
 from netns_lab.description import LAB, parse, read
-from netns_lab.held import Held
+from netns_lab.held import NamespaceHolder
 
 POD = """
 [[pods]]
@@ -57,7 +57,7 @@ def pod_added(pods: int = 20) -> float:
     return (seconds[1] - seconds[0]) / pods
 
 
-def commands(held: Held) -> None:
+def commands(held: NamespaceHolder) -> None:
     """One command, one query, one capture at every vantage point."""
     lab = Lab(NetnsLab(held))
     pod = lab.pod("my-nginx")

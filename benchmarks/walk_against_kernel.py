@@ -21,8 +21,8 @@ from generated_rules import TRACKING, Shot, ruleset, shots
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.l2 import Ether
 
-from kitlib.netfilter.compare import Followed, follow
-from kitlib.netfilter.state import Kernel
+from kitlib.netfilter.compare import TracedPath, traced_paths
+from kitlib.netfilter.state import Netfilter
 from kitlib.parsers import ip, iptables_save
 from kitlib.parsers.xtables_monitor import traces
 from netns_lab.held import AS_ITS_ROOT
@@ -112,12 +112,12 @@ class Node:
                     made = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
         return made
 
-    def load(self, rules: list[str]) -> Kernel:
+    def load(self, rules: list[str]) -> Netfilter:
         """Put these rules in place of all others and forget all connections; the kernel as the walk sees it."""
         self.inside("iptables-restore", text="\n".join(rules) + "\n")
         self.inside("conntrack", "-F")
         self.rules = rules
-        return Kernel(iptables_save.parse(self.inside("iptables-save")),
+        return Netfilter(iptables_save.parse(self.inside("iptables-save")),
                       ip.routes(self.inside("ip", "route", "show", "table", "all")),
                       ip.interfaces(self.inside("ip", "addr")))
 
@@ -143,7 +143,7 @@ class Node:
             self.said += self.monitor.stdout.read() or b""
             time.sleep(0.0002)
 
-    def compare(self, rules: list[str], packets: list[Shot], blind_to: str = "") -> list[Followed]:
+    def compare(self, rules: list[str], packets: list[Shot], blind_to: str = "") -> list[TracedPath]:
         """Load, send, trace, walk. `blind_to`: the walk is not shown the rules that hold this."""
         kernel = self.load(rules)
         self.said = b""
@@ -157,15 +157,15 @@ class Node:
         self._settle()
         if blind_to:
             shown = [line for line in self.inside("iptables-save").splitlines() if blind_to not in line]
-            kernel = Kernel(iptables_save.parse("\n".join(shown)), kernel.routes, kernel.interfaces)
-        return list(follow(kernel, traces(self.said.decode())))
+            kernel = Netfilter(iptables_save.parse("\n".join(shown)), kernel.routes, kernel.interfaces)
+        return list(traced_paths(kernel, traces(self.said.decode())))
 
-    def _following(self, kernel: Kernel, shot: Shot, before: int) -> Shot | None:
+    def _following(self, kernel: Netfilter, shot: Shot, before: int) -> Shot | None:
         """The same packet again, or the answer to it as the other side would send it, if it went anywhere."""
         if shot.follow_up != "reply":
             return shot if shot.follow_up == "again" else None
         self._settle()
-        walked = [one.walk for one in follow(kernel, traces(self.said[before:].decode()))]
+        walked = [one.walk for one in traced_paths(kernel, traces(self.said[before:].decode()))]
         gone = next((walk for walk in walked if walk.packet.sport == shot.sport), None)
         after = gone.after if gone else None
         if not gone or not gone.end.startswith("goes out of eth") or None in (after.sport, after.dport):
@@ -182,7 +182,7 @@ class Node:
             self.said += self.monitor.stdout.read() or b""
 
 
-def differ(node: Node, rules: list[str], packets: list[Shot], blind_to: str) -> Followed | None:
+def differ(node: Node, rules: list[str], packets: list[Shot], blind_to: str) -> TracedPath | None:
     """The first packet of which walk and kernel tell differently, tried a few times, for coins may hide it."""
     for _ in range(TRIES):
         try:
@@ -220,7 +220,7 @@ def _fewest(things: list, shows_it: Callable[[list], object]) -> list:
     return things
 
 
-def show(node: Node, seed: int, rules: list[str], packets: list[Shot], blind_to: str, found: Followed) -> None:
+def show(node: Node, seed: int, rules: list[str], packets: list[Shot], blind_to: str, found: TracedPath) -> None:
     """Print the smallest case of a difference."""
     rules, packets = smallest(node, rules, packets, blind_to)
     found = differ(node, rules, packets, blind_to) or found

@@ -16,17 +16,17 @@ from typing import Any
 _HOME = {
     "open_lab": "kitlib.lab.open_lab",
     "doctor": "kitlib.checkup.doctor",
-    "candidates": "kitlib.search_list.candidates",
-    "arriving": "kitlib.netfilter.packet.arriving",
-    "shares": "kitlib.netfilter.endpoint_shares.shares",
-    "walks": "kitlib.netfilter.simulate.walks",
+    "search_candidates": "kitlib.search_list.search_candidates",
+    "packet_from": "kitlib.netfilter.packet.packet_from",
+    "endpoint_shares": "kitlib.netfilter.endpoint_shares.endpoint_shares",
+    "simulate": "kitlib.netfilter.simulate.simulate",
     "asked_upstream": "kitlib.capture.asked_upstream",
-    "marking": "kitlib.netfilter.kube_proxy.marking",
-    "asked": "kitlib.drawings.queries.asked",
+    "masquerade_step": "kitlib.netfilter.kube_proxy.masquerade_step",
+    "queries_table": "kitlib.drawings.queries.queries_table",
     "draw_topology": "kitlib.drawings.topology.topology",
     "ladder": "kitlib.drawings.ladder.ladder",
     "latency_budget": "kitlib.drawings.latency.latency_budget",
-    "say": "kitlib.drawings.drawing.say",
+    "note": "kitlib.drawings.drawing.note",
     "draw_search_list": "kitlib.drawings.queries.search_list",
     "what_differs": "kitlib.drawings.queries.what_differs",
     "table": "kitlib.drawings.table.table",
@@ -49,7 +49,11 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"kitlib has no {name!r}; it has: {', '.join(__all__)}")
     module, _, home_name = _HOME[name].rpartition(".")
-    return getattr(import_module(module), home_name)
+    found = import_module(module)
+    try:
+        return getattr(found, home_name)
+    except AttributeError as error:      # "from kitlib import NAME" would say that there is no such name
+        raise ImportError(f"{module} could not be loaded whole: {error}") from error
 
 
 def __dir__() -> list[str]:

@@ -1,4 +1,4 @@
-"""The kit from a terminal: `python -m kitlib doctor`, and what its neighbours add: `lab`, `record`, `scrub`, `validate`."""
+"""The kit from a terminal: `python -m kitlib doctor`, and the subcommands of its neighbours."""
 
 from __future__ import annotations
 

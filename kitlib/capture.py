@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 
-from kitlib.backends import Caught, Traced
+from kitlib.backends import CaptureData, RuleTrace
 from kitlib.errors import NotFound, NotRecorded
 from kitlib.journey.join import join
 from kitlib.journey.model import Journey
-from kitlib.netfilter.compare import Followed, follow
+from kitlib.netfilter.compare import TracedPath, traced_paths
 from kitlib.parsers import xtables_monitor
 from kitlib.parsers.dns import sightings
 from kitlib.place import Node, Place
@@ -21,7 +21,7 @@ from kitlib.sighting import Frame, Sighting, VantagePoint
 class Capture:
     """`with lab.capture(pod, node) as seen:` listens until the block ends; then `seen` can be asked."""
 
-    def __init__(self, listening: AbstractContextManager[Caught], points: tuple[VantagePoint, ...],
+    def __init__(self, listening: AbstractContextManager[CaptureData], points: tuple[VantagePoint, ...],
                  vantage_point: Callable[[str, str], VantagePoint]) -> None:
         self.points = points
         self._vantage_point = vantage_point
@@ -67,22 +67,22 @@ class Capture:
         """What the kernel of a node told of the rules that the packets met there: `xtables-monitor --trace`."""
         return self._traced(node).words
 
-    def followed(self, node: Node) -> tuple[Followed, ...]:
+    def traced_paths(self, node: Node) -> tuple[TracedPath, ...]:
         """Every packet that this node's kernel traced, and beside it the rule walk by the rules of that moment."""
         traced = self._traced(node)
-        return follow(node.kernel(traced.rules), xtables_monitor.traces(traced.words.stdout))
+        return traced_paths(node.netfilter(traced.rules), xtables_monitor.traces(traced.words.stdout))
 
-    def followed_query(self, node: Node) -> Followed:
+    def traced_query(self, node: Node) -> TracedPath:
         """Of those packets the client's query, on the node whose kernel it met first."""
         wire = self.journey().client_leg.farthest.sighting
-        for one in self.followed(node):
+        for one in self.traced_paths(node):
             after = one.walk.after
             if (after.source, after.destination) == (wire.source.address, wire.destination.address) and \
                     after.sport in (None, wire.source.port):
                 return one
         raise NotFound(f"The rule trace on {node.title} does not tell of the query {wire.source} → {wire.destination}.")
 
-    def _traced(self, node: Node) -> Traced:
+    def _traced(self, node: Node) -> RuleTrace:
         if node.id not in self._caught.traces:
             there = ", ".join(place.rpartition(":")[2] for place in self._caught.traces)
             raise NotFound(f"No rule trace was taken on {node.title}. " + (

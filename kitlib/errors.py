@@ -23,7 +23,7 @@ class ParseError(KitError):
 
 
 @contextmanager
-def told_of(what: str = "", where: str = "") -> Iterator[None]:
+def parse_context(what: str = "", where: str = "") -> Iterator[None]:
     """Complete every ParseError: what was read, and where it stands. For a `with` block, or a function around it."""
     try:
         yield

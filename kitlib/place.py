@@ -11,7 +11,7 @@ from kitlib.result import Result
 from kitlib.sighting import VantagePoint
 
 if TYPE_CHECKING:
-    from kitlib.netfilter.state import Kernel
+    from kitlib.netfilter.state import Netfilter
 
 
 class Runner(Protocol):
@@ -100,13 +100,13 @@ class Node(Place):
     role: str = ""
     pod_range: str = ""
 
-    def kernel(self, saved: Result | None = None) -> Kernel:
+    def netfilter(self, saved: Result | None = None) -> Netfilter:
         """What decides about packets here: rules (those `saved`, or as they stand), routes, addresses, ip_forward."""
-        from kitlib.netfilter.state import Kernel  # late: a first ladder needs no rules
+        from kitlib.netfilter.state import Netfilter  # late: a first ladder needs no rules
 
         forwards = self.run("sysctl", "net.ipv4.ip_forward").stdout.strip().endswith("= 1")
         ruleset = iptables_save.parse((saved or self.run("iptables-save")).stdout)
-        return Kernel(ruleset, (*self._other_routes(), *self.routes()), self.interfaces(), forwards)
+        return Netfilter(ruleset, (*self._other_routes(), *self.routes()), self.interfaces(), forwards)
 
     def _other_routes(self) -> list[ip.Route]:
         """The routes of all tables but main; where they were not recorded, those to the node's own addresses."""

@@ -22,7 +22,7 @@ from string import ascii_lowercase
 from typing import TYPE_CHECKING
 
 from kitlib.errors import KitError, ParseError
-from kitlib.widgets.controls import Twin, with_twin
+from kitlib.widgets.controls import WithFallback, with_fallback
 
 if TYPE_CHECKING:
     from kitlib.drawings.table import Table
@@ -88,7 +88,7 @@ def progress() -> Table:
     return table(rows, title=f"Your progress, kept in {_file().name}: delete that file to start over")
 
 
-def note(question: str, outcome: str) -> None:
+def note_progress(question: str, outcome: str) -> None:
     """Remember how an answer was judged; an untouched question is not noted."""
     if outcome.endswith("Not attempted"):
         return
@@ -139,12 +139,12 @@ class Verdict:
 
 
 @dataclass(frozen=True, repr=False)
-class Question:
+class Quiz:
     """What to predict or to find out. `right` may be a function: it is asked when an answer is checked.
 
     `hints` speaks to particular wrong answers: a mapping, or a function of the answer as `read` returns it ("" where
     it has nothing to say); `hint` is for all others, `more` a second hint. `solution` says why the right answer is
-    right. `read` brings an answer into the form that compares, see kitlib.exercises.answers. With an `id` it is noted
+    right. `read` brings an answer into the form that compares, see the readers above. With an `id` it is noted
     in the learner's progress.
     """
 
@@ -216,11 +216,11 @@ class Question:
         return {self.read(wrong): hint for wrong, hint in self.hints.items()}.get(given, "")
 
 
-def check(question: Question, answer: object) -> Verdict:
+def check(question: Quiz, answer: object) -> Verdict:
     """Judge an answer given in a cell: check(question, "b") or check(question, 8)."""
     verdict = question.check(answer)
     if question.id:
-        note(question.id, verdict.outcome.value)
+        note_progress(question.id, verdict.outcome.value)
     return verdict
 
 
@@ -237,15 +237,15 @@ def value_of(fact):
 TRIES = 2        # different wrong answers before the solution is offered
 
 
-def predict(question: Question) -> Twin:
+def predict(question: Quiz) -> WithFallback:
     """Show the question with its choices (or a field to type in), a Check and a Hint button.
 
     Without a kernel its twin shows the question and the choices, never the answer.
     """
-    return with_twin(lambda: _parts(question), question._repr_html_(), repr(question))
+    return with_fallback(lambda: _parts(question), question._repr_html_(), repr(question))
 
 
-def _parts(question: Question) -> list:
+def _parts(question: Quiz) -> list:
     import ipywidgets
 
     about = f"Your answer to: {question.prompt}"
@@ -274,6 +274,6 @@ def _parts(question: Question) -> list:
     return [asked, field, ipywidgets.HBox([check, hint]), said]
 
 
-def _folded(question: Question) -> str:
+def _folded(question: Quiz) -> str:
     right, _, why = question.reveal().partition("\n")
     return f"<details><summary>Solution</summary><p><strong>{marked(right)}</strong></p><p>{marked(why)}</p></details>"

@@ -38,7 +38,7 @@ class Candidate:
     why: str
 
 
-def candidates(name: str, conf: ResolvConf, resolver: str = "glibc") -> tuple[Candidate, ...]:
+def search_candidates(name: str, conf: ResolvConf, resolver: str = "glibc") -> tuple[Candidate, ...]:
     """The names that `resolver` ("glibc" or "musl") asks for, in order, as long as none of them has an address.
 
     An address ("10.96.0.10") is not asked about: no candidates. Raises ParseError if `name` is no DNS name.
@@ -63,7 +63,7 @@ def queries(name: str, conf: ResolvConf, resolver: str = "glibc", exist: Iterabl
     known = {each.rstrip(".").lower() for each in exist}
     types = ("A",) if resolver == "glibc" and "no-aaaa" in conf.options else ("A", "AAAA")
     asked: list[Question] = []
-    for candidate in candidates(name, conf, resolver):
+    for candidate in search_candidates(name, conf, resolver):
         asked += [Question(candidate.name, type_) for type_ in types]
         if candidate.name.rstrip(".").lower() in known:
             break

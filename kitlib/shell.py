@@ -18,7 +18,7 @@ POLL_S = 0.002
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Completed:
     """What a program did: exit code, its two outputs as text, and how long it took."""
 
     rc: int
@@ -27,7 +27,7 @@ class Outcome:
     seconds: float
 
 
-def run(argv: Sequence[str], timeout: float, stdin: str | bytes = "") -> Outcome:
+def run(argv: Sequence[str], timeout: float, stdin: str | bytes = "") -> Completed:
     """Run one program to its end, with `stdin` as its input; any exit code is an outcome, not an error.
 
     `timeout` is in seconds. Raises KitError if the program is missing, or still runs when the time is up.
@@ -40,7 +40,7 @@ def run(argv: Sequence[str], timeout: float, stdin: str | bytes = "") -> Outcome
         output = running.stop(patience=0)
     if not ended:
         raise KitError(f"{argv[0]!r} was stopped after {timeout:g} s without coming to an end.")
-    return Outcome(running.rc, output.decode(errors="replace"), running.stderr, time.monotonic() - started)
+    return Completed(running.rc, output.decode(errors="replace"), running.stderr, time.monotonic() - started)
 
 
 class Running:

@@ -10,7 +10,7 @@ from hypothesis import settings
 
 from kitlib.backends.recording import read_take
 from kitlib.parsers.dns import sightings
-from kitlib.quiz import Outcome, Question, check, predict
+from kitlib.quiz import Outcome, Quiz, check, predict
 
 REPO = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((REPO / "notebooks").glob("*.ipynb"))
@@ -41,7 +41,7 @@ def every_sighting(lab, scene: str, number: int, any_interface: bool = True):
                   for seen in sightings(take.frames(point), lab.vantage_point(point.place, point.interface))]
 
 
-def judged_with_its_own_hints(question: Question, right: object, mistakes: dict[object, str], other: object) -> None:
+def judged_with_its_own_hints(question: Quiz, right: object, mistakes: dict[object, str], other: object) -> None:
     """All four outcomes; each mistake (two or more) gets a hint of its own; `other` cannot be compared."""
     assert check(question, ...).outcome is Outcome.NOT_ATTEMPTED
     assert check(question, right).outcome is Outcome.RIGHT and check(question, right).message
@@ -54,14 +54,14 @@ def judged_with_its_own_hints(question: Question, right: object, mistakes: dict[
     assert check(question, other).outcome is Outcome.ERROR
 
 
-def one_choice_is_right(question: Question) -> None:
+def one_choice_is_right(question: Quiz) -> None:
     """Every letter is judged, exactly one of them right; the widget's twin shows the question."""
     outcomes = [check(question, letter).outcome for letter in question.options]
     assert not outcomes or (outcomes.count(Outcome.RIGHT) == 1 and set(outcomes) == {Outcome.RIGHT, Outcome.WRONG})
     assert predict(question).text == repr(question)
 
 
-def no_favourite_place(questions: list[Question]) -> None:
+def no_favourite_place(questions: list[Quiz]) -> None:
     """The right answer stands under several letters, and under none of them in more than half of the questions."""
     places = [next(letter for letter in question.options if check(question, letter).outcome is Outcome.RIGHT)
               for question in questions if question.options]

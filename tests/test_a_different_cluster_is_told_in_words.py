@@ -13,8 +13,8 @@ from namespaces import require_namespaces
 from conftest import REPO
 from kitlib.cluster import differences
 from kitlib.lab import open_lab
-from kitlib.netfilter.compare import follow
-from kitlib.netfilter.state import Kernel
+from kitlib.netfilter.compare import traced_paths
+from kitlib.netfilter.state import Netfilter
 from kitlib.parsers import ip, iptables_save, xtables_monitor
 
 BRIDGE = {file.stem: file.read_text() for file in (REPO / "tests/fixtures/bridge-cni").iterdir()}
@@ -52,9 +52,9 @@ def test_a_packet_that_a_bridge_hands_on_is_one_packet_though_the_kernel_gives_i
 
 def test_behind_a_bridge_the_walk_meets_the_rules_that_the_kernel_met():
     routes = [route for route in ip.routes(BRIDGE["ip-route-all"]) if route.table != "main"]
-    kernel = Kernel(iptables_save.parse(BRIDGE["iptables-save"]), (*routes, *ip.routes(BRIDGE["ip-route"])),
+    kernel = Netfilter(iptables_save.parse(BRIDGE["iptables-save"]), (*routes, *ip.routes(BRIDGE["ip-route"])),
                     ip.interfaces(BRIDGE["ip-addr"]), True)
-    followed = follow(kernel, xtables_monitor.traces(BRIDGE["xtables-monitor"]))
+    followed = traced_paths(kernel, xtables_monitor.traces(BRIDGE["xtables-monitor"]))
     assert [one.differences for one in followed] == [(), ()]
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kitlib.errors import ParseError
-from kitlib.parsers import dig, docker, ethtool, ip, kubernetes, process_flags, resolv_conf
+from kitlib.parsers import docker, ip, kubernetes, process_flags, resolv_conf
 
 FIXTURES = Path(__file__).parent / "fixtures"
 IP = {
@@ -44,8 +44,6 @@ TEXT_PARSERS = {
     resolv_conf.parse: text("resolv_conf/pod.txt"),
     ip.interfaces: IP["ip addr"],
     ip.routes: IP["ip route"],
-    ethtool.statistics: text("ethtool/veth4b6923b0.txt"),
-    dig.parse: text("dig/external.txt"),
 }
 ALL = [*JSON_PARSERS.items(), *TEXT_PARSERS.items()]
 EMPTY_IS_VALID = (resolv_conf.parse, ip.routes)      # no settings, no routes: both are facts
@@ -101,13 +99,6 @@ def test_plain_text_cut_short_between_lines_is_an_error_or_the_first_of_the_fact
         assert [str(fact)[:40] for fact in facts] == [str(fact)[:40] for fact in whole[:len(facts)]]
 
 
-def test_dig_cut_short_anywhere():
-    own = text("dig/alias.txt").rstrip()
-    for end in range(len(own) - len("135") + 1):
-        with pytest.raises(ParseError):
-            dig.parse(own[:end])
-
-
 def paths(value: object, path: tuple = ()) -> list[tuple]:
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     return [path, *(deeper for key, each in inner for deeper in paths(each, (*path, key)))]
@@ -155,13 +146,6 @@ def test_a_json_value_of_the_wrong_kind_never_escapes_as_another_error(data):
     (resolv_conf.parse, "resolv_conf/pod.txt", "ndots:5", "ndots:-1", "ndots:-1"),
     (resolv_conf.parse, "resolv_conf/pod.txt", "search", " search", "line 1"),
     (resolv_conf.parse, "resolv_conf/pod.txt", "search", "serach", "serach"),
-    (ethtool.statistics, "ethtool/veth4b6923b0.txt", "packets: 0", "packets: many", "line 3"),
-    (ethtool.peer_ifindex, "ethtool/veth4b6923b0.txt", "peer_ifindex", "index", "as a veth has it"),
-    (dig.parse, "dig/alias.txt", "ANSWER: 2", "ANSWER: 3", "1, 3, 0, 1"),
-    (dig.parse, "dig/external.txt", "\t30\tIN", "\tIN", "NAME TTL IN TYPE DATA"),
-    (dig.parse, "dig/external.txt", "\t30\tIN", "\t3²\tIN", "NAME TTL IN TYPE DATA"),
-    (dig.parse, "dig/external.txt", ";; MSG SIZE  rcvd: 87", "", "MSG SIZE"),
-    (dig.parse, "dig/external.txt", ";; Query time: 12 msec", "", "Query time"),
 ])
 def test_the_error_names_what_is_wrong(parser, own, old, new, said):
     whole = text(own)
@@ -189,16 +173,6 @@ def test_ip_output_that_was_tampered_with(parser, command, old, new):
     assert old in IP[command]
     with pytest.raises(ParseError, match="expected"):
         parser(IP[command].replace(old, new))
-
-
-def test_two_responses_are_not_one():
-    with pytest.raises(ParseError, match="one response"):
-        dig.parse(text("dig/external.txt") + text("dig/alias.txt"))
-
-
-def test_short_output_of_dig_is_no_full_output():
-    with pytest.raises(ParseError, match=r"93\.184\.216\.34"):
-        dig.parse("93.184.216.34\n")
 
 
 def test_a_missing_flag_names_those_that_are_there():

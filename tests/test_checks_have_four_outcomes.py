@@ -8,13 +8,13 @@ import pytest
 
 from kitlib import quiz
 from kitlib.errors import NotFound, ParseError
-from kitlib.quiz import TRIES, Outcome, Question, check, predict
+from kitlib.quiz import TRIES, Outcome, Quiz, check, predict
 
-COUNT = Question("How many?", right=lambda: 8, choices=(8, 2, 4, 1), read=quiz.number, hint="Count again.",
+COUNT = Quiz("How many?", right=lambda: 8, choices=(8, 2, 4, 1), read=quiz.number, hint="Count again.",
                  hints={1: "That is dig.", 4: "Twice as many: A and AAAA."}, solution="Four names, two types.")
-WORDS = Question("Which?", "the TTL", ("the source", "the TTL", "nothing"), {"nothing": "Look at the TTL."},
+WORDS = Quiz("Which?", "the TTL", ("the source", "the TTL", "nothing"), {"nothing": "Look at the TTL."},
                  "Look again.")
-TYPED = Question("Which address?", "10.96.0.10", read=quiz.address, hint="See resolv.conf.",
+TYPED = Quiz("Which address?", "10.96.0.10", read=quiz.address, hint="See resolv.conf.",
                  hints=lambda given: f"{given} is a pod." if given.startswith("10.244.") else "")
 
 
@@ -24,7 +24,7 @@ def no_data() -> str:
 
 @pytest.mark.parametrize("answer", [None, ..., "", "  \n"])
 @pytest.mark.parametrize("question", [COUNT, WORDS, TYPED])
-def test_untouched_is_not_attempted(question: Question, answer: object) -> None:
+def test_untouched_is_not_attempted(question: Quiz, answer: object) -> None:
     assert check(question, answer).outcome is Outcome.NOT_ATTEMPTED
 
 
@@ -32,7 +32,7 @@ def test_untouched_is_not_attempted(question: Question, answer: object) -> None:
     (COUNT, 8), (COUNT, "8"), (COUNT, " 8 "), (COUNT, "d"), (COUNT, "D"), (WORDS, "the ttl"), (WORDS, "b"),
     (WORDS, " The  TTL "), (TYPED, "10.96.0.10"), (TYPED, "10.96.0.10:53"), (TYPED, "10.96.0.10#53"),
     (TYPED, "10.96.0.10.")])
-def test_right_in_every_sensible_spelling(question: Question, answer: object) -> None:
+def test_right_in_every_sensible_spelling(question: Quiz, answer: object) -> None:
     assert check(question, answer).outcome is Outcome.RIGHT
 
 
@@ -44,7 +44,7 @@ def test_right_says_why() -> None:
     (COUNT, 1, "That is dig."), (COUNT, "c", "Twice as many: A and AAAA."), (COUNT, 2, "Count again."),
     (COUNT, 80, "Count again."), (WORDS, "a", "Look at the TTL."), (WORDS, "the source", "Look again."),
     (TYPED, "10.244.0.3:53", "10.244.0.3 is a pod."), (TYPED, "127.0.0.1", "See resolv.conf.")])
-def test_wrong_answers_get_the_hint_that_speaks_to_them(question: Question, answer: object, hint: str) -> None:
+def test_wrong_answers_get_the_hint_that_speaks_to_them(question: Quiz, answer: object, hint: str) -> None:
     verdict = check(question, answer)
     assert (verdict.outcome, verdict.message) == (Outcome.WRONG, hint)
 
@@ -53,7 +53,7 @@ def test_wrong_answers_get_the_hint_that_speaks_to_them(question: Question, answ
     (COUNT, "eight", "a whole number"), (COUNT, True, "a whole number"), (COUNT, [8], "a whole number"),
     (COUNT, -8, "a whole number"), (WORDS, "e", "a, b, c"), (WORDS, "the port", "a, b, c"), (WORDS, 3, "words"),
     (TYPED, "kube-dns", "an IP address"), (replace(TYPED, right=no_data), "10.96.0.10", "not seen at worker3")])
-def test_what_cannot_be_compared_is_an_error_that_says_why(question: Question, answer: object, expected: str) -> None:
+def test_what_cannot_be_compared_is_an_error_that_says_why(question: Quiz, answer: object, expected: str) -> None:
     verdict = check(question, answer)
     assert verdict.outcome is Outcome.ERROR and expected in verdict.message
 
@@ -90,16 +90,16 @@ def test_a_verdict_reads_without_colour_and_cannot_inject_html() -> None:
 
 
 @pytest.mark.parametrize("question", [COUNT, WORDS, TYPED])
-def test_nothing_shown_before_marks_the_answer(question: Question) -> None:
+def test_nothing_shown_before_marks_the_answer(question: Quiz) -> None:
     """The picture is the same whichever choice is right, and a typed answer is not in it at all."""
     other = replace(question, right="nothing at all", hints={}, hint="", solution="")
-    for shown in (repr, Question._repr_html_, lambda each: predict(each).html, lambda each: predict(each).text):
+    for shown in (repr, Quiz._repr_html_, lambda each: predict(each).html, lambda each: predict(each).text):
         assert shown(question) == shown(other)
         assert question.prompt in shown(question) and all(str(choice) in shown(question) for choice in question.choices)
     assert "10.96.0.10" not in repr(TYPED)
 
 
-def parts(question: Question) -> tuple:
+def parts(question: Quiz) -> tuple:
     """Of a live question: the field, the Check and the Hint button, and what is said below."""
     _, field, buttons, said, _ = predict(question).widget.children
     return field, *buttons.children, said

@@ -13,15 +13,14 @@ from kitlib.capture import Capture
 from kitlib.errors import NotFound
 from kitlib.lab import Lab, open_lab
 from kitlib.netfilter.kube_proxy import with_endpoints
-from kitlib.netfilter.packet import Packet, arriving
-from kitlib.netfilter.path import Walk
-from kitlib.netfilter.simulate import walks
-from kitlib.netfilter.state import Kernel
-from kitlib.parsers.conntrack import Entry, entries
+from kitlib.netfilter.packet import Packet, packet_from
+from kitlib.netfilter.path import PacketPath
+from kitlib.netfilter.simulate import simulate
+from kitlib.netfilter.state import Netfilter
+from kitlib.parsers.conntrack import Connection, connections
 from kitlib.place import Node, Pod
-from kitlib.quiz import Outcome, Question, check
-from lessons import routes as routes
-from lessons import rules as rules
+from kitlib.quiz import Outcome, Quiz, check
+from lessons import routes, rules
 
 NAME = "www.example.com"
 
@@ -34,12 +33,12 @@ class Stage:
     pod: Pod
     node: Node
     far: Node
-    kernel: Kernel
+    kernel: Netfilter
     packet: Packet
-    ways: tuple[Walk, ...]
-    onward: Walk
-    back: Walk
-    entry: Entry
+    ways: tuple[PacketPath, ...]
+    onward: PacketPath
+    back: PacketPath
+    entry: Connection
     many: Capture
     same: Capture
 
@@ -48,30 +47,30 @@ class Stage:
 def stage() -> Stage:
     lab = open_lab("recorded")
     pod, far = lab.pod("my-nginx"), lab.node("control-plane")
-    node, kernel = pod.node, pod.node.kernel()
+    node, kernel = pod.node, pod.node.netfilter()
     with lab.capture() as dig:
         pod.dig(NAME)
-    entry, = entries(node.run("conntrack", "-L", "-p", "udp", "--dport", "53").stdout)
+    entry, = connections(node.run("conntrack", "-L", "-p", "udp", "--dport", "53").stdout)
     with lab.capture() as many:
         pod.run("sh", "-c", f"for i in $(seq 64); do dig +tries=1 +short {NAME}; done")
     with lab.capture() as same:
         pod.run("sh", "-c", f"for i in 1 2 3; do dig +tries=1 +short -b {pod.address}#40404 {NAME}; done")
-    packet = arriving(dig.at(pod.veth)[0])
-    onward, back = (walks(at.kernel(), arriving(seen), known)[0] for at, seen, known in
+    packet = packet_from(dig.at(pod.veth)[0])
+    onward, back = (simulate(at.netfilter(), packet_from(seen), known)[0] for at, seen, known in
                     ((far, dig.at(far)[0], None), (node, dig.at(node)[-1], entry)))
-    return Stage(lab, pod, node, far, kernel, packet, walks(kernel, packet), onward, back, entry, many, same)
+    return Stage(lab, pod, node, far, kernel, packet, simulate(kernel, packet), onward, back, entry, many, same)
 
 
-def of_the_node(stage: Stage) -> Question:
+def of_the_node(stage: Stage) -> Quiz:
     """The query as the node itself would send it: which rule of the Service's chain it matches."""
-    made_here = walks(stage.kernel, stage.packet._replace(source=stage.node.address, in_interface=""))[0]
+    made_here = simulate(stage.kernel, stage.packet._replace(source=stage.node.address, in_interface=""))[0]
     return rules.rule_it_matches(stage.kernel, made_here, made_here.jump("KUBE-SVC-"))
 
 
 DNS, COIN = "kube-system/kube-dns:dns", "KUBE-SEP-YIL6JZP7A3QYXJU2"
 
 # question, right answer, {mistake: a part of its own hint}, what cannot be compared
-CASES: dict[str, tuple[Callable[[Stage], Question], object, dict[object, str], object]] = {
+CASES: dict[str, tuple[Callable[[Stage], Quiz], object, dict[object, str], object]] = {
     "to the Service": (lambda s: rules.rule_it_matches(s.kernel, s.ways[0], "KUBE-SERVICES"), "c",
                        {"b": "protocol is udp, the rule wants tcp",
                         "d": "KUBE-NODEPORTS: the destination's type is UNICAST, the rule wants LOCAL",
@@ -92,7 +91,8 @@ CASES: dict[str, tuple[Callable[[Stage], Question], object, dict[object, str], o
                   "each one in turn": "Queries 1 and 2 both went to 10.244.0.2:53."}, "fair"),
     "one port": (lambda s: rules.endpoints_of_one_port(s.node, s.same, s.ways), 1,
                  {2: "2 endpoints stand in the rules", 3: "3 queries, but are they 3 connections?"}, "one"),
-    "source stays": (lambda s: rules.whose_source_stays(s.node, s.pod, s.lab.topology.dns_service), "the pod my-nginx",
+    "source stays": (lambda s: rules.whose_source_stays(s.lab, s.node, s.pod, s.lab.topology.dns_service),
+                     "the pod my-nginx",
                      {"worker3 itself": "source is 172.20.0.4, not 10.244.0.0/16",
                       "the host": "source is 172.20.0.1, not 10.244.0.0/16"}, "nobody"),
     "next hop": (lambda s: routes.next_hop(s.lab, s.node, s.entry.reply.source.address), "172.20.0.2",
@@ -128,7 +128,7 @@ def test_every_choice_is_judged_and_one_is_right(stage: Stage, case: str) -> Non
 
 def test_no_question_is_left_out() -> None:
     asked = {name for module in (rules, routes) for name, function in getmembers(module, isfunction)
-             if function.__annotations__.get("return") == "Question" and function.__module__ == module.__name__}
+             if function.__annotations__.get("return") == "Quiz" and function.__module__ == module.__name__}
     used = {name for ask, *_ in CASES.values() for name in ask.__code__.co_names}
     assert len(asked) == 9 and asked <= used
 
@@ -137,7 +137,7 @@ def test_no_question_is_left_out() -> None:
 def test_the_chance_follows_the_endpoints(stage: Stage, last: int, right: str) -> None:
     sockets = [f"10.244.0.{host}:53" for host in range(2, last + 1)]
     ruleset = with_endpoints(stage.kernel.ruleset, stage.ways[0].jump("KUBE-SVC-"), sockets)
-    question = rules.chance_of_the_last(walks(replace(stage.kernel, ruleset=ruleset), stage.packet))
+    question = rules.chance_of_the_last(simulate(replace(stage.kernel, ruleset=ruleset), stage.packet))
     assert check(question, right).outcome is Outcome.RIGHT and check(question, "0").outcome is Outcome.WRONG
 
 

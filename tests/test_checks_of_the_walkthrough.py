@@ -13,17 +13,13 @@ from kitlib.capture import Capture
 from kitlib.errors import NotFound
 from kitlib.lab import Lab, open_lab
 from kitlib.place import Pod
-from kitlib.quiz import Outcome, Question, check
+from kitlib.quiz import Outcome, Quiz, check
+from lessons import addresses, answer, cable, rewrite, settings
+from lessons.addresses import address_of_no_interface, nodes_of_coredns, range_of_the_dns_service
 from lessons.answer import flag_of_recursion, rcode_of_the_answer, ttl_of_the_answer, where_dig_asks
-from lessons.hops import destination_at_the_node, ifindex_of_the_other_end, ttl_at, what_changes, where_it_was_rewritten
-from lessons.settings import (
-    address_of_no_interface,
-    first_name_asked,
-    nodes_of_coredns,
-    queries_of_getent,
-    queries_with_trailing_dot,
-    range_of_the_dns_service,
-)
+from lessons.cable import ifindex_of_the_other_end, what_changes
+from lessons.rewrite import destination_at_the_node, ttl_at, where_it_was_rewritten
+from lessons.settings import first_name_asked, queries_of_getent, queries_with_trailing_dot
 
 NAME = "www.example.com"
 
@@ -57,7 +53,7 @@ def stage() -> Stage:
 
 
 # question, right answer, {mistake: a part of its own hint}, what cannot be compared
-CASES: dict[str, tuple[Callable[[Stage], Question], object, dict[object, str], object]] = {
+CASES: dict[str, tuple[Callable[[Stage], Quiz], object, dict[object, str], object]] = {
     "range": (lambda s: range_of_the_dns_service(s.lab), "the Service range, 10.96.0.0/16",
               {"the pod range, 10.244.0.0/16": "10.244.0.2, a CoreDNS pod",
                "the subnet of the nodes, 172.20.0.0/16": "172.20.0.2, control-plane"}, "10.96"),
@@ -124,9 +120,9 @@ def test_the_right_answer_has_no_favourite_place(stage: Stage) -> None:
 
 
 def test_no_question_is_left_out(stage: Stage) -> None:
-    asked = {name for module in (walkthrough_settings, walkthrough_answer, walkthrough_hops)
+    asked = {name for module in (addresses, settings, answer, cable, rewrite)
              for name, function in getmembers(module, isfunction)
-             if function.__annotations__.get("return") == "Question" and function.__module__ == module.__name__}
+             if function.__annotations__.get("return") == "Quiz" and function.__module__ == module.__name__}
     used = {name for ask, *_ in CASES.values() for name in ask.__code__.co_names}
     assert len(asked) == 15 and asked <= used
 

@@ -12,11 +12,12 @@ from conftest import judged_with_its_own_hints, no_favourite_place, one_choice_i
 from kitlib.capture import Capture, asked_upstream
 from kitlib.errors import NotFound
 from kitlib.lab import Lab, open_lab
-from kitlib.netfilter.packet import arriving
-from kitlib.netfilter.path import Walk
-from kitlib.netfilter.simulate import walks
+from kitlib.netfilter.packet import packet_from
+from kitlib.netfilter.path import PacketPath
+from kitlib.netfilter.simulate import simulate
 from kitlib.place import Node, Place, Pod
-from kitlib.quiz import Outcome, Question, check
+from kitlib.quiz import Outcome, Quiz, check
+from lessons import elsewhere, journey
 from lessons.answer import where_dig_asks
 from lessons.elsewhere import eth0s_passed, source_at_coredns, who_is_masqueraded
 from lessons.journey import takes_from_the_cache, what_both_carry, where_it_ends, where_time_goes, whom_coredns_asks
@@ -46,10 +47,10 @@ class Stage:
         return [seen.journey() for seen in self.takes]
 
     @property
-    def walk(self) -> Walk:
+    def walk(self) -> PacketPath:
         """CoreDNS's question on its node."""
         question = self.asked.journey().upstream_legs[0].queries[-1].sighting
-        return walks(self.control.kernel(), arriving(question))[0]
+        return simulate(self.control.netfilter(), packet_from(question))[0]
 
 
 def asks(lab: Lab, place: Place, *options: str, trace: bool = True) -> Capture:
@@ -69,12 +70,12 @@ def stage() -> Stage:
                  asks(lab, lab.pod("neighbour"), trace=False))
 
 
-def source(stage: Stage, place: Place, first: Node) -> Question:
+def source(stage: Stage, place: Place, first: Node) -> Quiz:
     return source_at_coredns(stage.lab, place, first, stage.traced[place.title])
 
 
-def masqueraded(stage: Stage) -> Question:
-    return who_is_masqueraded({name: seen.followed_query(stage.control if name == "control-plane" else stage.node)
+def masqueraded(stage: Stage) -> Quiz:
+    return who_is_masqueraded({name: seen.traced_query(stage.control if name == "control-plane" else stage.node)
                                for name, seen in stage.traced.items()})
 
 
@@ -83,7 +84,7 @@ def confused(stage: Stage) -> Pod:
 
 
 # question, right answer, {mistake: a part of its own hint}, what cannot be compared
-CASES: dict[str, tuple[Callable[[Stage], Question], object, dict[object, str], object]] = {
+CASES: dict[str, tuple[Callable[[Stage], Quiz], object, dict[object, str], object]] = {
     "whom CoreDNS asks": (lambda s: whom_coredns_asks(s.lab, s.asked), "172.20.0.1", {
         "172.20.0.53": "where the question ends", "10.96.0.10": "in a circle", "172.20.0.2": "control-plane itself"},
         "1.1.1.1"),
@@ -131,9 +132,9 @@ def test_the_right_answer_has_no_favourite_place(stage: Stage) -> None:
 
 
 def test_no_question_is_left_out() -> None:
-    asked = {name for module in (walkthrough_journey, walkthrough_elsewhere)
+    asked = {name for module in (journey, elsewhere)
              for name, function in getmembers(module, isfunction)
-             if function.__annotations__.get("return") == "Question" and function.__module__ == module.__name__}
+             if function.__annotations__.get("return") == "Quiz" and function.__module__ == module.__name__}
     helpers = {name for helper in (source, masqueraded) for name in helper.__code__.co_names}
     used = {name for ask, *_ in CASES.values() for name in ask.__code__.co_names} | helpers
     assert len(asked) == 8 and asked <= used

@@ -14,7 +14,7 @@ import pytest
 from kitlib import checkup as clinic
 from kitlib.checkup import Check, Report
 from kitlib.errors import KitError
-from kitlib.shell import Outcome
+from kitlib.shell import Completed
 from netns_lab import needs
 
 REPO = Path(__file__).resolve().parent.parent
@@ -110,9 +110,9 @@ def test_other_labs_are_tried_and_never_make_the_machine_unready(monkeypatch) ->
 
 
 def test_what_a_failing_program_says_is_told(monkeypatch) -> None:
-    monkeypatch.setattr(clinic, "run", lambda argv, timeout: Outcome(1, "", "first\nCannot connect\n", 0.1))
+    monkeypatch.setattr(clinic, "run", lambda argv, timeout: Completed(1, "", "first\nCannot connect\n", 0.1))
     assert clinic.tried("Docker", ["docker", "info"], "start it").problem == "Cannot connect"
-    monkeypatch.setattr(clinic, "run", lambda argv, timeout: Outcome(0, "fine", "a warning", 0.1))
+    monkeypatch.setattr(clinic, "run", lambda argv, timeout: Completed(0, "fine", "a warning", 0.1))
     assert clinic.tried("Docker", ["docker", "info"], "start it").state == "ok"
 
 

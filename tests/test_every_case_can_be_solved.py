@@ -15,10 +15,10 @@ from kitlib.result import typed_on_host
 from lessons.answer import where_dig_asks
 from workshop import questions, settings
 from workshop.case import Case
+from workshop.cases import CASES, MYSTERIES, debrief, hint, mystery, open_case
 from workshop.causes import CAUSES, causes_of
 from workshop.faults import RECIPES, commands
 from workshop.questions import MENDED, mend, solution, why
-from workshop.workshop import CASES, MYSTERIES, debrief, hint, mystery, open_case
 
 FAULTS = {fault.name: fault for fault in load(RECORDINGS / "kind-test1").faults}
 BROKEN = [number for number, fault in CASES.items() if fault]
@@ -170,15 +170,15 @@ def test_a_mended_lab_changes_nothing_of_the_lab_itself() -> None:
 
 def test_the_recipe_that_breaks_makes_the_fault_and_the_one_that_mends_undoes_it() -> None:
     """On the healthy recording, as far as commands can be told there: the same cause appears, and goes again."""
-    from workshop.mending import mended
+    from workshop.mending_effects import lab_after
 
     lab = open_lab()
     for name in ("service-rules-missing", "forward-drop", "ip-forward-off", "route-blackhole", "route-wrong-node",
                  "tcp-blocked"):
-        broken = mended(lab, "\n".join(typed_on_host(*step) for step in
+        broken = lab_after(lab, "\n".join(typed_on_host(*step) for step in
                                        commands(lab, lab.pod("my-nginx"), RECIPES[name].breaks)))
         assert causes_of(Case(broken, broken.pod("my-nginx"))) == (name,)
-        again = mended(broken, "\n".join(typed_on_host(*step) for step in
+        again = lab_after(broken, "\n".join(typed_on_host(*step) for step in
                                          commands(lab, lab.pod("my-nginx"), RECIPES[name].mends)))
         assert causes_of(Case(again, again.pod("my-nginx"))) == ()
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from kitlib import open_lab
-from kitlib.netfilter.packet import Outcome, Packet, arriving
-from kitlib.netfilter.simulate import walks
-from kitlib.netfilter.state import Kernel
+from kitlib.netfilter.packet import Packet, RuleOutcome, packet_from
+from kitlib.netfilter.simulate import simulate
+from kitlib.netfilter.state import Netfilter
 from kitlib.parsers import ip
-from kitlib.parsers.conntrack import entries
+from kitlib.parsers.conntrack import connections
 from kitlib.parsers.iptables_save import parse
 
 ROUTES = """default via 10.0.0.1 dev eth0
@@ -26,7 +26,7 @@ OUT = Packet("10.0.0.5", "10.96.0.10", "udp", 40000, 53)
 
 
 def kernel(*rules: str, table: str = "filter", hook: str = "FORWARD", policy: str = "ACCEPT",
-           forwards: bool = True) -> Kernel:
+           forwards: bool = True) -> Netfilter:
     """A kernel whose one table has these rules; a rule without -A belongs to the hook's chain."""
     lines = [rule if rule.startswith("-A") else f"-A {hook} {rule}" for rule in rules]
     chains = dict.fromkeys([hook, *(line.split()[1] for line in lines)])
@@ -34,13 +34,13 @@ def kernel(*rules: str, table: str = "filter", hook: str = "FORWARD", policy: st
     policies = dict.fromkeys(built_in, "ACCEPT") | {hook: policy}
     heads = [f":{chain} {policies.get(chain, '-')} [0:0]" for chain in chains]
     ruleset = parse("\n".join([f"*{table}", *heads, *lines, "COMMIT"]))
-    return Kernel(ruleset, ip.routes(ROUTES), ip.interfaces(ADDRESSES), forwards)
+    return Netfilter(ruleset, ip.routes(ROUTES), ip.interfaces(ADDRESSES), forwards)
 
 
 def looked_at(rule: str, packet: Packet = QUERY):
     """The first step of a walk over this one rule and a RETURN after it."""
     hook = "FORWARD" if packet.in_interface else "OUTPUT"
-    return walks(kernel(rule, hook=hook), packet)[0].steps[0]
+    return simulate(kernel(rule, hook=hook), packet)[0].steps[0]
 
 
 @pytest.mark.parametrize(("rule", "why"), [
@@ -64,7 +64,7 @@ def looked_at(rule: str, packet: Packet = QUERY):
 ])
 def test_a_skipped_rule(rule: str, why: str) -> None:
     step = looked_at(rule)
-    assert (step.outcome, step.verdict) == (Outcome.SKIPPED, "") and step.why.startswith(why)
+    assert (step.outcome, step.verdict) == (RuleOutcome.SKIPPED, "") and step.why.startswith(why)
 
 
 @pytest.mark.parametrize(("rule", "why", "verdict"), [
@@ -79,7 +79,7 @@ def test_a_skipped_rule(rule: str, why: str) -> None:
 ])
 def test_a_rule_that_matches(rule: str, why: str, verdict: str) -> None:
     step = looked_at(rule)
-    assert (step.outcome, step.why, step.verdict) == (Outcome.MATCHED, why, verdict)
+    assert (step.outcome, step.why, step.verdict) == (RuleOutcome.MATCHED, why, verdict)
 
 
 @pytest.mark.parametrize(("rule", "words"), [
@@ -96,9 +96,9 @@ def test_a_rule_that_matches(rule: str, why: str, verdict: str) -> None:
     ("-m addrtype --dst-type BLACKHOLE -j DROP", "cannot be told"),
 ])
 def test_what_is_unknown_is_named_and_both_ways_are_shown(rule: str, words: str) -> None:
-    found = walks(kernel(rule), QUERY)
+    found = simulate(kernel(rule), QUERY)
     steps = [next(step for step in walk.steps if step.rule) for walk in found]
-    assert all(step.outcome is Outcome.UNDECIDED and words in step.why for step in steps)
+    assert all(step.outcome is RuleOutcome.UNDECIDED and words in step.why for step in steps)
     if "-j DROP" in rule:
         assert {walk.end for walk in found} == {"is dropped", "goes out of eth0"}
         assert all(words in walk.assumptions[0] for walk in found)
@@ -107,30 +107,30 @@ def test_what_is_unknown_is_named_and_both_ways_are_shown(rule: str, words: str)
 
 
 def test_an_unknown_match_does_not_matter_where_the_rule_only_looks() -> None:
-    assert len(walks(kernel("-m limit --limit 3/min -j LOG"), QUERY)) == 1
+    assert len(simulate(kernel("-m limit --limit 3/min -j LOG"), QUERY)) == 1
 
 
 def test_many_unknown_rules_do_not_run_away() -> None:
-    assert len(walks(kernel(*["-m limit --limit 3/min -j DROP"] * 40), QUERY)) < 200
+    assert len(simulate(kernel(*["-m limit --limit 3/min -j DROP"] * 40), QUERY)) < 200
 
 
 def test_every_endpoint_with_its_probability() -> None:
     rules = ["-d 10.96.0.10/32 -j SVC", "-A SVC -m statistic --mode random --probability 0.33333333349 -j SEP1",
              "-A SVC -m statistic --mode random --probability 0.50000000000 -j SEP2", "-A SVC -j SEP3",
              *(f"-A SEP{n} -p udp -m udp -j DNAT --to-destination 10.1.2.{n}:53" for n in (1, 2, 3))]
-    found = walks(kernel(*rules, table="nat", hook="PREROUTING"), QUERY)
+    found = simulate(kernel(*rules, table="nat", hook="PREROUTING"), QUERY)
     assert [(walk.after.destination, round(walk.probability, 6)) for walk in found] == [
         ("10.1.2.1", 0.333333), ("10.1.2.2", 0.333333), ("10.1.2.3", 0.333333)]
     assert all(walk.end == "goes out of veth1" and "DNAT" in walk.after.states for walk in found)
     coin = next(step for step in found[1].steps if step.rule and step.rule.target == "SEP1")
-    assert coin.outcome is Outcome.SKIPPED and "a coin decides: 0.333" in coin.why
+    assert coin.outcome is RuleOutcome.SKIPPED and "a coin decides: 0.333" in coin.why
 
 
 @pytest.mark.parametrize(("coin", "probabilities"), [
     ("--mode random ! --probability 0.25000000000", [0.75, 0.25]), ("--mode nth --every 4 --packet 0", [0.25, 0.75]),
     ("--mode nth ! --every 4 --packet 0", [0.75, 0.25])])
 def test_coins_and_counters(coin: str, probabilities: list[float]) -> None:
-    found = walks(kernel(f"-m statistic {coin} -j DROP"), QUERY)
+    found = simulate(kernel(f"-m statistic {coin} -j DROP"), QUERY)
     assert [walk.probability for walk in found] == probabilities
     assert ("counted" if "nth" in coin else "a coin decides") in found[0].matched[0].why
 
@@ -139,14 +139,14 @@ def test_physdev_knows_the_ports_of_a_bridge() -> None:
     bridged = QUERY._replace(physdev_in="veth7", physdev_out="veth8")
     for rule in ("--physdev-is-bridged", "--physdev-in veth+", "--physdev-is-in", "--physdev-out veth8",
                  "! --physdev-in veth9"):
-        assert looked_at(f"-m physdev {rule} -j DROP", bridged).outcome is Outcome.MATCHED, rule
+        assert looked_at(f"-m physdev {rule} -j DROP", bridged).outcome is RuleOutcome.MATCHED, rule
         assert looked_at(f"-m physdev {rule} -j DROP").outcome is (
-            Outcome.MATCHED if rule.startswith("!") else Outcome.SKIPPED), rule
+            RuleOutcome.MATCHED if rule.startswith("!") else RuleOutcome.SKIPPED), rule
 
 
 def test_goto_does_not_come_back_and_return_does() -> None:
     rules = ["-g AWAY", "-j DROP", "-A AWAY -j INNER", "-A INNER -j RETURN", "-A INNER -j DROP", "-A AWAY -j RETURN"]
-    walk, = walks(kernel(*rules), QUERY)
+    walk, = simulate(kernel(*rules), QUERY)
     assert [step.verdict for step in walk.matched] == ["GOTO:AWAY", "JUMP:INNER", "RETURN", "RETURN", "ACCEPT"]
     assert walk.end == "goes out of eth0"
 
@@ -154,43 +154,43 @@ def test_goto_does_not_come_back_and_return_does() -> None:
 def test_marks_are_set_and_the_walk_goes_on() -> None:
     rules = ["-j MARK --set-xmark 0x4000/0x4000", "-m mark --mark 0x4000/0x4000 -j MARK --set-xmark 0x4000/0x0",
              "-j MARK --set-xmark 0x1/0xffffffff"]
-    walk, = walks(kernel(*rules, table="mangle"), QUERY)
+    walk, = simulate(kernel(*rules, table="mangle"), QUERY)
     assert [step.after.mark for step in walk.matched[:3]] == [0x4000, 0, 1]
     masked = ["-j MARK --set-xmark 0x3/0xf", "-j MARK --set-xmark 0x10/0x0", "-m mark --mark 0xe0/0xf0 -j RETURN"]
-    walk, = walks(kernel(*masked, table="mangle"), QUERY._replace(mark=0xF5))
+    walk, = simulate(kernel(*masked, table="mangle"), QUERY._replace(mark=0xF5))
     assert [(step.verdict, step.after.mark) for step in walk.matched[:3]] == [
         ("CONTINUE", 0xF3), ("CONTINUE", 0xE3), ("RETURN", 0xE3)]
 
 
 def test_masquerade_takes_the_address_of_the_way_out_and_an_open_port() -> None:
-    walk, = walks(kernel("-j MASQUERADE --random-fully", table="nat", hook="POSTROUTING"), QUERY)
+    walk, = simulate(kernel("-j MASQUERADE --random-fully", table="nat", hook="POSTROUTING"), QUERY)
     assert (walk.after.source, walk.after.sport) == ("10.0.0.5", None)
     assert str(walk.after) == "10.0.0.5:? → 10.96.0.10:53"
-    walk, = walks(kernel("-j SNAT --to-source 10.0.0.9:77", table="nat", hook="POSTROUTING"), QUERY)
+    walk, = simulate(kernel("-j SNAT --to-source 10.0.0.9:77", table="nat", hook="POSTROUTING"), QUERY)
     assert (walk.after.source, walk.after.sport) == ("10.0.0.9", 77)
 
 
 def test_redirect_goes_to_this_machine() -> None:
-    walk, = walks(kernel("-p udp -m udp --dport 53 -j REDIRECT --to-ports 5353", table="nat", hook="OUTPUT"), OUT)
+    walk, = simulate(kernel("-p udp -m udp --dport 53 -j REDIRECT --to-ports 5353", table="nat", hook="OUTPUT"), OUT)
     assert (walk.after.destination, walk.after.dport, walk.end) == ("127.0.0.1", 5353, "comes in again by lo")
     arriving = QUERY._replace(in_interface="eth0")
-    walk, = walks(kernel("-j REDIRECT", table="nat", hook="PREROUTING"), arriving)
+    walk, = simulate(kernel("-j REDIRECT", table="nat", hook="PREROUTING"), arriving)
     assert (walk.after.destination, walk.end) == ("10.0.0.5", "is delivered here")
 
 
 def test_what_is_rewritten_on_the_way_out_is_routed_again() -> None:
-    walk, = walks(kernel("-j DNAT --to-destination 10.1.2.7", table="nat", hook="OUTPUT"), OUT)
-    assert [passage.after.out_interface for passage in walk.passages if not passage.table] == ["eth0", "veth1"]
+    walk, = simulate(kernel("-j DNAT --to-destination 10.1.2.7", table="nat", hook="OUTPUT"), OUT)
+    assert [passage.after.out_interface for passage in walk.hook_steps if not passage.table] == ["eth0", "veth1"]
 
 
 def test_notrack_keeps_nat_out() -> None:
-    walk, = walks(kernel("-j NOTRACK", table="raw", hook="PREROUTING"), QUERY)
+    walk, = simulate(kernel("-j NOTRACK", table="raw", hook="PREROUTING"), QUERY)
     assert walk.after.states == {"UNTRACKED"}
-    assert walks(kernel("-j CT --notrack", table="raw", hook="PREROUTING"), QUERY)[0].after.states == {"UNTRACKED"}
+    assert simulate(kernel("-j CT --notrack", table="raw", hook="PREROUTING"), QUERY)[0].after.states == {"UNTRACKED"}
 
 
 def test_what_conntrack_does_not_follow_is_no_later_packet() -> None:
-    walk, = walks(kernel("-j DNAT --to-destination 10.1.2.7", table="nat", hook="PREROUTING"),
+    walk, = simulate(kernel("-j DNAT --to-destination 10.1.2.7", table="nat", hook="PREROUTING"),
                   QUERY._replace(states=frozenset({"UNTRACKED"})))
     assert walk.after.destination == QUERY.destination
     assert walk.at("PREROUTING", "nat").said == "conntrack does not follow this packet: nat's rules are not read"
@@ -198,32 +198,32 @@ def test_what_conntrack_does_not_follow_is_no_later_packet() -> None:
 
 def test_what_nobody_can_tell_after_a_restored_mark_is_undecided() -> None:
     rules = ["-j CONNMARK --restore-mark --nfmask 0xff --ctmask 0xff", "-m mark --mark 0x1 -j DROP"]
-    walk, = walks(kernel(*rules, table="mangle"), QUERY)
+    walk, = simulate(kernel(*rules, table="mangle"), QUERY)
     assert walk.end == "is undecided" and "-j CONNMARK --restore-mark" in walk.steps[0].why
 
 
 def test_a_rejected_packet_is_not_called_dropped() -> None:
-    walk, = walks(kernel("-j REJECT --reject-with icmp-port-unreachable"), QUERY)
+    walk, = simulate(kernel("-j REJECT --reject-with icmp-port-unreachable"), QUERY)
     assert (walk.end, walk.matched[-1].verdict) == ("is rejected", "DROP")
 
 
 def test_a_policy_decides_what_no_rule_does() -> None:
-    walk, = walks(kernel(policy="DROP"), QUERY)
+    walk, = simulate(kernel(policy="DROP"), QUERY)
     assert walk.end == "is dropped" and walk.matched[-1].rule is None and walk.matched[-1].verdict == "DROP"
 
 
 def test_without_ip_forward_it_ends_at_the_routing() -> None:
-    walk, = walks(kernel(forwards=False), QUERY)
+    walk, = simulate(kernel(forwards=False), QUERY)
     assert walk.end == "is lost: net.ipv4.ip_forward is 0"
 
 
 def test_conntrack_undoes_for_the_reply_what_nat_did_for_the_query() -> None:
-    entry, = entries("udp 17 25 src=10.1.2.3 dst=10.96.0.10 sport=40000 dport=53 "
+    entry, = connections("udp 17 25 src=10.1.2.3 dst=10.96.0.10 sport=40000 dport=53 "
                      "src=10.244.0.3 dst=10.0.0.5 sport=53 dport=777 mark=0 use=1")
     reply = Packet("10.244.0.3", "10.0.0.5", "udp", 53, 777, "eth0", states=frozenset({"ESTABLISHED", "SNAT", "DNAT"}))
-    walk, = walks(kernel(), reply, entry)
+    walk, = simulate(kernel(), reply, entry)
     assert str(walk.after) == "10.96.0.10:53 → 10.1.2.3:40000" and walk.end == "goes out of veth1"
-    again, = walks(kernel(), QUERY, entry)      # the entry says that it is not NEW
+    again, = simulate(kernel(), QUERY, entry)      # the entry says that it is not NEW
     assert str(again.after) == "10.0.0.5:777 → 10.244.0.3:53"
     assert walk.after.states == again.after.states == {"ESTABLISHED", "SNAT", "DNAT"}
 
@@ -243,8 +243,8 @@ EVERY_CHAIN = "\n".join(f"*{table}\n" + "".join(f":{hook} ACCEPT [0:0]\n" for ho
     (OUT, "routing, OUTPUT raw, OUTPUT mangle, OUTPUT nat, OUTPUT filter, routing again, POSTROUTING mangle, "
           "POSTROUTING nat")])
 def test_tables_and_hooks_come_in_the_kernels_order(packet: Packet, stops: str) -> None:
-    walk, = walks(Kernel(parse(EVERY_CHAIN), ip.routes(ROUTES), ip.interfaces(ADDRESSES)), packet)
-    assert ", ".join(f"{passage.hook} {passage.table}".strip() for passage in walk.passages) == stops
+    walk, = simulate(Netfilter(parse(EVERY_CHAIN), ip.routes(ROUTES), ip.interfaces(ADDRESSES)), packet)
+    assert ", ".join(f"{passage.hook} {passage.table}".strip() for passage in walk.hook_steps) == stops
 
 
 def test_on_the_recorded_node_every_service_rule_is_told_of() -> None:
@@ -252,13 +252,13 @@ def test_on_the_recorded_node_every_service_rule_is_told_of() -> None:
     pod, node = lab.pod("my-nginx"), lab.node("worker3")
     with lab.capture(pod.veth) as seen:
         pod.dig("www.example.com")
-    packet = arriving(seen.sightings[0])
+    packet = packet_from(seen.sightings[0])
     assert packet[:2] == (pod.address, lab.topology.dns_service) and packet.in_interface == pod.veth.interface
-    found = walks(node.kernel(), packet)
+    found = simulate(node.netfilter(), packet)
     assert {walk.after.destination for walk in found} == {each.address for each in lab.coredns}
     assert sum(walk.probability for walk in found) == pytest.approx(1)
     services = [step for step in found[0].steps if (step.table, step.chain) == ("nat", "KUBE-SERVICES")]
     assert len(services) == 1                                   # the first rule matched: nobody looked at the others
     other = packet._replace(destination="10.96.0.1", dport=443, protocol="tcp")
-    services = [step for step in walks(node.kernel(), other)[0].steps if step.chain == "KUBE-SERVICES"]
+    services = [step for step in simulate(node.netfilter(), other)[0].steps if step.chain == "KUBE-SERVICES"]
     assert [step.why for step in services[:2]] == ["destination is 10.96.0.1, the rule wants 10.96.0.10/32"] * 2

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kitlib.errors import ParseError
-from kitlib.parsers.header_fields import Field, headers
+from kitlib.parsers.header_fields import Field, header_fields
 from kitlib.parsers.pcap import frames
 from kitlib.sighting import Frame
 
@@ -27,7 +27,7 @@ def uncovered(frame: Frame, fields: tuple[Field, ...]) -> list[int]:
 
 @pytest.mark.parametrize("frame", FRAMES)
 def test_every_byte_of_a_recorded_frame_has_a_field(frame: Frame) -> None:
-    fields = headers(frame)
+    fields = header_fields(frame)
     assert not uncovered(frame, fields)
     assert max(field.offset + field.length for field in fields) == len(frame.data)
     assert [field.offset for field in fields] == sorted(field.offset for field in fields)
@@ -37,7 +37,7 @@ def test_every_byte_of_a_recorded_frame_has_a_field(frame: Frame) -> None:
 @pytest.mark.parametrize("frame", FRAMES)
 def test_a_value_is_what_stands_at_its_offset(frame: Frame) -> None:
     compared = 0
-    for field in headers(frame):
+    for field in header_fields(frame):
         raw = frame.data[field.offset:field.offset + field.length]
         if field.name in ("source", "destination") and field.layer in ("IPv4", "IPv6"):
             assert ipaddress.ip_address(raw) == ipaddress.ip_address(field.value)
@@ -60,7 +60,7 @@ def test_a_cut_frame_shows_what_is_left_of_it() -> None:
     for size in range(54, len(whole.data)):                    # Ethernet, IPv4 and the fixed part of TCP are there
         cut = dataclasses.replace(whole, data=whole.data[:size])
         try:
-            fields = headers(cut)
+            fields = header_fields(cut)
         except ParseError as error:
             assert "frame 4" in str(error) and size < 66       # within TCP's options
             continue
@@ -68,4 +68,4 @@ def test_a_cut_frame_shows_what_is_left_of_it() -> None:
         assert not [field for field in fields if field.layer.startswith("DNS")]
     for size in range(34):
         with pytest.raises(ParseError, match="frame 4"):
-            headers(dataclasses.replace(whole, data=whole.data[:size]))
+            header_fields(dataclasses.replace(whole, data=whole.data[:size]))

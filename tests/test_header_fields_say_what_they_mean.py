@@ -9,7 +9,7 @@ import pytest
 
 from kitlib.errors import ParseError
 from kitlib.parsers.dns import sightings
-from kitlib.parsers.header_fields import Field, headers
+from kitlib.parsers.header_fields import Field, header_fields
 from kitlib.parsers.pcap import frames
 from kitlib.sighting import Frame
 
@@ -21,7 +21,7 @@ def recorded(name: str, number: int) -> Frame:
 
 
 def field(frame: Frame, layer: str, name: str) -> Field:
-    found, = [one for one in headers(frame) if (one.layer, one.name) == (layer, name)]
+    found, = [one for one in header_fields(frame) if (one.layer, one.name) == (layer, name)]
     return found
 
 
@@ -91,7 +91,7 @@ def test_a_udp_checksum_is_right_left_to_the_card_or_wrong(version: int) -> None
 
 def test_recorded_checksums_are_left_to_the_card_and_none_is_wrong() -> None:
     every = [one for file in sorted(FIXTURES.glob("*.pcap")) for frame in frames(file.read_bytes())
-             for one in headers(frame) if one.name == "checksum"]
+             for one in header_fields(frame) if one.name == "checksum"]
     assert every and all("left to the network card" in one.meaning for one in every)
     assert field(packet(checksum=False), "UDP", "checksum").meaning == "0: the sender made none"
 
@@ -143,4 +143,4 @@ def test_every_link_and_a_vlan_tag() -> None:
 
 def test_a_malformed_message_is_an_error_with_the_frame_s_number() -> None:
     with pytest.raises(ParseError, match="frame 1"):
-        headers(changed(QUERY, 47, 9))                        # nine questions
+        header_fields(changed(QUERY, 47, 9))                        # nine questions

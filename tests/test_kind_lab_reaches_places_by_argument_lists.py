@@ -10,7 +10,7 @@ from kitlib.backends.kind import KindLab
 from kitlib.errors import KitError, PlaceGone
 from kitlib.lab import Lab
 from kitlib.result import Result
-from kitlib.shell import Outcome
+from kitlib.shell import Completed
 
 POD = {"spec": {"nodeName": "n1"}, "status": {"podIP": "10.9.0.7"}}
 HOSTNET = {"spec": {"nodeName": "n1", "hostNetwork": True}, "status": {"podIP": "172.18.0.3"}}
@@ -32,8 +32,8 @@ class Asked:
         words = " ".join(argv)
         for part, stderr in self.failing.items():
             if part in words:
-                return Outcome(1, "", stderr, 0.1)
-        return Outcome(0, next((said for part, said in ANSWERS if part in words), ""), "", 0.1)
+                return Completed(1, "", stderr, 0.1)
+        return Completed(0, next((said for part, said in ANSWERS if part in words), ""), "", 0.1)
 
 
 def lab(way: str = "machine", is_current: bool = True, **failing: str) -> KindLab:

@@ -12,7 +12,7 @@ from kitlib import open_lab
 from kitlib.backends import live
 from kitlib.errors import NotFound
 from kitlib.quiz import Outcome
-from workshop import workshop
+from workshop import cases
 from workshop.case import Case
 from workshop.causes import causes_for, causes_of
 from workshop.faults import KEPT_PORT, LIVE, RECIPES, commands
@@ -170,15 +170,15 @@ def test_a_live_lab_is_not_opened_with_a_recorded_fault() -> None:
 
 
 def test_a_case_can_be_opened_by_the_name_of_its_fault(monkeypatch, lab) -> None:
-    monkeypatch.setattr(workshop, "open_lab", lambda **fault: lab)
+    monkeypatch.setattr(cases, "open_lab", lambda **fault: lab)
     try:
-        drawn = workshop.mystery(3)
+        drawn = cases.mystery(3)
         assert drawn.fault and drawn.fault not in repr(drawn)
-        assert workshop.open_case("rp-filter").fault == "rp-filter"
+        assert cases.open_case("rp-filter").fault == "rp-filter"
         with pytest.raises(NotFound, match=r"no case 'nonsense'\. There are: 1, .*On the netns lab also: .*rp-filter"):
-            workshop.open_case("nonsense")
+            cases.open_case("nonsense")
     finally:
-        for name in ("rp-filter", *workshop.MYSTERIES, *workshop.LIVE_MYSTERIES):
+        for name in ("rp-filter", *cases.MYSTERIES, *cases.LIVE_MYSTERIES):
             mend_lab(lab, lab.pod("my-nginx"), name)
 
 

@@ -17,7 +17,7 @@ from kitlib.lab import Lab
 from netns_lab import NetnsLab, needs
 from netns_lab.build import up
 from netns_lab.description import LAB, parse, read
-from netns_lab.held import Held, find
+from netns_lab.held import NamespaceHolder, find
 
 TIMES = 10            # up and down in the suite; benchmarks/netns.py does it a hundred times
 PRIVATE = """
@@ -80,7 +80,7 @@ def test_kill_9_of_the_holder_leaves_nothing(victim: str) -> None:
 
 def gone_within(seconds: float, pid: int) -> None:
     deadline = time.monotonic() + seconds
-    while Held("", pid).file("pids.json").exists():
+    while NamespaceHolder("", pid).file("pids.json").exists():
         assert time.monotonic() < deadline, f"process {pid} is still there after {seconds} s"
         time.sleep(0.01)
 

@@ -42,7 +42,7 @@ def test_the_doctor_names_each_package(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_program_that_the_lab_runs_is_in_the_list() -> None:
-    sources = [*(REPO / "kitlib/labs/netns").glob("*.py"), *(REPO / "lab-setup/netns").glob("*.sh")]
+    sources = [*(REPO / "lab-setup/netns").glob("*.py"), *(REPO / "lab-setup/netns").glob("*.sh")]
     programs = {program for found in needs.packages().values() for program in found}
     text = "\n".join(source.read_text() for source in sources)
     started = set(re.findall(r'"(nsenter|unshare|mount|ip|sysctl|iptables-restore|dnsmasq|conntrack|hostname)"', text))

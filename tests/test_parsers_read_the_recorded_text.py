@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from kitlib.parsers import dig, docker, ethtool, kubernetes, process_flags, resolv_conf
+from kitlib.parsers import docker, kubernetes, process_flags, resolv_conf
 from kitlib.parsers.docker import Attachment
 from kitlib.parsers.kubernetes import Endpoint, Port
-from kitlib.sighting import Question, Record, Socket
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
@@ -170,76 +169,3 @@ def test_an_empty_resolv_conf_means_this_machine_and_one_dot():
     conf = resolv_conf.parse("")
     assert (conf.nameservers, conf.nameservers_asked, conf.ndots) == ((), ("127.0.0.1",), 1)
     assert len(resolv_conf.parse("search " + " ".join(f"d{n}.example" for n in range(9))).search) == 9
-
-
-def test_ethtool_knows_the_other_end_of_a_veth():
-    recorded = text("ethtool/veth4b6923b0.txt")
-    assert ethtool.peer_ifindex(recorded) == 2
-    assert ethtool.statistics(recorded)["rx_queue_0_xdp_packets"] == 0
-    assert len(ethtool.statistics(recorded)) == len(recorded.splitlines()) - 1
-
-
-def test_dig_external():
-    found = dig.parse(text("dig/external.txt"))
-    message = found.message
-    assert (found.status, message.id, message.flags, message.opcode) == ("NOERROR", 56858, ("qr", "rd", "ra"), "QUERY")
-    assert message.question == Question("www.example.com.", "A")
-    assert message.answers == (Record("www.example.com.", "A", 30, "93.184.216.34"),)
-    assert (message.authorities, message.additionals, message.size) == ((), (), 87)
-    assert (message.edns.udp_size, message.edns.version) == (1232, 0)
-    assert message.edns.options == (("COOKIE", "3a292725b0e07b80"),)
-    assert (found.cookie, found.cookie_check) == ("3a292725b0e07b80", "echoed")
-    assert (found.server, found.protocol, found.query_time_ms) == (Socket("10.96.0.10", 53), "UDP", 12)
-    assert (found.failures, found.truncated) == ((), False)
-
-
-@pytest.mark.parametrize(("name", "status", "answers", "last"), [
-    ("at-server", "NOERROR", 1, "93.184.216.34"),
-    ("alias", "NOERROR", 2, "93.184.216.34"),
-    ("ptr", "NOERROR", 1, "kube-dns.kube-system.svc.cluster.local."),
-    ("service", "NOERROR", 1, "10.96.86.215"),
-    ("search", "NOERROR", 1, "10.96.86.215"),
-    ("tcp", "NOERROR", 1, "93.184.216.34"),
-])
-def test_dig_answers(name, status, answers, last):
-    found = dig.parse(text(f"dig/{name}.txt"))
-    assert (found.status, len(found.message.answers), found.message.answers[-1].data) == (status, answers, last)
-    assert found.protocol == ("TCP" if name == "tcp" else "UDP")
-
-
-def test_dig_nxdomain_carries_the_soa():
-    message = dig.parse(text("dig/nxdomain.txt")).message
-    assert (message.rcode, message.answers) == ("NXDOMAIN", ())
-    assert message.authorities[0].type == "SOA"
-    assert message.authorities[0].data == "ns.example.com. hostmaster.example.com. 2026112301 7200 900 1209600 300"
-
-
-def test_dig_tells_a_truncated_answer():
-    found = dig.parse(text("dig/truncated.txt"))
-    assert found.truncated
-    assert found.protocol == "TCP"
-    assert len(found.message.answers) == 20
-    assert all(record.data.startswith('"') and record.data.endswith('"') for record in found.message.answers)
-
-
-def test_dig_servfail_without_cookie_and_other_units():
-    found = dig.parse(text("dig/servfail-without-cookie.txt").replace("8 msec", "8123 usec"))
-    assert (found.status, found.cookie, found.message.edns.options, found.query_time_ms) == ("SERVFAIL", "", (), 8.123)
-
-
-@pytest.mark.parametrize(("name", "first"), [
-    ("timed-out", "communications error to 10.96.0.10#53: timed out"),
-    ("refused", "communications error to 10.96.0.10#53: connection refused"),
-    ("tcp-timed-out", "Connection to 10.96.0.10#53(10.96.0.10) for big.example.com failed: timed out"),
-])
-def test_dig_without_a_response_is_a_fact(name, first):
-    found = dig.parse(text(f"dig/{name}.txt"))
-    assert (found.message, found.status, found.server) == (None, None, None)
-    assert found.failures == (first, "no servers could be reached")
-    assert found.truncated == (name == "tcp-timed-out")
-
-
-def test_dig_that_was_answered_after_a_timeout_says_both():
-    failure = ";; communications error to 10.96.0.10#53: timed out\n"
-    found = dig.parse(failure + text("dig/external.txt"))
-    assert (found.status, found.failures) == ("NOERROR", ("communications error to 10.96.0.10#53: timed out",))

@@ -3,7 +3,7 @@
 import pytest
 
 from kitlib.drawings.ladder import ladder
-from kitlib.drawings.queries import asked
+from kitlib.drawings.queries import queries_table
 from kitlib.errors import KitError, NotFound, NotRecorded, UnknownLab
 from kitlib.lab import open_lab
 
@@ -118,6 +118,6 @@ def test_a_table_and_a_ladder_say_which_take_they_show(lab):
         with lab.capture() as seen:
             lab.pod("my-nginx").dig("www.example.com")
         note = f"(recorded: take {number} of 12)"
-        assert note in asked(seen.journeys()).title
+        assert note in queries_table(seen.journeys()).title
         shown = ladder(seen.journey())
         assert note in shown.text and note[1:-1] in shown.mermaid and f"take {number} of 12" in shown.svg

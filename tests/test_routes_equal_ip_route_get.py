@@ -8,7 +8,7 @@ import pytest
 
 from conftest import REPO
 from kitlib import open_lab
-from kitlib.netfilter.state import Kernel
+from kitlib.netfilter.state import Netfilter
 from kitlib.parsers import ip
 from kitlib.parsers.iptables_save import Ruleset
 
@@ -22,13 +22,13 @@ def lab():
     return open_lab()
 
 
-def kernel_at(lab, place: str) -> Kernel:
+def kernel_at(lab, place: str) -> Netfilter:
     """A node's whole kernel; of a pod its routes and addresses."""
     if place.startswith("node:"):
-        return lab.node(place.removeprefix("node:")).kernel()
+        return lab.node(place.removeprefix("node:")).netfilter()
     def said(*argv: str) -> str:
         return lab.run(place, argv).stdout
-    return Kernel(Ruleset({}), ip.routes(said("ip", "route")), ip.interfaces(said("ip", "addr")))
+    return Netfilter(Ruleset({}), ip.routes(said("ip", "route")), ip.interfaces(said("ip", "addr")))
 
 
 def name_of(fact: dict) -> str:
@@ -70,11 +70,11 @@ broadcast 10.0.0.255 dev eth0 table local proto kernel scope link src 10.0.0.5
     ("10.0.0.5", "10.0.0.5 has a route of its own: local, it is for this machine"),
 ])
 def test_the_choice_is_explained(destination: str, words: str) -> None:
-    assert Kernel(Ruleset({}), ip.routes(ROUTES)).route(destination).why == words
+    assert Netfilter(Ruleset({}), ip.routes(ROUTES)).route(destination).why == words
 
 
 def test_what_no_route_fits_is_said() -> None:
-    decision = Kernel(Ruleset({}), ip.routes("10.1.0.0/16 dev eth0 scope link\n")).route("8.8.8.8")
+    decision = Netfilter(Ruleset({}), ip.routes("10.1.0.0/16 dev eth0 scope link\n")).route("8.8.8.8")
     assert decision.route is None and "no route leads there" in decision.why and not decision.is_way
 
 
@@ -82,4 +82,4 @@ def test_what_no_route_fits_is_said() -> None:
     ("10.0.0.5", "LOCAL"), ("10.0.0.255", "BROADCAST"), ("8.8.8.8", "UNICAST"), ("224.0.0.251", "MULTICAST"),
     ("0.0.0.0", "BROADCAST"), ("255.255.255.255", "BROADCAST")])
 def test_address_types(address: str, kind: str) -> None:
-    assert Kernel(Ruleset({}), ip.routes(ROUTES)).type_of(address) == kind
+    assert Netfilter(Ruleset({}), ip.routes(ROUTES)).type_of(address) == kind

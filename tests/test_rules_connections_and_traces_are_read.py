@@ -84,7 +84,7 @@ def test_a_bad_ruleset_is_a_parse_error(text: str, found: str) -> None:
 
 
 def test_every_recorded_connection_has_both_tuples() -> None:
-    found = [entry for text in LISTED for entry in conntrack.entries(text)]
+    found = [entry for text in LISTED for entry in conntrack.connections(text)]
     lines = [line for text in LISTED for line in text.splitlines() if "src=" in line]
     assert len(found) == len(lines) > 100
     for entry, line in zip(found, lines, strict=True):
@@ -95,7 +95,7 @@ def test_every_recorded_connection_has_both_tuples() -> None:
 
 
 def test_a_tcp_connection_has_a_state() -> None:
-    entry, = conntrack.entries("ipv4     2 tcp      6 431999 ESTABLISHED src=10.0.0.1 dst=10.0.0.2 sport=1 dport=2 "
+    entry, = conntrack.connections("ipv4     2 tcp      6 431999 ESTABLISHED src=10.0.0.1 dst=10.0.0.2 sport=1 dport=2 "
                                "src=10.0.0.2 dst=10.0.0.1 sport=2 dport=1 [ASSURED] mark=16384 use=1\n")
     assert (entry.protocol, entry.state, entry.seconds_left, entry.mark) == ("tcp", "ESTABLISHED", 431999, 0x4000)
     assert entry.reply == entry.original.inverse
@@ -105,7 +105,7 @@ def test_a_tcp_connection_has_a_state() -> None:
                                   "udp 17 25 [UNREPLIED] mark=0"])
 def test_a_bad_connection_is_a_parse_error(text: str) -> None:
     with pytest.raises(ParseError, match="conntrack"):
-        conntrack.entries(text)
+        conntrack.connections(text)
 
 
 def test_every_line_of_every_recorded_trace_is_read() -> None:

@@ -18,7 +18,7 @@ from kitlib.errors import KitError
 from kitlib.lab import open_lab
 from kitlib.parsers.pcap import frames
 from kitlib.sighting import Frame
-from recorder.scrub import StandIns, scrub, scrub_and_tell, scrub_frame
+from recorder.scrub import Pseudonyms, scrub, scrub_and_print, scrub_frame
 from recorder.secret_words import secrets_in, without_secrets
 from recorder.validate import validate
 
@@ -105,11 +105,11 @@ def test_what_may_remain_is_listed(folders):
 
 def test_a_folder_that_is_there_is_not_written_over(tmp_path):
     with pytest.raises(KitError, match="there already"):
-        scrub_and_tell(REPO / "lab-setup/recordings/kind-test1", tmp_path)
+        scrub_and_print(REPO / "lab-setup/recordings/kind-test1", tmp_path)
 
 
-def stand_ins() -> StandIns:
-    return StandIns([ip_network("10.244.0.0/16"), ip_network("172.20.0.0/16")], {})
+def stand_ins() -> Pseudonyms:
+    return Pseudonyms([ip_network("10.244.0.0/16"), ip_network("172.20.0.0/16")], {})
 
 
 OUTSIDE = st.ip_addresses(v=4).filter(lambda at: at.is_global and not at.is_multicast)

@@ -12,7 +12,7 @@ from conftest import every_sighting, recorded_scenes
 from kitlib.errors import ParseError
 from kitlib.lab import open_lab
 from kitlib.parsers.resolv_conf import ResolvConf
-from kitlib.search_list import candidates, queries
+from kitlib.search_list import queries, search_candidates
 
 LOOKUPS = [(scene, of) for scene, of in recorded_scenes().items() if "getent" in scene or "musl" in scene]
 
@@ -38,13 +38,13 @@ def test_glibc_order_is_that_of_dnspython(name, conf):
     # One difference: "." on the list is the name as it is, and glibc (root_on_list) does not ask that again at the end.
     if "." in conf.search and not name.endswith(".") and name.count(".") < conf.ndots:
         expected.pop()
-    assert [candidate.name for candidate in candidates(name, conf)] == expected
+    assert [candidate.name for candidate in search_candidates(name, conf)] == expected
 
 
 @settings(derandomize=True, deadline=None, max_examples=500)
 @given(NAMES, CONFS)
 def test_musl_asks_either_the_name_alone_or_the_list_and_then_the_name(name, conf):
-    found = [candidate.name for candidate in candidates(name, conf, "musl")]
+    found = [candidate.name for candidate in search_candidates(name, conf, "musl")]
     if name.endswith(".") or name.count(".") >= conf.ndots:
         assert found == [name.rstrip(".") + "."]
     else:       # dnspython's order, but musl cannot send "name..": a domain "." is passed over
@@ -90,18 +90,18 @@ def test_an_external_name_costs_eight_queries_and_a_dot_saves_six():
 
 
 def test_every_candidate_says_why_it_is_asked():
-    assert [candidate.why for candidate in candidates("www.example.com", POD)] == [
+    assert [candidate.why for candidate in search_candidates("www.example.com", POD)] == [
         "search list: default.svc.cluster.local", "search list: svc.cluster.local", "search list: cluster.local",
         "as it is: dots in it: 2, fewer than ndots:5"]
-    assert candidates("a.b.c.d.e.f", POD)[0].why == "as it is: dots in it: 5, at least ndots:5"
-    assert candidates("a.", POD)[0].why == "as it is: it ends with a dot"
+    assert search_candidates("a.b.c.d.e.f", POD)[0].why == "as it is: dots in it: 5, at least ndots:5"
+    assert search_candidates("a.", POD)[0].why == "as it is: it ends with a dot"
 
 
 def test_with_enough_dots_glibc_goes_on_to_the_list_and_musl_does_not():
     conf = ResolvConf((), ("svc.cluster.local",), ("ndots:1",))
-    assert [each.name for each in candidates("my-nginx.default", conf)] \
+    assert [each.name for each in search_candidates("my-nginx.default", conf)] \
         == ["my-nginx.default.", "my-nginx.default.svc.cluster.local."]
-    assert [each.name for each in candidates("my-nginx.default", conf, "musl")] == ["my-nginx.default."]
+    assert [each.name for each in search_candidates("my-nginx.default", conf, "musl")] == ["my-nginx.default."]
 
 
 def test_names_are_compared_without_regard_to_case():
@@ -111,49 +111,49 @@ def test_names_are_compared_without_regard_to_case():
 
 def test_an_address_is_not_asked_about():
     for address in ("10.96.0.10", "fe80::1", "10.1"):
-        assert candidates(address, POD) == candidates(address, POD, "musl") == ()
-    assert len(candidates("10.96.0.10.example", POD)) == 4
+        assert search_candidates(address, POD) == search_candidates(address, POD, "musl") == ()
+    assert len(search_candidates("10.96.0.10.example", POD)) == 4
 
 
 @pytest.mark.parametrize("name", ["", ".", "a..b", ".a", "a..", "a b", "x" * 64, ".".join(["x" * 49] * 6)])
 @pytest.mark.parametrize("resolver", ["glibc", "musl"])
 def test_what_is_no_name_is_an_error(name, resolver):
     with pytest.raises(ParseError, match="labels of 1 to 63"):
-        candidates(name, POD, resolver)
+        search_candidates(name, POD, resolver)
 
 
 def test_a_completed_name_that_is_too_long_ends_glibcs_list_and_is_passed_over_by_musl():
     long = ".".join(["x" * 49] * 5)                   # 249 characters
     conf = ResolvConf((), ("a.b", "c.example.com", "d.e"), ("ndots:15",))
-    assert [each.name for each in candidates(long, conf)] == [f"{long}.a.b.", f"{long}."]
-    assert [each.name for each in candidates(long, conf, "musl")] == [f"{long}.a.b.", f"{long}.d.e.", f"{long}."]
+    assert [each.name for each in search_candidates(long, conf)] == [f"{long}.a.b.", f"{long}."]
+    assert [each.name for each in search_candidates(long, conf, "musl")] == [f"{long}.a.b.", f"{long}.d.e.", f"{long}."]
 
 
 def test_the_longest_name_is_253_characters_without_its_final_dot():
     longest = ".".join(["x" * 63] * 3 + ["x" * 61])
     assert len(longest) == 253
-    assert candidates(f"{longest}.", POD)[0].name == f"{longest}."
+    assert search_candidates(f"{longest}.", POD)[0].name == f"{longest}."
     with pytest.raises(ParseError):
-        candidates(f"{longest}x.", POD)
+        search_candidates(f"{longest}x.", POD)
 
 
 def test_musl_does_not_read_a_search_line_beyond_its_buffer():
     domains = tuple(f"{'x' * 57}.d{n}" for n in range(4))         # 4 * 60 + 3 spaces + "search " = 250 characters
-    assert len(candidates("a", ResolvConf((), domains), "musl")) == 5
+    assert len(search_candidates("a", ResolvConf((), domains), "musl")) == 5
     longer = (*domains[:3], "x" * 57 + ".d30000")
     assert len(f"search {' '.join(longer)}") == 254
-    assert len(candidates("a", ResolvConf((), longer), "musl")) == 5
-    assert len(candidates("a", ResolvConf((), (*longer[:3], longer[3] + "0")), "musl")) == 1
-    assert len(candidates("a", ResolvConf((), (*longer[:3], longer[3] + "0")))) == 5
+    assert len(search_candidates("a", ResolvConf((), longer), "musl")) == 5
+    assert len(search_candidates("a", ResolvConf((), (*longer[:3], longer[3] + "0")), "musl")) == 1
+    assert len(search_candidates("a", ResolvConf((), (*longer[:3], longer[3] + "0")))) == 5
 
 
 def test_options_that_leave_questions_out():
     conf = ResolvConf((), ("a.example",), ("no-tld-query", "no-aaaa"))
     assert [str(question) for question in queries("www", conf)] == ["www.a.example. A"]
-    assert [each.name for each in candidates("www", ResolvConf((), (), ("no-tld-query",)))] == ["www."]
+    assert [each.name for each in search_candidates("www", ResolvConf((), (), ("no-tld-query",)))] == ["www."]
     assert len(queries("www", conf, "musl")) == 4
 
 
 def test_an_unknown_resolver_is_refused():
     with pytest.raises(ValueError, match="glibc, musl"):
-        candidates("www", POD, "bionic")
+        search_candidates("www", POD, "bionic")

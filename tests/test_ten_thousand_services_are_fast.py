@@ -15,8 +15,8 @@ import time
 import pytest
 
 from kitlib.netfilter.packet import Packet
-from kitlib.netfilter.simulate import walks
-from kitlib.netfilter.state import Kernel
+from kitlib.netfilter.simulate import simulate
+from kitlib.netfilter.state import Netfilter
 from kitlib.parsers import ip, iptables_save
 
 SERVICES = 10_000
@@ -83,14 +83,14 @@ def test_reading_takes_at_most_three_times_what_iptables_takes(text, capsys: pyt
 
 
 def test_one_walk_takes_at_most_a_millisecond(text) -> None:
-    kernel = Kernel(iptables_save.parse(text), ip.routes(ROUTES))
+    kernel = Netfilter(iptables_save.parse(text), ip.routes(ROUTES))
     packet = Packet("10.9.2.3", address(SERVICES - 1, "10.96"), "udp", 40000, 53, "veth1")
-    found = walks(kernel, packet)
+    found = simulate(kernel, packet)
     assert [walk.probability for walk in found] == [0.5, 0.5] and {walk.after.mark for walk in found} == {0x4000}
     times = []
     for _ in range(50):
         started = time.process_time()
-        walks(kernel, packet)
+        simulate(kernel, packet)
         times.append(time.process_time() - started)
     assert statistics.median(times) <= 0.001
     skipped = [step for step in found[0].steps if step.chain == "KUBE-SERVICES"]

@@ -7,7 +7,7 @@ from math import comb
 
 import pytest
 
-from kitlib import arriving, shares, walks
+from kitlib import endpoint_shares, packet_from, simulate
 from kitlib.lab import open_lab
 from kitlib.netfilter.endpoint_shares import _so_far_off
 
@@ -22,13 +22,14 @@ def test_sixty_four_queries_are_counted_by_endpoint_beside_their_probability() -
         with lab.capture() as many:
             pod.run("sh", "-c", f"for i in $(seq 64); do dig +tries=1 +short {NAME}; done")
         # pod-many was not captured at the veth, but there it is the same packet.
-        ways = ways or walks(pod.node.kernel(), arriving(many.at(pod)[0])._replace(in_interface=pod.veth.interface))
-        coin = shares(ways, many.at(pod.node))
+        query = packet_from(many.at(pod)[0])._replace(in_interface=pod.veth.interface)
+        ways = ways or simulate(pod.node.netfilter(), query)
+        coin = endpoint_shares(ways, many.at(pod.node))
         assert {share.endpoint for share in coin} == {f"{each.address}:53" for each in lab.coredns}
         assert all((share.probability, share.expected) == (0.5, 32) for share in coin)
-        assert sum(share.counted for share in coin) == 64 and all(share.so_far_off > 0.05 for share in coin), take
+        assert sum(share.counted for share in coin) == 64 and all(share.p_value > 0.05 for share in coin), take
         # A query that is sent again, and a response, are no new connection.
-        assert shares(ways, many.at(pod.node) * 2) == coin
+        assert endpoint_shares(ways, many.at(pod.node) * 2) == coin
 
 
 def test_an_endpoint_that_no_rule_names_has_no_probability() -> None:
@@ -38,10 +39,10 @@ def test_an_endpoint_that_no_rule_names_has_no_probability() -> None:
         pod.dig(NAME)
     query, = (one for one in seen.at(pod.node) if one.direction == "query")
     astray = replace(query, destination=query.destination._replace(address="10.9.9.9"))
-    ways = walks(pod.node.kernel(), arriving(seen.at(pod.veth)[0]))
-    found = {share.endpoint: share for share in shares(ways, [astray])}
+    ways = simulate(pod.node.netfilter(), packet_from(seen.at(pod.veth)[0]))
+    found = {share.endpoint: share for share in endpoint_shares(ways, [astray])}
     stranger = found["10.9.9.9:53"]
-    assert (stranger.counted, stranger.probability, stranger.so_far_off) == (1, 0, 0)
+    assert (stranger.counted, stranger.probability, stranger.p_value) == (1, 0, 0)
     assert len(found) == 3 and sum(share.counted for share in found.values()) == 1
 
 

@@ -13,8 +13,8 @@ import time
 import pytest
 from namespaces import require_root
 
-from kitlib.netfilter.compare import follow
-from kitlib.netfilter.state import Kernel
+from kitlib.netfilter.compare import traced_paths
+from kitlib.netfilter.state import Netfilter
 from kitlib.parsers import conntrack, ip, iptables_save
 from kitlib.parsers.xtables_monitor import traces
 
@@ -141,12 +141,12 @@ def asked():
         here(sys.executable, "-c", SEND.format(packets=PACKETS))
         time.sleep(0.3)
         monitor.terminate()
-        kernel = Kernel(iptables_save.parse(here("iptables-save")), forwards=True,
+        kernel = Netfilter(iptables_save.parse(here("iptables-save")), forwards=True,
                         routes=ip.routes(here("ip", "route", "show", "table", "all")),
                         interfaces=ip.interfaces(here("ip", "addr")))
         told = traces(monitor.communicate(timeout=10)[0])
         udp = {name: met for name, met in told.items() if int(met[0].packet.get("DPORT", 0))}
-        yield follow(kernel, udp), conntrack.entries(here("conntrack", "-L"))
+        yield traced_paths(kernel, udp), conntrack.connections(here("conntrack", "-L"))
     finally:
         run("ip", "netns", "del", HERE)
 

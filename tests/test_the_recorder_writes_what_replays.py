@@ -51,7 +51,7 @@ def test_a_rule_trace_is_replayed_with_the_rules_of_that_moment(tmp_path):
         with lab.capture(trace=True) as seen:
             lab.pod("my-nginx").dig("www.example.com")
         node = lab.pod("my-nginx").node
-        return seen.trace(node).stdout, seen.followed(node)
+        return seen.trace(node).stdout, seen.traced_paths(node)
 
     live = trace(recording(tmp_path / "mine"))
     replayed = trace(open_lab(recording=tmp_path / "mine"))

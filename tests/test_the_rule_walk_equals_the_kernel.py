@@ -9,7 +9,7 @@ import pytest
 from conftest import every_sighting, recorded_scenes
 from kitlib import open_lab
 from kitlib.backends.recording import read_take
-from kitlib.netfilter.compare import Followed, follow
+from kitlib.netfilter.compare import TracedPath, traced_paths
 from kitlib.parsers import iptables_save
 from kitlib.parsers.xtables_monitor import traces
 
@@ -26,15 +26,15 @@ def kernel(lab, place: str, without: str = ""):
     recording = lab.backend.recording
     rules = recording.traced_rules[place, ("iptables-save",)].stdout
     kept = "\n".join(line for line in rules.split("\n") if not without or without not in line)
-    return replace(lab.node(place.partition(":")[2]).kernel(), ruleset=iptables_save.parse(kept))
+    return replace(lab.node(place.partition(":")[2]).netfilter(), ruleset=iptables_save.parse(kept))
 
 
-def followed(lab, scene: str, without: str = "") -> list[Followed]:
+def followed(lab, scene: str, without: str = "") -> list[TracedPath]:
     recording = lab.backend.recording
     found = next(known for known in recording.scenes if known.name == scene)
     takes = [read_take(recording, found, number) for number in range(1, len(found.takes) + 1)]
     return [one for take in takes for trace in take.traces
-            for one in follow(kernel(lab, trace.place, without), traces(trace.stdout))]
+            for one in traced_paths(kernel(lab, trace.place, without), traces(trace.stdout))]
 
 
 @pytest.mark.parametrize("scene", TRACED)
@@ -65,7 +65,7 @@ def test_what_the_walk_sends_out_was_caught_on_the_wire(lab, scene: str) -> None
         take, sightings = every_sighting(lab, scene, number)
         for trace in take.traces:
             wire = {(*seen.source, *seen.destination) for seen in sightings if seen.point.place == trace.place}
-            for one in follow(kernel(lab, trace.place), traces(trace.stdout)):
+            for one in traced_paths(kernel(lab, trace.place), traces(trace.stdout)):
                 after = one.walk.after
                 fits = {seen for seen in wire if (seen[0], *seen[2:]) == (after.source, after.destination, after.dport)}
                 assert one.walk.end == "is delivered here" or any(seen[1] == after.sport or (
@@ -84,6 +84,6 @@ def test_a_learner_sees_the_same_under_capture(lab) -> None:
     node = lab.node("worker3")
     assert seen.trace(node).typed == "docker exec kind-test1-worker3 xtables-monitor --trace"
     assert seen.trace(node).note == "recorded: take 1 of 4"
-    packets = seen.followed(node)
+    packets = seen.traced_paths(node)
     assert len(packets) == 2 and not any(one.differences for one in packets)
     assert packets[0].walk.after.destination == seen.journey().client_leg.endpoint.address

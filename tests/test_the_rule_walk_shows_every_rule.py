@@ -10,10 +10,10 @@ import pytest
 
 from kitlib.drawings.rule_walk import MOST_SKIPPED, passage_html
 from kitlib.lab import open_lab
-from kitlib.netfilter.compare import Followed, compared
+from kitlib.netfilter.compare import TracedPath, compared
 from kitlib.netfilter.packet import Packet
-from kitlib.netfilter.simulate import walks
-from kitlib.netfilter.state import Kernel
+from kitlib.netfilter.simulate import simulate
+from kitlib.netfilter.state import Netfilter
 from kitlib.parsers.iptables_save import parse
 from kitlib.widgets.rule_walk import rule_walk
 
@@ -22,11 +22,11 @@ POD = LAB.pod("my-nginx")
 
 
 @pytest.fixture(scope="module")
-def followed() -> tuple[Followed, ...]:
+def followed() -> tuple[TracedPath, ...]:
     """The query and its reply, as the pod's node traced them."""
     with LAB.capture(trace=True) as seen:
         POD.dig("www.example.com")
-    return seen.followed(POD.node)
+    return seen.traced_paths(POD.node)
 
 
 def words(html: str) -> str:
@@ -34,7 +34,7 @@ def words(html: str) -> str:
 
 
 @pytest.mark.parametrize("which", [0, 1], ids=["query", "reply"])
-def test_every_rule_is_shown_with_its_reason(followed: tuple[Followed, ...], which: int) -> None:
+def test_every_rule_is_shown_with_its_reason(followed: tuple[TracedPath, ...], which: int) -> None:
     twin, walk = rule_walk(followed[which]), followed[which].walk
     assert len(walk.steps) > 10
     for step in walk.steps:
@@ -46,7 +46,7 @@ def test_every_rule_is_shown_with_its_reason(followed: tuple[Followed, ...], whi
     assert twin.html.count("<b>matched</b>") == sum(step.outcome.value == "matched" for step in walk.steps)
 
 
-def test_the_kernels_trace_stands_beside_each_rule_that_it_tells_of(followed: tuple[Followed, ...]) -> None:
+def test_the_kernels_trace_stands_beside_each_rule_that_it_tells_of(followed: tuple[TracedPath, ...]) -> None:
     one = followed[0]
     twin = rule_walk(one)
     assert twin.text.count("kernel: the same: ") == len(one.met) == twin.html.count(">the same: ")
@@ -54,7 +54,7 @@ def test_the_kernels_trace_stands_beside_each_rule_that_it_tells_of(followed: tu
     assert "differs" not in twin.text and "says nothing" not in twin.text
 
 
-def test_a_difference_is_said(followed: tuple[Followed, ...]) -> None:
+def test_a_difference_is_said(followed: tuple[TracedPath, ...]) -> None:
     one = followed[0]
     lying = tuple(replace(met, verdict="DROP") if "DNAT" in met.rule else met for met in one.met)
     twin = rule_walk(compared(one.walk, lying))
@@ -64,12 +64,12 @@ def test_a_difference_is_said(followed: tuple[Followed, ...]) -> None:
     assert "says nothing of it" in cut.text
 
 
-def test_without_a_trace_there_is_no_column_for_it(followed: tuple[Followed, ...]) -> None:
+def test_without_a_trace_there_is_no_column_for_it(followed: tuple[TracedPath, ...]) -> None:
     twin = rule_walk(followed[0].walk)
     assert "kernel" not in twin.text and "trace" not in words(twin.html).replace("-j TRACE", "")
 
 
-def test_the_packet_stands_beside_the_rule_and_a_rewrite_is_marked(followed: tuple[Followed, ...]) -> None:
+def test_the_packet_stands_beside_the_rule_and_a_rewrite_is_marked(followed: tuple[TracedPath, ...]) -> None:
     walk = followed[0].walk
     twin = rule_walk(followed[0])
     address = walk.after.destination
@@ -80,25 +80,26 @@ def test_the_packet_stands_beside_the_rule_and_a_rewrite_is_marked(followed: tup
     assert "mark 0x0" in twin.text
 
 
-def test_skipped_rules_fold_and_the_stops_can_be_chosen(followed: tuple[Followed, ...]) -> None:
+def test_skipped_rules_fold_and_the_stops_can_be_chosen(followed: tuple[TracedPath, ...]) -> None:
     walk = followed[0].walk
     twin = rule_walk(followed[0])
     assert "<details" in twin.html and "<details open" not in twin.html and "<summary>" in twin.html
     chosen, _, shown, _ = twin.widget.children
     assert "nat at PREROUTING" in shown.value, "it begins where something is rewritten"
     views = []
-    for number, passage in enumerate(walk.passages):
+    for number, passage in enumerate(walk.hook_steps):
         chosen.value = number
         views.append(shown.value)
         assert (f"{passage.table} at {passage.hook}" if passage.table else "routing:") in shown.value
-    assert len(set(views)) == len(walk.passages) == len(chosen.options)
+    assert len(set(views)) == len(walk.hook_steps) == len(chosen.options)
 
 
 def test_ten_thousand_skipped_rules_are_counted_not_written_out() -> None:
     rules = [f"-A FORWARD -d 10.{n // 250}.{n % 250}.1/32 -j DROP" for n in range(10_000)]
-    kernel = Kernel(parse("\n".join(["*filter", ":FORWARD ACCEPT [0:0]", *rules, "COMMIT"])), POD.node.kernel().routes)
-    walk = next(iter(walks(kernel, Packet("10.244.2.3", "10.244.0.99", in_interface="veth4b6923b0"))))
-    forward = next(passage for passage in walk.passages if passage.hook == "FORWARD")
+    ruleset = parse("\n".join(["*filter", ":FORWARD ACCEPT [0:0]", *rules, "COMMIT"]))
+    kernel = Netfilter(ruleset, POD.node.netfilter().routes)
+    walk = next(iter(simulate(kernel, Packet("10.244.2.3", "10.244.0.99", in_interface="veth4b6923b0"))))
+    forward = next(passage for passage in walk.hook_steps if passage.hook == "FORWARD")
     html = passage_html(forward)
     assert "10000 rules of FORWARD skipped" in html and f"{10_000 - MOST_SKIPPED:,} more rules" in html
     assert html.count("<li>") == MOST_SKIPPED and "9,900 more" in rule_walk(walk).text

@@ -6,12 +6,12 @@ import pytest
 from namespaces import require_namespaces, run_on_the_netns_lab
 from nbclient.exceptions import CellExecutionError
 
-import workshop
+import editions
 
 pytestmark = pytest.mark.slow     # nearly all of it is waiting for answers that do not come: make test-slow
 
 
-@pytest.mark.parametrize("source", workshop.sources(), ids=lambda path: path.stem)
+@pytest.mark.parametrize("source", editions.sources(), ids=lambda path: path.stem)
 def test_the_workshops_cases_are_broken_found_and_mended_on_the_netns_lab(source) -> None:
     """The solution edition, each command of it run for real; a coin may hide a fault from six digs, but not twice."""
     require_namespaces()

@@ -7,9 +7,9 @@ import pytest
 from kitlib.drawings.queries import what_differs
 from kitlib.errors import NotFound
 from kitlib.lab import Lab, open_lab
-from kitlib.netfilter.kube_proxy import marking
-from kitlib.netfilter.packet import Outcome, arriving
-from kitlib.netfilter.simulate import walks
+from kitlib.netfilter.kube_proxy import masquerade_step
+from kitlib.netfilter.packet import RuleOutcome, packet_from
+from kitlib.netfilter.simulate import simulate
 
 
 def asked_of(lab: Lab) -> dict:
@@ -33,7 +33,7 @@ def test_each_line_says_what_was_captured_and_traced() -> None:
     facts = {row[0]: dict(zip(table.columns, row, strict=True)) for row in table.rows}
     assert list(facts) == list(asked)
     for who, (seen, first) in asked.items():
-        said, followed = facts[who], seen.followed_query(first)
+        said, followed = facts[who], seen.traced_query(first)
         packet, arrived = followed.met[0].packet, seen.journey().client_leg.queries[-1].sighting
         assert followed.differences == ()
         sent, ttl = f"{packet['SRC']}:{packet['SPORT']}", said["TTL there"]
@@ -48,18 +48,18 @@ def test_each_line_says_what_was_captured_and_traced() -> None:
 
 def test_the_marking_rule_says_why() -> None:
     asked = asked_of(open_lab("recorded"))
-    steps = {who: marking(seen.followed_query(first).walk) for who, (seen, first) in asked.items()}
+    steps = {who: masquerade_step(seen.traced_query(first).walk) for who, (seen, first) in asked.items()}
     assert len({step.rule.text for step in steps.values()}) == 1
-    assert steps["my-nginx"].outcome is Outcome.SKIPPED and "10.244.2.3" in steps["my-nginx"].why
-    assert steps["outside"].outcome is Outcome.MATCHED and "172.20.0.100, not" in steps["outside"].why
+    assert steps["my-nginx"].outcome is RuleOutcome.SKIPPED and "10.244.2.3" in steps["my-nginx"].why
+    assert steps["outside"].outcome is RuleOutcome.MATCHED and "172.20.0.100, not" in steps["outside"].why
 
 
 def test_what_was_not_traced_or_meets_no_such_rule_is_named() -> None:
     lab = open_lab("recorded")
     seen, first = asked_of(lab)["my-nginx"]
     with pytest.raises(NotFound, match="met no rule that could mark it"):
-        marking(walks(first.kernel(), arriving(seen.at(first)[-1]))[0])
+        masquerade_step(simulate(first.netfilter(), packet_from(seen.at(first)[-1]))[0])
     other = lab.node("control-plane")
-    assert seen.followed_query(other).walk.packet.in_interface == "eth0"
+    assert seen.traced_query(other).walk.packet.in_interface == "eth0"
     with pytest.raises(NotFound, match="No rule trace was taken on worker2"):
-        seen.followed_query(lab.node("worker2"))
+        seen.traced_query(lab.node("worker2"))

@@ -7,7 +7,7 @@ import pytest
 from kitlib.lab import open_lab
 from kitlib.netfilter.kube_proxy import endpoints, masquerade_mark, with_endpoints
 from kitlib.netfilter.packet import Packet
-from kitlib.netfilter.simulate import walks
+from kitlib.netfilter.simulate import simulate
 from kitlib.parsers import iptables_save
 from kitlib.parsers.iptables_save import Ruleset
 from kitlib.widgets.what_if import what_if
@@ -20,7 +20,7 @@ THIRD = "10.244.3.9:53"
 
 @pytest.fixture(scope="module")
 def rules() -> Ruleset:
-    return NODE.kernel().ruleset
+    return NODE.netfilter().ruleset
 
 
 def services(rules: Ruleset) -> list[str]:
@@ -52,7 +52,7 @@ def test_a_third_endpoint_gets_a_third_of_the_packets(rules: Ruleset) -> None:
 
 
 def test_without_endpoints_it_rejects_as_recorded_when_all_were_gone(rules: Ruleset) -> None:
-    gone = open_lab("recorded", fault="no-endpoints").node("worker3").kernel().ruleset
+    gone = open_lab("recorded", fault="no-endpoints").node("worker3").netfilter().ruleset
     ours = rules
     for words in ("kube-dns:dns ", "kube-dns:dns-tcp ", "kube-dns:metrics "):
         ours = with_endpoints(ours, service(rules, words), ())
@@ -61,7 +61,7 @@ def test_without_endpoints_it_rejects_as_recorded_when_all_were_gone(rules: Rule
 
 
 def test_its_controls_walk_again() -> None:
-    tries, source, mark, behind, shown, _ = what_if(NODE.kernel(), PACKET).widget.children
+    tries, source, mark, behind, shown, _ = what_if(NODE.netfilter(), PACKET).widget.children
     assert "The same rules have a say" in shown.value and shown.value.count("50%") == 2
     source.value = "192.0.2.1"
     assert "KUBE-MARK-MASQ" in shown.value and "172.20.0.4:?" in shown.value and "only\xa0now" in shown.value
@@ -83,17 +83,17 @@ def test_its_controls_walk_again() -> None:
     (0, "10.244.2", "four numbers"), (0, "<b>", "&lt;b&gt;"), (1, "x", "a mark is a number"), (1, "-1", "a mark"),
     (1, "0x100000000", "a mark"), (2, "10.244.0.2:x", "a port is a number"), (2, "somewhere:53", "four numbers")])
 def test_what_cannot_be_read_is_said(control: int, typed: str, said: str) -> None:
-    _, *controls, shown, _ = what_if(NODE.kernel(), PACKET).widget.children
+    _, *controls, shown, _ = what_if(NODE.netfilter(), PACKET).widget.children
     controls[control].value = typed
     assert said in shown.value and "<table" not in shown.value
 
 
 def test_the_twin_shows_the_changes_that_one_would_try_first() -> None:
-    twin = what_if(NODE.kernel(), PACKET)
+    twin = what_if(NODE.netfilter(), PACKET)
     for words in ("As it is: 10.244.2.3:42438", "What if it came from 192.0.2.1?", "the mark 0x4000?",
                   "also the endpoint", "were gone?", "172.20.0.4:?", "33%", "100%"):
         assert words in twin.text and words in twin.html
-    expected = [f"{walk.probability:.0%}" for walk in walks(NODE.kernel(), PACKET)]
+    expected = [f"{walk.probability:.0%}" for walk in simulate(NODE.netfilter(), PACKET)]
     first = twin.text.split("\n\n")[0].splitlines()[3:]
     assert [line.split()[0] for line in first] == expected
 
@@ -104,5 +104,5 @@ def test_the_mark_is_the_one_that_the_rules_set(rules: Ruleset) -> None:
 
 
 def test_a_packet_to_no_service_has_no_endpoints_to_change() -> None:
-    twin = what_if(NODE.kernel(), PACKET._replace(destination="10.244.0.2"))
+    twin = what_if(NODE.netfilter(), PACKET._replace(destination="10.244.0.2"))
     assert twin.widget.children[3].disabled and "endpoint" not in twin.text

@@ -13,8 +13,8 @@ from kitlib.capture import Capture
 from kitlib.drawings.svg import FOCUS
 from kitlib.lab import open_lab
 from kitlib.netfilter.packet import Packet
-from kitlib.netfilter.simulate import walks
-from kitlib.quiz import Question, predict
+from kitlib.netfilter.simulate import simulate
+from kitlib.quiz import Quiz, predict
 from kitlib.widgets.packet_view import packet_view
 from kitlib.widgets.playground import search_list_playground
 from kitlib.widgets.rule_walk import rule_walk
@@ -24,9 +24,9 @@ from kitlib.widgets.what_if import what_if
 LAB = open_lab("recorded")
 POD = LAB.pod("my-nginx")
 BUDGET_S, TRIES = 0.05, 5
-KERNEL = POD.node.kernel()
+KERNEL = POD.node.netfilter()
 PACKET = Packet(POD.address, "10.96.0.10", sport=42438, in_interface=POD.veth.interface)
-QUESTION = Question("How many?", "two", ("one", "two"), hint="Count.")
+QUESTION = Quiz("How many?", "two", ("one", "two"), hint="Count.")
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +137,7 @@ def test_every_callback_answers_within_50_ms(seen: Capture) -> None:
     packet, *_ = packet_view(seen.sightings).widget.children
     hop, *_ = topology_view(LAB.topology, seen.journey()).widget.children
     _, step, *_ = stepper(LAB.topology, seen.journey(), seen).widget.children
-    stop, *_ = rule_walk(walks(KERNEL, PACKET)[0]).widget.children
+    stop, *_ = rule_walk(simulate(KERNEL, PACKET)[0]).widget.children
     _, _, _, behind, *_ = what_if(KERNEL, PACKET).widget.children
     _, field, buttons, *_ = predict(QUESTION).widget.children
 
@@ -158,7 +158,7 @@ def test_every_callback_answers_within_50_ms(seen: Capture) -> None:
 def test_every_control_has_a_name_and_a_tooltip(seen: Capture) -> None:
     widgets = [search_list_playground(POD.resolv_conf()), packet_view(seen.sightings),
                topology_view(LAB.topology, seen.journey()), stepper(LAB.topology, seen.journey(), seen),
-               rule_walk(walks(KERNEL, PACKET)[0]), what_if(KERNEL, PACKET), predict(QUESTION)]
+               rule_walk(simulate(KERNEL, PACKET)[0]), what_if(KERNEL, PACKET), predict(QUESTION)]
     controls = [control for each in widgets for control in descendants(each.widget)
                 if isinstance(control, ipywidgets.ValueWidget | ipywidgets.Button)
                 and not isinstance(control, ipywidgets.HTML)]

@@ -11,9 +11,9 @@ from kitlib.capture import Capture
 from kitlib.errors import KitError
 from kitlib.lab import open_lab
 from kitlib.netfilter.packet import Packet
-from kitlib.netfilter.simulate import walks
-from kitlib.quiz import Question, predict
-from kitlib.widgets.controls import VIEW, Twin
+from kitlib.netfilter.simulate import simulate
+from kitlib.quiz import Quiz, predict
+from kitlib.widgets.controls import VIEW, WithFallback
 from kitlib.widgets.packet_view import packet_view
 from kitlib.widgets.playground import search_list_playground
 from kitlib.widgets.rule_walk import rule_walk
@@ -22,16 +22,16 @@ from kitlib.widgets.what_if import what_if
 
 LAB = open_lab("recorded")
 POD = LAB.pod("my-nginx")
-KERNEL = POD.node.kernel()
+KERNEL = POD.node.netfilter()
 PACKET = Packet(POD.address, "10.96.0.10", sport=42438, in_interface=POD.veth.interface)
 WIDGETS = {
     "playground": lambda seen: search_list_playground(POD.resolv_conf()),
     "packet view": lambda seen: packet_view(seen.sightings),
     "topology view": lambda seen: topology_view(LAB.topology, seen.journey()),
     "stepper": lambda seen: stepper(LAB.topology, seen.journey(), seen),
-    "rule walk": lambda seen: rule_walk(walks(KERNEL, PACKET)[0]),
+    "rule walk": lambda seen: rule_walk(simulate(KERNEL, PACKET)[0]),
     "what if": lambda seen: what_if(KERNEL, PACKET),
-    "question": lambda seen: predict(Question("Which address?", "10.96.0.10", ("10.96.0.10", "10.244.0.2"))),
+    "question": lambda seen: predict(Quiz("Which address?", "10.96.0.10", ("10.96.0.10", "10.244.0.2"))),
 }
 CONTENT = {
     "playground": ["8 queries", "www.example.com.default.svc.cluster.local.", "ndots:5"],
@@ -80,7 +80,7 @@ def test_only_the_model_id_differs_from_run_to_run(kind: str, seen: Capture) -> 
 def test_without_ipywidgets_there_is_the_twin(kind: str, seen: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     with_widget = WIDGETS[kind](seen)
     monkeypatch.setitem(sys.modules, "ipywidgets", None)
-    assert WIDGETS[kind](seen) == Twin(with_widget.html, with_widget.text)
+    assert WIDGETS[kind](seen) == WithFallback(with_widget.html, with_widget.text)
     assert set(WIDGETS[kind](seen)._repr_mimebundle_()) == {"text/plain", "text/html"}
 
 

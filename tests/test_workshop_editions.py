@@ -7,12 +7,12 @@ import re
 import nbformat
 import pytest
 
+import editions
 import notebooks
-import workshop
 from conftest import REPO
-from workshop.workshop import CASES
+from workshop.cases import CASES
 
-SOURCES = workshop.sources()
+SOURCES = editions.sources()
 
 
 @pytest.fixture(params=SOURCES, ids=[path.stem for path in SOURCES])
@@ -23,7 +23,7 @@ def source(request):
 def answers(path) -> list[str]:
     """What is written between the marks of a solution, without `answer =`."""
     marked = [block for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"
-              for block in workshop.SOLUTION.findall(cell.source)]
+              for block in editions.SOLUTION.findall(cell.source)]
     return [block.split("\n", 1)[1].rsplit("\n", 1)[0].removeprefix("answer = ").strip("\"'\n") for block in marked]
 
 
@@ -47,7 +47,7 @@ def test_the_solution_edition_is_right_everywhere(source) -> None:
 def test_the_learners_edition_is_derived_from_it(source) -> None:
     learners = source.parent.parent / source.name
     derived, stored = (nbformat.reads(text, as_version=4).cells
-                       for text in (workshop.learners(source), learners.read_text(encoding="utf-8")))
+                       for text in (editions.learners(source), learners.read_text(encoding="utf-8")))
     assert [(cell.id, cell.source) for cell in derived] == [(cell.id, cell.source) for cell in stored]
 
 
@@ -56,7 +56,7 @@ def test_no_solution_is_left_in_the_learners_edition(source) -> None:
     cells = nbformat.read(learners, as_version=4).cells
     code = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
     assert "SOLUTION" not in code and not [cell for cell in cells if "solution" in cell.metadata.get("tags", [])]
-    assert code.count(workshop.UNANSWERED) == len(answers(source))
+    assert code.count(editions.UNANSWERED) == len(answers(source))
     assert not [answer for answer in answers(source) if len(answer) > 9 and answer in code]
     assert all(verdict.startswith("… Not attempted") for verdict in verdicts(learners))
 

@@ -11,7 +11,7 @@ from kitlib.result import Result
 from kitlib.sighting import Frame, VantagePoint
 
 
-class Seen(NamedTuple):
+class PointCapture(NamedTuple):
     """What one vantage point caught: tcpdump's own words, and the frames."""
 
     place: str
@@ -20,7 +20,7 @@ class Seen(NamedTuple):
     frames: tuple[Frame, ...]
 
 
-class Traced(NamedTuple):
+class RuleTrace(NamedTuple):
     """What a node's kernel told of the rules that packets met there, and the rules as they stood meanwhile."""
 
     words: Result
@@ -28,11 +28,11 @@ class Traced(NamedTuple):
 
 
 @dataclass
-class Caught:
+class CaptureData:
     """What a backend fills while it listens: a Seen for each vantage point, and what was traced, by place."""
 
-    seen: list[Seen] = field(default_factory=list)
-    traces: dict[str, Traced] = field(default_factory=dict)
+    seen: list[PointCapture] = field(default_factory=list)
+    traces: dict[str, RuleTrace] = field(default_factory=dict)
 
 
 class Backend(Protocol):
@@ -45,7 +45,7 @@ class Backend(Protocol):
     def run(self, place: str, argv: tuple[str, ...]) -> Result:
         """Run argv at a place."""
 
-    def capture(self, points: Sequence[VantagePoint], traced: Sequence[str]) -> AbstractContextManager[Caught]:
+    def capture(self, points: Sequence[VantagePoint], traced: Sequence[str]) -> AbstractContextManager[CaptureData]:
         """Listen at the points while a block runs, and to the kernels of the places `traced`; it fills on exit.
 
         A recording gives all the points that it has.

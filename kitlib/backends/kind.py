@@ -11,13 +11,13 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
-from kitlib.backends import Caught
+from kitlib.backends import CaptureData
 from kitlib.backends.kind_tools import Tools, is_listener
 from kitlib.backends.live import LiveLab
 from kitlib.backends.rule_trace import sweep
 from kitlib.errors import KitError, PlaceGone
 from kitlib.result import Result, typed_on_host
-from kitlib.shell import Outcome, run
+from kitlib.shell import Completed, run
 from kitlib.sighting import VantagePoint
 
 ANSWER_S = 20       # what kubectl and docker themselves may take
@@ -53,7 +53,7 @@ def kind_lab() -> KindLab:
 class KindLab(LiveLab):
     """Runs commands in a kind cluster's nodes and pods, and captures at their interfaces."""
 
-    def __init__(self, cluster: str, is_current: bool = True, ask: Callable[..., Outcome] = run) -> None:
+    def __init__(self, cluster: str, is_current: bool = True, ask: Callable[..., Completed] = run) -> None:
         super().__init__("kind", self._reach, self._typed, COMMAND_S + 5)
         self.cluster, self.is_current, self._ask = cluster, is_current, ask
         self.tools = Tools(self._answer)
@@ -81,7 +81,7 @@ class KindLab(LiveLab):
         return result
 
     @contextmanager
-    def capture(self, points: Sequence[VantagePoint], traced: Sequence[str] = ()) -> Iterator[Caught]:
+    def capture(self, points: Sequence[VantagePoint], traced: Sequence[str] = ()) -> Iterator[CaptureData]:
         """Listen at all the points while the block runs: see LiveLab.capture."""
         self.tools.where.refresh()
         try:
@@ -119,7 +119,7 @@ class KindLab(LiveLab):
     def _answer(self, argv: tuple[str, ...]) -> str:
         """What docker or kubectl print; KitError if they cannot say."""
         argv = (*self._kubectl(), *argv[1:]) if argv[0] == "kubectl" else argv
-        outcome: Outcome = self._ask(argv, ANSWER_S + 5)
+        outcome: Completed = self._ask(argv, ANSWER_S + 5)
         if outcome.rc:
             self._complain(" ".join(argv[-2:]), outcome.stderr)
             raise KitError(f"{' '.join(argv)} failed: {outcome.stderr.strip()}")

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
-from kitlib.backends import Caught, Seen
+from kitlib.backends import CaptureData, PointCapture
 from kitlib.backends.rule_trace import tracing
 from kitlib.errors import KitError, ParseError
 from kitlib.parsers.dns import sightings
@@ -47,9 +47,9 @@ class LiveLab:
         return Result(self.typed(place, argv), argv, 0, stdout, note="live")
 
     @contextmanager
-    def capture(self, points: Sequence[VantagePoint], traced: Sequence[str] = ()) -> Iterator[Caught]:
+    def capture(self, points: Sequence[VantagePoint], traced: Sequence[str] = ()) -> Iterator[CaptureData]:
         """Listen at all the points while the block runs, until what it asked is answered; trace the rules meanwhile."""
-        caught = Caught()
+        caught = CaptureData()
         argvs = [("tcpdump", "-i", point.interface, *LISTEN) for point in points]
         with ExitStack() as stack:
             listeners = [stack.enter_context(background(self.reach(point.place, argv)))
@@ -66,7 +66,7 @@ class LiveLab:
             for listener in listeners:
                 listener.interrupt()
         for point, argv, listener in zip(points, argvs, listeners, strict=True):
-            caught.seen.append(Seen(point.place, point.interface, self._words(point, argv, listener.stdout),
+            caught.seen.append(PointCapture(point.place, point.interface, self._words(point, argv, listener.stdout),
                                     frames(listener.stdout, point.title)))
 
     def _words(self, point: VantagePoint, argv: tuple[str, ...], pcap: bytes) -> Result:

@@ -12,7 +12,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from kitlib.backends import Caught, Seen, Traced
+from kitlib.backends import CaptureData, PointCapture, RuleTrace
 from kitlib.backends.recording import Command, Recording, Scene, Take, read_take
 from kitlib.errors import KitError, NotRecorded, RecordingError
 from kitlib.result import Result, typed_on_host
@@ -58,13 +58,13 @@ class RecordedLab:
         raise NotRecorded(self._nearest(place, argv))
 
     @contextmanager
-    def capture(self, points: Sequence[VantagePoint] = (), traced: Sequence[str] = ()) -> Iterator[Caught]:
+    def capture(self, points: Sequence[VantagePoint] = (), traced: Sequence[str] = ()) -> Iterator[CaptureData]:
         """Collect, at the end, what every vantage point of the takes played meanwhile had caught, named or not.
 
         With `traced`, only takes with a rule trace are played.
         """
         self._under_capture, self._tracing = [], bool(traced)
-        caught = Caught()
+        caught = CaptureData()
         try:
             yield caught
         finally:
@@ -77,10 +77,11 @@ class RecordedLab:
             for point in take.points:
                 typed = f"{typed_on_host(point.ran_at, point.argv)} | tcpdump -v -n -r -"
                 words = Result(typed, point.argv, 0, point.text, note=note)
-                caught.seen.append(Seen(point.place, point.interface, words, take.frames(point)))
+                caught.seen.append(PointCapture(point.place, point.interface, words, take.frames(point)))
             for told in take.traces:
                 rules = self.recording.traced_rules[told.place, ("iptables-save",)]
-                caught.traces[told.place] = Traced(_result(told, note), _result(rules, "recorded while it was traced"))
+                caught.traces[told.place] = RuleTrace(_result(told, note),
+                                                     _result(rules, "recorded while it was traced"))
 
     def _next_take(self, scene: Scene) -> Take:
         number = self._played.get(scene.name, 0) % len(scene.takes) + 1

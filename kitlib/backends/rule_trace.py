@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Protocol
 
-from kitlib.backends import Caught, Traced
+from kitlib.backends import CaptureData, RuleTrace
 from kitlib.errors import KitError
 from kitlib.parsers import iptables_save
 from kitlib.result import Result
@@ -44,7 +44,7 @@ class LiveRunner(Protocol):
 
 
 @contextmanager
-def tracing(lab: LiveRunner, places: Sequence[str], caught: Caught) -> Iterator[Callable[[Sequence[str]], None]]:
+def tracing(lab: LiveRunner, places: Sequence[str], caught: CaptureData) -> Iterator[Callable[[Sequence[str]], None]]:
     """Trace at these nodes what is asked over UDP while the block runs: call the result with a command before it runs.
 
     `caught` gets the traces and the rules as they stood.
@@ -63,7 +63,7 @@ def tracing(lab: LiveRunner, places: Sequence[str], caught: Caught) -> Iterator[
         time.sleep(LAST_WORDS_S)
         for place, monitor in monitors.items():
             said = monitor.stop().decode(errors="replace")
-            caught.traces[place] = Traced(lab.result(place, MONITOR, said), rules[place])
+            caught.traces[place] = RuleTrace(lab.result(place, MONITOR, said), rules[place])
 
 
 def _arm(lab: LiveRunner, places: Sequence[str], armed: set[bytes], argv: Sequence[str]) -> None:

@@ -57,7 +57,7 @@ def png(svg: str) -> bytes:
 
 
 @dataclass(frozen=True)
-class say:
+class note:
     """Show a sentence as text of the notebook: say(f"The query took {n} µs."). Named as the verb it is there."""
 
     words: str

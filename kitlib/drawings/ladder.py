@@ -12,8 +12,9 @@ from kitlib.drawings.drawing import Drawing
 from kitlib.drawings.ladder_words import (
     Line,
     Row,
-    described,
     heading,
+    ladder_alt_text,
+    ladder_title,
     lanes,
     mermaid,
     micros,
@@ -22,7 +23,6 @@ from kitlib.drawings.ladder_words import (
     point,
     rows,
     steps,
-    title_of,
 )
 from kitlib.drawings.ladder_words import label as words_of
 from kitlib.drawings.svg import (
@@ -121,7 +121,7 @@ LEGEND = ("Solid arrow: query. Dashed arrow: response. On the left: µs since th
 def ladder(journey: Journey) -> Drawing:
     """The journey as a sequence diagram; KitError if it is empty or a sighting has no vantage point."""
     shown = rows(journey)
-    title, alt = title_of(journey), described(journey)
+    title, alt = ladder_title(journey), ladder_alt_text(journey)
     stage = _stage(journey, shown, title)
     for hop, words in notes(journey):
         _cross(stage, stage.x(point(hop)), words)

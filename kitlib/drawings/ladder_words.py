@@ -162,7 +162,7 @@ def closing(journey: Journey) -> list[str]:
             *([f"({journey.note})"] if journey.note else [])]
 
 
-def title_of(journey: Journey) -> str:
+def ladder_title(journey: Journey) -> str:
     """What this journey shows: how far it came if nothing came back, else who rewrote its destination."""
     if not journey.answered:
         return f"No response: the query was last seen at {last_seen(journey.client_leg)}"
@@ -175,7 +175,7 @@ def title_of(journey: Journey) -> str:
     return f"{asked}: there and back within {took} µs"
 
 
-def described(journey: Journey) -> str:
+def ladder_alt_text(journey: Journey) -> str:
     """The alt text: the whole ladder in a few sentences."""
     told = [f"Sequence diagram of {journey.question or 'one query'}; time runs downwards. "
             f"Lanes from left: {', '.join(lane.title for lane in lanes(journey))}."]
@@ -184,20 +184,20 @@ def described(journey: Journey) -> str:
     return " ".join([*told, *(f"{words}." for words in closing(journey))])
 
 
-class Step(NamedTuple):
+class HopWords(NamedTuple):
     """One hop in words: short for a list, and told in full."""
 
     short: str
     told: str
 
 
-def steps(journey: Journey) -> list[Step]:
+def steps(journey: Journey) -> list[HopWords]:
     """Every hop of the journey, numbered in order of time."""
     found = []
     for number, row in enumerate(rows(journey), 1):
         short = f"{number}. {point(row.hop).title}: {what(row.hop.sighting.message)}"
         changes = (f"{words} {change}" for words, change in rewritten(row, journey))
-        found.append(Step(short, f"{short} · {', '.join([sockets(row.hop), *facts(row), *changes])}"))
+        found.append(HopWords(short, f"{short} · {', '.join([sockets(row.hop), *facts(row), *changes])}"))
     return found
 
 

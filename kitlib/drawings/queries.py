@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from kitlib.drawings.table import Table, table
 from kitlib.journey.model import Journey
-from kitlib.netfilter.kube_proxy import marking
-from kitlib.netfilter.packet import Outcome
+from kitlib.netfilter.kube_proxy import masquerade_step
+from kitlib.netfilter.packet import RuleOutcome
 from kitlib.search_list import Candidate
 from kitlib.sighting import Socket
 
@@ -24,7 +24,7 @@ def search_list(candidates: Iterable[Candidate], title: str = "What the resolver
     return Table(title, ("", "the resolver asks for", "why"), rows)
 
 
-def asked(journeys: Sequence[Journey], title: str = "") -> Table:
+def queries_table(journeys: Sequence[Journey], title: str = "") -> Table:
     """A table of queries in the order sent; times in µs since the first query."""
     start = min((journey.hops[0].sighting.time_ns for journey in journeys), default=0)
     return table([_query(journey, start) for journey in journeys], title=title or _count(journeys))
@@ -62,9 +62,9 @@ def what_differs(asked: Mapping[str, tuple[Capture, Node]]) -> Table:
 
 
 def _start(seen: Capture, node: Node) -> dict[str, object]:
-    walk, arrived = seen.followed_query(node).walk, seen.journey().client_leg.farthest.sighting
-    step, sent = marking(walk), Socket(walk.packet.source, walk.packet.sport or 0)
-    mark = "none" if step.outcome is not Outcome.MATCHED else f"{max(one.after.mark for one in walk.matched):#x}"
+    walk, arrived = seen.traced_query(node).walk, seen.journey().client_leg.farthest.sighting
+    step, sent = masquerade_step(walk), Socket(walk.packet.source, walk.packet.sport or 0)
+    mark = "none" if step.outcome is not RuleOutcome.MATCHED else f"{max(one.after.mark for one in walk.matched):#x}"
     # The rule's other conditions (destination, protocol, port) hold for every query to the Service.
     return {"first hook": "PREROUTING" if walk.packet.in_interface else "OUTPUT",
             "mark, and why": f"{mark}: {step.why.partition(', destination is')[0]}",

@@ -7,19 +7,19 @@ from html import escape
 from itertools import islice
 
 from kitlib.drawings.table import CELL, MARKED, framed
-from kitlib.netfilter.matches import Stretch
-from kitlib.netfilter.packet import Packet, Step
-from kitlib.netfilter.path import Passage, Walk
-from kitlib.parsers.xtables_monitor import Met
+from kitlib.netfilter.matches import SkippedRules
+from kitlib.netfilter.packet import Packet, RuleStep
+from kitlib.netfilter.path import HookStep, PacketPath
+from kitlib.parsers.xtables_monitor import TraceLine
 
 PLAIN = "background:none;padding:0"      # JupyterLab paints code in a table grey
 MOST_SKIPPED = 100        # of a run of skipped rules so many are told one by one
 HEAD = ("rule", "what came of it, and why", "the packet here", "the kernel's trace")
 
-Says = Mapping[int, Met]  # what the kernel says, by the id() of the walk's step
+Says = Mapping[int, TraceLine]  # what the kernel says, by the id() of the walk's step
 
 
-def outcome(walk: Walk) -> str:
+def outcome(walk: PacketPath) -> str:
     """What becomes of the packet, in a sentence."""
     changes = ", ".join(f"{what} {change}" for what, change in _changes(walk.packet, walk.after))
     assumed = f" Taken for granted: {'; '.join(walk.assumptions)}." if walk.assumptions else ""
@@ -27,12 +27,12 @@ def outcome(walk: Walk) -> str:
     return f"The packet {walk.packet} {walk.end}: {changes or 'nothing in it was rewritten'}.{share}{assumed}"
 
 
-def stop(passage: Passage) -> str:
+def stop(passage: HookStep) -> str:
     """A stop in a line: table and hook, and what came of it."""
     if not passage.table:
         return f"{passage.hook}: {passage.said}"
     matched = sum(1 for step in passage.matched if step.rule)
-    skipped = sum(_count(part) if isinstance(part, Stretch) else not part.verdict for part in passage.trail)
+    skipped = sum(_count(part) if isinstance(part, SkippedRules) else not part.verdict for part in passage.trail)
     if passage.said or not matched + skipped:
         return f"{passage.table} at {passage.hook}: {passage.said or 'no rules'}"
     changes = [f"{what} {change}" for what, change in _changes(passage.before, passage.after)]
@@ -40,25 +40,25 @@ def stop(passage: Passage) -> str:
     return "; ".join([f"{passage.table} at {passage.hook}: {counts}", *changes])
 
 
-def passage_text(passage: Passage, says: Says | None = None) -> str:
+def passage_text(passage: HookStep, says: Says | None = None) -> str:
     """The stop and its rules, one a line, deeper chains further in."""
     told = [stop(passage)]
     for part in passage.trail:
-        steps = _some(part, passage) if isinstance(part, Stretch) else [part]
+        steps = _some(part, passage) if isinstance(part, SkippedRules) else [part]
         told += [f"  {'  ' * step.depth}{_told(step, says)}" for step in steps]
-        told += [f"  {'  ' * part.depth}{_more(part)}"] if isinstance(part, Stretch) and _more(part) else []
+        told += [f"  {'  ' * part.depth}{_more(part)}"] if isinstance(part, SkippedRules) and _more(part) else []
     return "\n".join(told)
 
 
-def passage_html(passage: Passage, says: Says | None = None) -> str:
+def passage_html(passage: HookStep, says: Says | None = None) -> str:
     """The stop as a table; a run of skipped rules is folded away."""
     columns = HEAD[:3 if says is None else 4]
-    rows = "".join(_folded(part, passage, len(columns)) if isinstance(part, Stretch) else _row(part, says)
+    rows = "".join(_folded(part, passage, len(columns)) if isinstance(part, SkippedRules) else _row(part, says)
                    for part in passage.trail)
     return framed(stop(passage), columns, rows) if rows else f"<p><b>{escape(stop(passage))}</b></p>"
 
 
-def _agreement(step: Step, says: Says) -> str:
+def _agreement(step: RuleStep, says: Says) -> str:
     """What the kernel's trace has for a step that had a say."""
     met = says.get(id(step))
     if met is None:
@@ -68,14 +68,14 @@ def _agreement(step: Step, says: Says) -> str:
     return f"the same: {met.verdict}" if same else f"differs: {named} {met.verdict}"
 
 
-def _told(step: Step, says: Says | None) -> str:
+def _told(step: RuleStep, says: Says | None) -> str:
     told = [f"{step.outcome.value} {_named(step)}", step.why]
     if step.verdict:
         told += [step.verdict, _packet(step), *([] if says is None else [f"kernel: {_agreement(step, says)}"])]
     return " · ".join(told)
 
 
-def _row(step: Step, says: Says | None) -> str:
+def _row(step: RuleStep, says: Says | None) -> str:
     verdict = f"<br>→ {escape(step.verdict)}" if step.verdict else ""
     kernel = [] if says is None else [escape(_agreement(step, says)) if step.verdict else ""]
     cells = [f'<code style="{PLAIN};margin-left:{14 * step.depth}px;display:block">{escape(_named(step))}</code>',
@@ -84,7 +84,7 @@ def _row(step: Step, says: Says | None) -> str:
     return "<tr>" + "".join(f'<td style="{style}">{cell}</td>' for cell in cells) + "</tr>"
 
 
-def _folded(part: Stretch, passage: Passage, columns: int) -> str:
+def _folded(part: SkippedRules, passage: HookStep, columns: int) -> str:
     lines = [f'<li><code style="{PLAIN}">{escape(_named(step))}</code><br>skipped: {escape(step.why)}</li>'
              for step in _some(part, passage)]
     count = _count(part)
@@ -93,24 +93,24 @@ def _folded(part: Stretch, passage: Passage, columns: int) -> str:
             f"<summary>{words}</summary><ul>{''.join(lines)}</ul>{_more(part)}</details></td></tr>")
 
 
-def _count(part: Stretch) -> int:
+def _count(part: SkippedRules) -> int:
     return part.last - part.first + 1
 
 
-def _some(part: Stretch, passage: Passage) -> Iterator[Step]:
+def _some(part: SkippedRules, passage: HookStep) -> Iterator[RuleStep]:
     return islice(part.steps(passage.kernel), MOST_SKIPPED)
 
 
-def _more(part: Stretch) -> str:
+def _more(part: SkippedRules) -> str:
     left = _count(part) - MOST_SKIPPED
     return f"… and {left:,} more rules of {part.chain.name}, skipped too" if left > 0 else ""
 
 
-def _named(step: Step) -> str:
+def _named(step: RuleStep) -> str:
     return step.rule.text if step.rule else f"policy of {step.chain}"
 
 
-def _packet(step: Step) -> str:
+def _packet(step: RuleStep) -> str:
     """Destination and mark, or what the rule changed."""
     changes = [f"{what} rewritten {change}" for what, change in _changes(step.packet, step.after)]
     return "; ".join(changes) or "to {1}, mark {2}".format(*_looks(step.packet))

@@ -98,7 +98,7 @@ NOBODY = ("the ClusterIP of the DNS Service: an address that nobody owns. No int
 Lit = dict[tuple[str, str], str]     # (place, interface or "" for the place as a whole) -> the marker's words
 
 
-def title_of(world: Topology) -> str:
+def map_title(world: Topology) -> str:
     """What the map shows."""
     cables = any(pod.veth for node in world.nodes for pod in node.pods)
     return f"Each node hangs on the host's bridge{', each pod behind a veth pair' if cables else ''}"
@@ -124,7 +124,7 @@ def numbered(world: Topology, spots: Sequence[tuple[str, str]]) -> Lit:
             for shown, numbers in found.items()}
 
 
-def described(world: Topology, lit: Lit) -> str:
+def map_alt_text(world: Topology, lit: Lit) -> str:
     """The alt text."""
     told = [f"Map of the lab: the host with bridge {world.bridge} ({world.gateway}, network {world.subnet})."]
     for node in world.nodes:
@@ -141,7 +141,7 @@ def tree(world: Topology, lit: Lit) -> str:
     def mark(place: str, interface: str = "") -> str:
         return f" ◀ {lit[place, interface]}" if (place, interface) in lit else ""
 
-    told = [title_of(world), "", f"host{mark('host')}",
+    told = [map_title(world), "", f"host{mark('host')}",
             f"└── bridge {world.bridge}  {world.gateway}  (network {world.subnet}){mark('host', world.bridge)}"]
     boxes = [*world.nodes, *world.machines]
     for each in boxes:
@@ -172,7 +172,7 @@ def topology(world: Topology, lit: Iterable[VantagePoint | str] = ()) -> Drawing
     ends = [inner(VETH, lit.get((node.place, pod.veth))) + width(pod.veth) + PAD
             for node in world.nodes for pod in node.pods]
     page = Map(lit=lit, pods=max([320, *(end + CABLE for end in ends)]))
-    title, alt = title_of(world), described(world, lit)
+    title, alt = map_title(world), map_alt_text(world, lit)
     page.title(title)
     _host(page, world)
     page.y += 14

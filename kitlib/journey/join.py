@@ -20,8 +20,8 @@ from itertools import chain, pairwise
 
 from kitlib.journey.legs import find_legs
 from kitlib.journey.model import Journey, Leg
-from kitlib.journey.packets import described, grouped, in_order
-from kitlib.journey.parents import ADDRESS, Cause, folded, may_cause, same_id, sign_of
+from kitlib.journey.packets import describe_sighting, grouped, in_order
+from kitlib.journey.parents import ADDRESS, LegFacts, folded, may_cause, same_id, sign_of
 from kitlib.sighting import Sighting
 
 
@@ -30,7 +30,7 @@ def join(sightings: Iterable[Sighting]) -> tuple[Journey, ...]:
 
     The vantage points must share one clock. The sightings may come in any order and from any choice of points.
     """
-    legs = [Cause(*found) for found in find_legs(sightings)]
+    legs = [LegFacts(*found) for found in find_legs(sightings)]
     hosts = set(chain.from_iterable(leg.clients for leg in legs))
     hosts |= {leg.leg.endpoint.address for leg in legs if len(leg.servers) > 1}
     for same_question in grouped(legs, folded).values():
@@ -39,9 +39,9 @@ def join(sightings: Iterable[Sighting]) -> tuple[Journey, ...]:
     return tuple(sorted(journeys, key=lambda journey: in_order(journey.hops[0].sighting)))
 
 
-def _find_parents(legs: list[Cause], hosts: set[str]) -> None:
+def _find_parents(legs: list[LegFacts], hosts: set[str]) -> None:
     """Set the parent of each leg that has one, earlier legs first. All ask the same question."""
-    claims: dict[Cause, list[Cause]] = {}
+    claims: dict[LegFacts, list[LegFacts]] = {}
     for leg in legs:
         signs = {parent: sign_of(parent, leg) for parent in legs if may_cause(parent, leg)}
         if ADDRESS not in signs.values():
@@ -53,7 +53,8 @@ def _find_parents(legs: list[Cause], hosts: set[str]) -> None:
             _find_parent(leg, [parent for parent in legs if may_cause(parent, leg)], hosts, claims)
 
 
-def _find_parent(leg: Cause, candidates: list[Cause], hosts: set[str], claims: dict[Cause, list[Cause]]) -> None:
+def _find_parent(leg: LegFacts, candidates: list[LegFacts], hosts: set[str],
+                 claims: dict[LegFacts, list[LegFacts]]) -> None:
     signs = {parent: sign_of(parent, leg) for parent in candidates}
     direct = [parent for parent, sign in signs.items() if sign == ADDRESS]
     if direct:
@@ -72,14 +73,14 @@ def _find_parent(leg: Cause, candidates: list[Cause], hosts: set[str], claims: d
         _doubt(leg, list(signs))
 
 
-def _doubt(leg: Cause, candidates: list[Cause]) -> None:
-    doubt = (f"the query {described(leg.first)} may have been caused by "
-             + " or by ".join(described(parent.first) for parent in candidates))
+def _doubt(leg: LegFacts, candidates: list[LegFacts]) -> None:
+    doubt = (f"the query {describe_sighting(leg.first)} may have been caused by "
+             + " or by ".join(describe_sighting(parent.first) for parent in candidates))
     for one in (leg, *candidates):
         one.doubts.append(doubt)
 
 
-def _journey(root: Cause, family: list[Cause]) -> Journey:
+def _journey(root: LegFacts, family: list[LegFacts]) -> Journey:
     causes = [root, *(leg for leg in family if leg is not root)]
     index = {leg: number for number, leg in enumerate(causes)}
     hops = sorted((hop.sighting for leg in causes for hop in leg.leg.hops), key=in_order)

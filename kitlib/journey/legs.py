@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 from kitlib.journey.model import Hop, Leg, Rewrite
 from kitlib.journey.packets import (
-    Heard,
     Packet,
-    Trip,
-    find_trips,
+    Responses,
+    Sending,
+    find_sendings,
     flow,
     grouped,
     in_order,
@@ -25,7 +25,7 @@ from kitlib.sighting import Sighting
 class _Draft:
     """A leg in the making: its sendings (several if the client asked again), and the responses to any of them."""
 
-    trips: list[Trip] = field(default_factory=list)
+    trips: list[Sending] = field(default_factory=list)
     responses: Packet = field(default_factory=list)
 
 
@@ -40,13 +40,13 @@ def find_legs(sightings: Iterable[Sighting]) -> list[tuple[Leg, list[str]]]:
     heard = grouped(responses, sockets)
     drafts: list[_Draft] = []
     for same_message in grouped(queries, flow).values():
-        drafts += _drafts(find_trips(same_message, heard), heard)
+        drafts += _drafts(find_sendings(same_message, heard), heard)
     drafts += _without_query(_hand_out(responses, drafts))
     found = [(Leg(_hops(draft)), [doubt for trip in draft.trips for doubt in trip.doubts]) for draft in drafts]
     return sorted(found, key=lambda one: in_order(one[0].hops[0].sighting))
 
 
-def _drafts(trips: list[Trip], heard: Heard) -> list[_Draft]:
+def _drafts(trips: list[Sending], heard: Responses) -> list[_Draft]:
     """Trips from one socket are one leg until its answer came back to where the query was first seen."""
     drafts: list[_Draft] = []
     latest: dict[Hashable, _Draft] = {}
@@ -60,7 +60,7 @@ def _drafts(trips: list[Trip], heard: Heard) -> list[_Draft]:
     return drafts
 
 
-def _is_answered(draft: _Draft, again: Sighting, heard: Heard) -> bool:
+def _is_answered(draft: _Draft, again: Sighting, heard: Responses) -> bool:
     start = draft.trips[0].sightings[0].time_ns
     return any(interface(answer) == interface(again) and start <= answer.time_ns < again.time_ns
                for answer in heard.get(sockets(again), ()))

@@ -20,11 +20,11 @@ FARTHEST = 32     # routers between two sightings; a TTL that is lower by more w
 
 
 Packet = list[Sighting]
-Heard = dict[Hashable, list[Sighting]]     # responses by `sockets`
+Responses = dict[Hashable, list[Sighting]]     # responses by `sockets`
 
 
 @dataclass(eq=False)
-class Trip:
+class Sending:
     """One sending of a query, NAT included."""
 
     sightings: Packet
@@ -41,7 +41,7 @@ def interface(sighting: Sighting) -> tuple[VantagePoint | None, int | None]:
     return sighting.point, sighting.interface_index
 
 
-def described(sighting: Sighting) -> str:
+def describe_sighting(sighting: Sighting) -> str:
     """A sighting in words: sockets, DNS id, place."""
     place = f", seen at {sighting.point.title}" if sighting.point else ""
     return f"{sighting.source} → {sighting.destination} (DNS id {sighting.message.id}{place})"
@@ -84,18 +84,18 @@ def _continues(packet: Packet, seen: Sighting) -> bool:
     return all(seen.ttl < before.ttl for before in packet if interface(before) == interface(seen))
 
 
-def find_trips(queries: list[Sighting], heard: Heard) -> list[Trip]:
+def find_sendings(queries: list[Sighting], heard: Responses) -> list[Sending]:
     """Equal queries as trips: a packet belongs to the trip of the packet that it is the rewritten form of."""
     packets = [packet for same in grouped(queries, sockets).values() for packet in packets_of(same)]
-    trips: list[Trip] = []
-    placed: list[tuple[Packet, Trip]] = []
+    trips: list[Sending] = []
+    placed: list[tuple[Packet, Sending]] = []
     for packet in sorted(packets, key=lambda packet: in_order(packet[0])):
         origins = _origins(packet, placed, heard)
         if len(origins) == 1:
             trip = origins[0]
             trip.sightings += packet
         else:
-            trip = Trip(list(packet), _undecided(packet, origins))
+            trip = Sending(list(packet), _undecided(packet, origins))
             trips.append(trip)
         placed.append((packet, trip))
     for trip in trips:
@@ -103,14 +103,14 @@ def find_trips(queries: list[Sighting], heard: Heard) -> list[Trip]:
     return trips
 
 
-def _origins(packet: Packet, placed: list[tuple[Packet, Trip]], heard: Heard) -> list[Trip]:
+def _origins(packet: Packet, placed: list[tuple[Packet, Sending]], heard: Responses) -> list[Sending]:
     """The trips that this packet may continue; of several sendings from one socket only the latest."""
     before = [(earlier, trip) for earlier, trip in placed if _is_rewritten(earlier, packet, heard)]
     kept_socket = [(earlier, trip) for earlier, trip in before if earlier[0].client == packet[0].client]
     return list({sockets(trip.sightings[0]): trip for _, trip in kept_socket or before}.values())
 
 
-def _is_rewritten(before: Packet, after: Packet, heard: Heard) -> bool:
+def _is_rewritten(before: Packet, after: Packet, heard: Responses) -> bool:
     """Can `after` be `before` behind NAT? Yes if it came later, lower in TTL, and before the answer."""
     last, first = before[-1], after[0]
     same_ip_id = last.ip_id == first.ip_id
@@ -125,11 +125,11 @@ def _is_rewritten(before: Packet, after: Packet, heard: Heard) -> bool:
     return not any(before[0].time_ns <= answer.time_ns < first.time_ns for answer in heard.get(sockets(last), ()))
 
 
-def _undecided(packet: Packet, origins: list[Trip]) -> list[str]:
+def _undecided(packet: Packet, origins: list[Sending]) -> list[str]:
     if not origins:
         return []
-    doubt = (f"the query {described(packet[0])} may be the rewritten form of "
-             + " or of ".join(described(trip.sightings[0]) for trip in origins))
+    doubt = (f"the query {describe_sighting(packet[0])} may be the rewritten form of "
+             + " or of ".join(describe_sighting(trip.sightings[0]) for trip in origins))
     for trip in origins:
         trip.doubts.append(doubt)
     return [doubt]

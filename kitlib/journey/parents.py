@@ -13,12 +13,12 @@ FRESH_TTLS = (64, 128, 255)                 # what systems send with; anything e
 NOTHING, MACHINE, ADDRESS = range(3)        # what but time and question points to a parent
 
 
-class Cause:
+class LegFacts:
     """A leg with all that decides about its parent; times in nanoseconds."""
 
     def __init__(self, leg: Leg, doubts: list[str]) -> None:
         self.leg, self.doubts = leg, doubts
-        self.parent: Cause | None = None
+        self.parent: LegFacts | None = None
         self.first = leg.hops[0].sighting
         queries = [hop.sighting for hop in leg.queries]
         seen = [hop.sighting for hop in leg.hops]
@@ -41,14 +41,14 @@ class Cause:
         self.has_left_node = any(one.interface_index is None and _machine(one) == self.made_on and not _is_cable(one)
                                  for one in queries)
 
-    def line(self) -> Iterator[Cause]:
+    def line(self) -> Iterator[LegFacts]:
         """This leg, its parent, and so on."""
         yield self
         if self.parent:
             yield from self.parent.line()
 
     @property
-    def root(self) -> Cause:
+    def root(self) -> LegFacts:
         """The leg that caused this one in the end."""
         return list(self.line())[-1]
 
@@ -64,12 +64,12 @@ def _is_cable(seen: Sighting) -> bool:
                                        or seen.point.interface.startswith("veth"))
 
 
-def folded(leg: Cause) -> tuple[tuple[str, str], ...]:
+def folded(leg: LegFacts) -> tuple[tuple[str, str], ...]:
     """The question without the case of its letters, which a resolver may change."""
     return tuple((question.name.lower(), question.type) for question in leg.first.message.questions)
 
 
-def may_cause(parent: Cause, leg: Cause) -> bool:
+def may_cause(parent: LegFacts, leg: LegFacts) -> bool:
     """Do the times allow it, and what was seen of both? Equal questions are taken for granted."""
     in_time = parent.start < leg.start and parent.arrived <= leg.start < parent.left
     if not in_time or (leg.end < inf and leg.end > parent.left):
@@ -82,7 +82,7 @@ def may_cause(parent: Cause, leg: Cause) -> bool:
     return not _is_cable(leg.first) or interface(leg.first) in parent.interfaces
 
 
-def sign_of(parent: Cause, leg: Cause) -> int:
+def sign_of(parent: LegFacts, leg: LegFacts) -> int:
     """What but time and question points to this parent: NOTHING, MACHINE or ADDRESS."""
     if parent.has_query and parent.leg.endpoint.address == leg.first.client.address:
         return ADDRESS
@@ -92,6 +92,6 @@ def sign_of(parent: Cause, leg: Cause) -> int:
     return MACHINE if answered or (same_id(parent, leg) and (parent.has_query or leg.end < inf)) else NOTHING
 
 
-def same_id(parent: Cause, leg: Cause) -> bool:
+def same_id(parent: LegFacts, leg: LegFacts) -> bool:
     """Do both carry the same DNS id?"""
     return parent.first.message.id == leg.first.message.id

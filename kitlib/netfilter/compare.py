@@ -6,38 +6,38 @@ import re
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 
-from kitlib.netfilter.packet import Packet, Step
-from kitlib.netfilter.path import Passage, Walk
-from kitlib.netfilter.simulate import walks
-from kitlib.netfilter.state import Kernel
-from kitlib.parsers.conntrack import Entry, Tuple
-from kitlib.parsers.xtables_monitor import Met
+from kitlib.netfilter.packet import Packet, RuleStep
+from kitlib.netfilter.path import HookStep, PacketPath
+from kitlib.netfilter.simulate import simulate
+from kitlib.netfilter.state import Netfilter
+from kitlib.parsers.conntrack import Connection, Tuple
+from kitlib.parsers.xtables_monitor import TraceLine
 from kitlib.sighting import Socket
 
 NEW_BY_FLAGS = (set(), {"SYN"}, {"ACK"})     # UDP, and what begins a TCP connection: nf_conntrack_proto_tcp.c
 
 
 @dataclass(frozen=True)
-class Followed:
+class TracedPath:
     """A packet that the kernel traced: the way of the walk that fits best, and where the two differ, in words."""
 
-    walk: Walk
-    met: tuple[Met, ...]
+    walk: PacketPath
+    met: tuple[TraceLine, ...]
     differences: tuple[str, ...]
 
     @property
-    def pairs(self) -> tuple[tuple[Step | None, Met | None], ...]:
+    def pairs(self) -> tuple[tuple[RuleStep | None, TraceLine | None], ...]:
         """Line by line: what the walk says and what the kernel says."""
         return tuple(zip_longest(told(self.walk, self.met), self.met))
 
 
-def follow(kernel: Kernel, traces: dict[str, tuple[Met, ...]]) -> tuple[Followed, ...]:
+def traced_paths(kernel: Netfilter, traces: dict[str, tuple[TraceLine, ...]]) -> tuple[TracedPath, ...]:
     """Walk every traced packet, in the order of the trace; connections are remembered from packet to packet.
 
     Which way a coin sent the packet is taken from the trace, and what an older connection is rewritten to; everything
     else is worked out from rules and routes.
     """
-    entries: list[Entry] = []
+    entries: list[Connection] = []
     untracked: set[tuple] = set()
     followed = []
     for met in traces.values():
@@ -61,26 +61,26 @@ def follow(kernel: Kernel, traces: dict[str, tuple[Met, ...]]) -> tuple[Followed
     return tuple(followed)
 
 
-def _best(kernel: Kernel, packet: Packet, entry: Entry | None, met: tuple[Met, ...]) -> Followed:
-    return min((compared(walk, met) for walk in walks(kernel, packet, entry)), key=lambda one: len(one.differences))
+def _best(kernel: Netfilter, packet: Packet, entry: Connection | None, met: tuple[TraceLine, ...]) -> TracedPath:
+    return min((compared(walk, met) for walk in simulate(kernel, packet, entry)), key=lambda one: len(one.differences))
 
 
-def _older_connection(first: Packet, last: Packet) -> Entry:
+def _older_connection(first: Packet, last: Packet) -> Connection:
     """The connection of a packet whose first packets were not traced (CoreDNS keeps its sockets for 10 s).
 
     What it is rewritten to is read from the trace: the packet as it came, and as it was when last told of.
     """
     original, rewritten = (Tuple(Socket(one.source, one.sport), Socket(one.destination, one.dport))
                            for one in (first, last))
-    return Entry(first.protocol, original, rewritten.inverse)
+    return Connection(first.protocol, original, rewritten.inverse)
 
 
-def _found_in(met: tuple[Met, ...]) -> frozenset[str]:
+def _found_in(met: tuple[TraceLine, ...]) -> frozenset[str]:
     """The strings that rules have found in the packet: a trace tells of every rule that matched."""
     return frozenset(string for line in met for string in re.findall(r'--(?:hex-)?string "([^"]*)"', line.rule))
 
 
-def packet_of(met: Met) -> Packet:
+def packet_of(met: TraceLine) -> Packet:
     """The packet as the trace's first line has it; NEW, until a connection is found that it belongs to."""
     said = met.packet
     came_in, sport, dport = said.get("IN", ""), int(said.get("SPORT", 0)), int(said.get("DPORT", 0))
@@ -90,10 +90,10 @@ def packet_of(met: Met) -> Packet:
                   "" if came_in else said.get("OUT", ""), int(said.get("MARK", "0"), 0), frozenset({state}))
 
 
-def compared(walk: Walk, met: tuple[Met, ...]) -> Followed:
+def compared(walk: PacketPath, met: tuple[TraceLine, ...]) -> TracedPath:
     """One way of the walk against the trace: rules, verdicts, and the packet (addresses, ports, mark) at each hook."""
     differences = []
-    headers = {(passage.hook, passage.table): _as_told(passage) for passage in walk.passages}
+    headers = {(passage.hook, passage.table): _as_told(passage) for passage in walk.hook_steps}
     for step, line in zip_longest(told(walk, met), met):
         ours = (step.table, step.chain, step.verdict, step.rule.text if step.rule else "") if step else None
         kernels = (line.table, line.chain, line.verdict, line.rule) if line else None
@@ -101,15 +101,15 @@ def compared(walk: Walk, met: tuple[Met, ...]) -> Followed:
             differences.append(f"the walk says {ours}, the kernel {kernels}")
         elif not line.rule or line.chain in ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"):
             differences += _other_header(headers[line.chain, line.table], line)
-    return Followed(walk, met, tuple(differences))
+    return TracedPath(walk, met, tuple(differences))
 
 
-def _as_told(passage: Passage) -> Packet:
+def _as_told(passage: HookStep) -> Packet:
     """The packet as a trace has it at a hook: as it came, but with the mark that the first rule has left."""
     return passage.before._replace(mark=passage.matched[0].after.mark) if passage.matched else passage.before
 
 
-def told(walk: Walk, met: tuple[Met, ...]) -> tuple[Step, ...]:
+def told(walk: PacketPath, met: tuple[TraceLine, ...]) -> tuple[RuleStep, ...]:
     """The steps that a trace would tell of: rules that matched, and policies of the chains that the kernel has.
 
     A built-in chain without rules need not exist in the kernel, though iptables-save prints it.
@@ -118,7 +118,7 @@ def told(walk: Walk, met: tuple[Met, ...]) -> tuple[Step, ...]:
     return tuple(step for step in walk.matched if step.rule or (step.table, step.chain) in with_policy)
 
 
-def _other_header(packet: Packet, line: Met) -> list[str]:
+def _other_header(packet: Packet, line: TraceLine) -> list[str]:
     """Where the header differs; a port that the walk has drawn at random may be any."""
     ours = {"SRC": packet.source, "DST": packet.destination, "SPORT": packet.sport, "DPORT": packet.dport,
             "MARK": packet.mark, "IN": packet.in_interface, "OUT": packet.out_interface}
@@ -128,7 +128,7 @@ def _other_header(packet: Packet, line: Met) -> list[str]:
             for name in ours if ours[name] is not None and ours[name] != kernels[name]]
 
 
-def _direction(packet: Packet, entry: Entry) -> str:
+def _direction(packet: Packet, entry: Connection) -> str:
     """Which way a packet of this connection goes, original or reply; "" for any other. A random port (0) fits any."""
     ways = [("original", entry.original), ("reply", entry.reply)]
     if packet.in_interface == "lo":         # rewritten where it was made, it comes in as it went out

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import comb
 
-from kitlib.netfilter.path import Walk
+from kitlib.netfilter.path import PacketPath
 from kitlib.sighting import Sighting
 
 
@@ -22,10 +22,10 @@ class Share:
     probability: float
     expected: float
     counted: int
-    so_far_off: float
+    p_value: float
 
 
-def shares(ways: Sequence[Walk], seen: Iterable[Sighting]) -> tuple[Share, ...]:
+def endpoint_shares(ways: Sequence[PacketPath], seen: Iterable[Sighting]) -> tuple[Share, ...]:
     """What the rules promise beside what was seen behind them; several queries from one port are one connection."""
     endpoints: dict[tuple, str] = {}
     for query in (sighting for sighting in seen if sighting.direction == "query"):

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from kitlib.errors import NotFound
-from kitlib.netfilter.packet import Step
-from kitlib.netfilter.path import Walk
+from kitlib.netfilter.packet import RuleStep
+from kitlib.netfilter.path import PacketPath
 from kitlib.parsers.iptables_save import Chain, Rule, Ruleset, parse
 
 SERVICE, ENDPOINT, SERVICES, MARK = "KUBE-SVC-", "KUBE-SEP-", "KUBE-SERVICES", "KUBE-MARK-MASQ"
@@ -51,7 +51,7 @@ def masquerade_mark(ruleset: Ruleset) -> int:
     return int(set_by[0].partition("/")[0], 0) if set_by else 0x4000
 
 
-def marking(walk: Walk) -> Step:
+def masquerade_step(walk: PacketPath) -> RuleStep:
     """The rule that says which packets to the Service are marked, to be masqueraded: it matched this one or did not."""
     for step in walk.steps:
         if step.rule and step.rule.target == MARK and step.chain.startswith(SERVICE):

@@ -12,8 +12,8 @@ from functools import cache
 from ipaddress import IPv4Address
 from typing import NamedTuple
 
-from kitlib.netfilter.packet import Outcome, Packet, Step
-from kitlib.netfilter.state import Kernel
+from kitlib.netfilter.packet import Packet, RuleOutcome, RuleStep
+from kitlib.netfilter.state import Netfilter
 from kitlib.parsers.iptables_save import Chain, Match, Option, Rule
 
 PROTOCOLS = {"1": "icmp", "6": "tcp", "17": "udp", "132": "sctp"}
@@ -21,11 +21,11 @@ KNOWN_TYPES = ("UNSPEC", "UNICAST", "LOCAL", "BROADCAST", "ANYCAST", "MULTICAST"
 STATES = ("NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED", "SNAT", "DNAT")
 
 
-class Field(NamedTuple):
+class Property(NamedTuple):
     """A simple condition: what it is about, the packet's value, and whether that fits the rule's (None: unknown)."""
 
     name: str
-    value: Callable[[Packet, Kernel], object]
+    value: Callable[[Packet, Netfilter], object]
     fits: Callable[[object, str], bool | None]
     shown: Callable[[object], str] = str
 
@@ -95,35 +95,36 @@ def _or_none(name: object) -> str:
     return str(name) or "none"
 
 
-SPORT = Field("source port", lambda packet, _: packet.sport, _in_ports)
-DPORT = Field("destination port", lambda packet, _: packet.dport, _in_ports)
-STATE = Field("conntrack state", lambda packet, _: packet.states, _in_state, _states)
-STRING = Field("what is found in it", lambda packet, _: packet.holds, _is_found,
+SPORT = Property("source port", lambda packet, _: packet.sport, _in_ports)
+DPORT = Property("destination port", lambda packet, _: packet.dport, _in_ports)
+STATE = Property("conntrack state", lambda packet, _: packet.states, _in_state, _states)
+STRING = Property("what is found in it", lambda packet, _: packet.holds, _is_found,
                lambda found: "(unknown)" if found is None else ", ".join(sorted(found)) or "nothing")
-ALWAYS = Field("", lambda packet, _: "", lambda *_: True)
-FIELDS: dict[tuple[str, str], Field] = {
-    ("", "-s"): Field("source", lambda packet, _: packet.source, _in_network),
-    ("", "-d"): Field("destination", lambda packet, _: packet.destination, _in_network),
-    ("", "-i"): Field("in-interface", lambda packet, _: packet.in_interface, _is_interface, _or_none),
-    ("", "-o"): Field("out-interface", lambda packet, _: packet.out_interface, _is_interface, _or_none),
-    ("", "-p"): Field("protocol", lambda packet, _: packet.protocol, _is_protocol),
+ALWAYS = Property("", lambda packet, _: "", lambda *_: True)
+FIELDS: dict[tuple[str, str], Property] = {
+    ("", "-s"): Property("source", lambda packet, _: packet.source, _in_network),
+    ("", "-d"): Property("destination", lambda packet, _: packet.destination, _in_network),
+    ("", "-i"): Property("in-interface", lambda packet, _: packet.in_interface, _is_interface, _or_none),
+    ("", "-o"): Property("out-interface", lambda packet, _: packet.out_interface, _is_interface, _or_none),
+    ("", "-p"): Property("protocol", lambda packet, _: packet.protocol, _is_protocol),
     **{(module, option): field for module in ("udp", "tcp", "sctp") for option, field in
        (("--sport", SPORT), ("--dport", DPORT))},
     ("multiport", "--sports"): SPORT,
     ("multiport", "--dports"): DPORT,
-    ("multiport", "--ports"): Field("one of the ports", lambda packet, _: (packet.sport, packet.dport), _any_port),
-    ("mark", "--mark"): Field("mark", lambda packet, _: packet.mark, _has_mark, hex),
+    ("multiport", "--ports"): Property("one of the ports", lambda packet, _: (packet.sport, packet.dport), _any_port),
+    ("mark", "--mark"): Property("mark", lambda packet, _: packet.mark, _has_mark, hex),
     ("conntrack", "--ctstate"): STATE,
     ("state", "--state"): STATE,
-    ("addrtype", "--src-type"): Field("the source's type", lambda packet, at: at.type_of(packet.source), _has_type),
-    ("addrtype", "--dst-type"): Field("the destination's type", lambda packet, at: at.type_of(packet.destination),
+    ("addrtype", "--src-type"): Property("the source's type", lambda packet, at: at.type_of(packet.source), _has_type),
+    ("addrtype", "--dst-type"): Property("the destination's type", lambda packet, at: at.type_of(packet.destination),
                                       _has_type),
     ("comment", "--comment"): ALWAYS,
     **{("string", option): STRING for option in ("--string", "--hex-string")},
     **{("string", option): ALWAYS for option in ("--algo", "--from", "--to")},      # how and where it is searched
-    ("physdev", "--physdev-in"): Field("bridge port in", lambda packet, _: packet.physdev_in, _is_interface),
-    ("physdev", "--physdev-out"): Field("bridge port out", lambda packet, _: packet.physdev_out, _is_interface),
-    **{("physdev", f"--physdev-is-{what}"): Field(f"physdev-is-{what}", value, lambda port, _: bool(port), _yes_or_no)
+    ("physdev", "--physdev-in"): Property("bridge port in", lambda packet, _: packet.physdev_in, _is_interface),
+    ("physdev", "--physdev-out"): Property("bridge port out", lambda packet, _: packet.physdev_out, _is_interface),
+    **{("physdev", f"--physdev-is-{what}"): Property(f"physdev-is-{what}", value, lambda port, _: bool(port),
+                                                        _yes_or_no)
        for what, value in (("in", lambda packet, _: packet.physdev_in), ("out", lambda packet, _: packet.physdev_out),
                            ("bridged", lambda packet, _: packet.physdev_in and packet.physdev_out))},
 }
@@ -132,7 +133,7 @@ FIELDS: dict[tuple[str, str], Field] = {
 STATEFUL = ("limit", "hashlimit", "recent", "connlimit", "connbytes", "quota", "rateest")
 
 
-class Finding(NamedTuple):
+class Condition(NamedTuple):
     """One condition: does it hold (None: cannot be told), with what probability, and the words for it."""
 
     holds: bool | None
@@ -140,31 +141,31 @@ class Finding(NamedTuple):
     probability: float = 1.0
 
 
-class Judgement(NamedTuple):
+class MatchResult(NamedTuple):
     """A rule and a packet: the outcome and why; `probability` below 1 where a coin decides (`statistic`)."""
 
-    outcome: Outcome
+    outcome: RuleOutcome
     why: str
     probability: float = 1.0
 
 
-def judge(rule: Rule, packet: Packet, kernel: Kernel) -> Judgement:
+def judge(rule: Rule, packet: Packet, kernel: Netfilter) -> MatchResult:
     """Look at one rule as the kernel would: one condition that fails is enough to skip it."""
     findings = [finding for match in rule.matches for finding in _findings(match, packet, kernel)]
     failed = next((finding for finding in findings if finding.holds is False), None)
     if failed:
-        return Judgement(Outcome.SKIPPED, failed.words)
+        return MatchResult(RuleOutcome.SKIPPED, failed.words)
     unknown = [finding.words for finding in findings if finding.holds is None]
     if unknown:
-        return Judgement(Outcome.UNDECIDED, "; ".join(unknown))
+        return MatchResult(RuleOutcome.UNDECIDED, "; ".join(unknown))
     probability = 1.0
     for finding in findings:
         probability *= finding.probability
     words = ", ".join(finding.words for finding in findings if finding.words)
-    return Judgement(Outcome.MATCHED, words or "it has no condition", probability)
+    return MatchResult(RuleOutcome.MATCHED, words or "it has no condition", probability)
 
 
-def _findings(match: Match, packet: Packet, kernel: Kernel) -> Iterator[Finding]:
+def _findings(match: Match, packet: Packet, kernel: Netfilter) -> Iterator[Condition]:
     if match.module == "statistic":
         yield _coin(match)
         return
@@ -173,26 +174,26 @@ def _findings(match: Match, packet: Packet, kernel: Kernel) -> Iterator[Finding]
         if field:
             yield _finding(field, option, packet, kernel)
         elif match.module in STATEFUL:
-            yield Finding(None, f"-m {match.module} depends on the packets before this one")
+            yield Condition(None, f"-m {match.module} depends on the packets before this one")
         else:
-            yield Finding(None, f"unknown here: {f'-m {match.module} ' if match.module else ''}{option.name}")
+            yield Condition(None, f"unknown here: {f'-m {match.module} ' if match.module else ''}{option.name}")
     if not match.options and match.module not in ("udp", "tcp", "sctp", "comment"):
-        yield Finding(None, f"unknown here: -m {match.module}")
+        yield Condition(None, f"unknown here: -m {match.module}")
 
 
-def _finding(field: Field, option: Option, packet: Packet, kernel: Kernel) -> Finding:
+def _finding(field: Property, option: Option, packet: Packet, kernel: Netfilter) -> Condition:
     value = field.value(packet, kernel)
     wanted = option.values[0] if option.values else "yes"
     fits = field.fits(value, wanted)
     if fits is None:
-        return Finding(None, f"{field.name} {field.shown(value)} against {wanted} cannot be told")
+        return Condition(None, f"{field.name} {field.shown(value)} against {wanted} cannot be told")
     name = f"{field.name} is {field.shown(value)}" if field.name else ""
     if fits != option.negated:
-        return Finding(True, f"{name}, not {wanted}" if option.negated and name else name)
-    return Finding(False, f"{name}, the rule wants {'anything but ' if option.negated else ''}{wanted}")
+        return Condition(True, f"{name}, not {wanted}" if option.negated and name else name)
+    return Condition(False, f"{name}, the rule wants {'anything but ' if option.negated else ''}{wanted}")
 
 
-def _coin(match: Match) -> Finding:
+def _coin(match: Match) -> Condition:
     said = {option.name: option for option in match.options}
     if "--probability" in said:
         option = said["--probability"]
@@ -201,13 +202,13 @@ def _coin(match: Match) -> Finding:
         option = said["--every"]
         chance = 1 / int(option.values[0])
     else:
-        return Finding(None, "unknown here: -m statistic without --probability or --every")
+        return Condition(None, "unknown here: -m statistic without --probability or --every")
     chance = 1 - chance if option.negated else chance
     how = "a coin decides" if option.name == "--probability" else "packets are counted"
-    return Finding(True, f"{how}: {chance:.3g} of the packets match", chance)
+    return Condition(True, f"{how}: {chance:.3g} of the packets match", chance)
 
 
-class Stretch(NamedTuple):
+class SkippedRules(NamedTuple):
     """Rules `first` to `last` of a chain, all of which this packet was skipped by."""
 
     chain: Chain
@@ -216,8 +217,9 @@ class Stretch(NamedTuple):
     packet: Packet
     depth: int
 
-    def steps(self, kernel: Kernel) -> Iterator[Step]:
+    def steps(self, kernel: Netfilter) -> Iterator[RuleStep]:
         """Each of these rules, with the reason."""
         for rule in self.chain.rules[self.first - 1:self.last]:
             why = judge(rule, self.packet, kernel).why
-            yield Step(rule.table, rule.chain, rule, Outcome.SKIPPED, why, "", self.depth, self.packet, self.packet)
+            yield RuleStep(rule.table, rule.chain, rule, RuleOutcome.SKIPPED, why, "", self.depth, self.packet,
+                           self.packet)

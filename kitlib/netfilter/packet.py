@@ -36,14 +36,14 @@ class Packet(NamedTuple):
         return f"{self.source}:{sport} → {self.destination}:{dport}"
 
 
-def arriving(seen: Sighting) -> Packet:
+def packet_from(seen: Sighting) -> Packet:
     """The packet as the kernel of a machine gets it at the interface where it was seen; its connection is new."""
     interface = seen.point.interface if seen.point else ""
     return Packet(seen.source.address, seen.destination.address, seen.protocol.lower(), seen.source.port,
                   seen.destination.port, interface)
 
 
-class Outcome(Enum):
+class RuleOutcome(Enum):
     """What came of looking at a rule."""
 
     MATCHED = "matched"
@@ -52,7 +52,7 @@ class Outcome(Enum):
 
 
 @dataclass(frozen=True)
-class Step:
+class RuleStep:
     """One rule looked at (or, without a rule, the policy of a built-in chain): whether it matched, why, what it did.
 
     `verdict` is as the kernel's trace says it: CONTINUE, ACCEPT (also of DNAT and its kin), DROP, RETURN, "JUMP:CHAIN",
@@ -62,7 +62,7 @@ class Step:
     table: str
     chain: str
     rule: Rule | None
-    outcome: Outcome
+    outcome: RuleOutcome
     why: str
     verdict: str
     depth: int

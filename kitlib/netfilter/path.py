@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from kitlib.errors import NotFound
-from kitlib.netfilter.matches import Stretch
-from kitlib.netfilter.packet import Packet, Step
-from kitlib.netfilter.state import Kernel
-from kitlib.parsers.conntrack import Entry, Tuple
+from kitlib.netfilter.matches import SkippedRules
+from kitlib.netfilter.packet import Packet, RuleStep
+from kitlib.netfilter.state import Netfilter
+from kitlib.parsers.conntrack import Connection, Tuple
 from kitlib.sighting import Socket
 
 
 @dataclass(frozen=True)
-class Passage:
+class HookStep:
     """One stop on the way: a table at a hook, or (without a table) a routing decision, in words in `said`."""
 
     hook: str
@@ -21,23 +21,23 @@ class Passage:
     before: Packet
     after: Packet
     said: str = ""
-    trail: tuple[Step | Stretch, ...] = ()
-    kernel: Kernel | None = field(default=None, repr=False)
+    trail: tuple[RuleStep | SkippedRules, ...] = ()
+    kernel: Netfilter | None = field(default=None, repr=False)
 
     @property
-    def steps(self) -> tuple[Step, ...]:
+    def steps(self) -> tuple[RuleStep, ...]:
         """Every rule that was looked at, in order, the skipped ones too."""
         return tuple(step for part in self.trail
-                     for step in (part.steps(self.kernel) if isinstance(part, Stretch) else (part,)))
+                     for step in (part.steps(self.kernel) if isinstance(part, SkippedRules) else (part,)))
 
     @property
-    def matched(self) -> tuple[Step, ...]:
+    def matched(self) -> tuple[RuleStep, ...]:
         """Only the rules (and policies) that had a say."""
-        return tuple(part for part in self.trail if isinstance(part, Step) and part.verdict)
+        return tuple(part for part in self.trail if isinstance(part, RuleStep) and part.verdict)
 
 
 @dataclass(frozen=True)
-class Walk:
+class PacketPath:
     """A packet's way through a kernel. `assumptions` are what could not be told and was taken for granted here.
 
     `end` says how it ends: "goes out of eth0", "is delivered here", "comes in again by lo" (made here for this
@@ -45,7 +45,7 @@ class Walk:
     """
 
     packet: Packet
-    passages: tuple[Passage, ...] = ()
+    hook_steps: tuple[HookStep, ...] = ()
     end: str = ""
     probability: float = 1.0
     assumptions: tuple[str, ...] = ()
@@ -53,21 +53,21 @@ class Walk:
     @property
     def after(self) -> Packet:
         """The packet as it leaves."""
-        return self.passages[-1].after if self.passages else self.packet
+        return self.hook_steps[-1].after if self.hook_steps else self.packet
 
     @property
-    def steps(self) -> tuple[Step, ...]:
+    def steps(self) -> tuple[RuleStep, ...]:
         """Every rule that was looked at, over all hooks and tables."""
-        return tuple(step for passage in self.passages for step in passage.steps)
+        return tuple(step for passage in self.hook_steps for step in passage.steps)
 
     @property
-    def matched(self) -> tuple[Step, ...]:
+    def matched(self) -> tuple[RuleStep, ...]:
         """Every rule and policy that had a say, over all hooks and tables."""
-        return tuple(step for passage in self.passages for step in passage.matched)
+        return tuple(step for passage in self.hook_steps for step in passage.matched)
 
-    def at(self, hook: str, table: str = "") -> Passage:
+    def at(self, hook: str, table: str = "") -> HookStep:
         """The stop at a hook in a table, or at a routing decision; NotFound if the packet did not come there."""
-        stops = {(passage.hook, passage.table): passage for passage in self.passages}
+        stops = {(passage.hook, passage.table): passage for passage in self.hook_steps}
         if (hook, table) not in stops:
             raise NotFound(f"{self.packet} did not come to {table or 'the decision'} {hook}. It came to: "
                            f"{', '.join(' '.join(stop) for stop in stops)}.")
@@ -88,9 +88,9 @@ class Walk:
         return arrives and "UNTRACKED" not in self.after.states
 
     @property
-    def entry(self) -> Entry:
+    def entry(self) -> Connection:
         """What conntrack will remember if this packet begins a connection; port 0 is one drawn at random."""
         first, last = self.packet, self.after
         original, reply = (Tuple(Socket(one.source, one.sport or 0), Socket(one.destination, one.dport or 0))
                            for one in (first, last))
-        return Entry(first.protocol, original, reply.inverse, mark=last.mark)
+        return Connection(first.protocol, original, reply.inverse, mark=last.mark)

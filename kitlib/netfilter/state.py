@@ -41,7 +41,7 @@ class Decision:
 
 
 @dataclass(frozen=True)
-class Kernel:
+class Netfilter:
     """What decides about packets on one kernel. `routes` are of all tables (`ip route show table all`).
 
     Not looked at: rules of `ip rule` beyond the usual three, rp_filter, route_localnet. Taken for granted: some rule

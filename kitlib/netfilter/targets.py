@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from kitlib.netfilter.packet import Packet
-from kitlib.netfilter.state import Kernel
+from kitlib.netfilter.state import Netfilter
 from kitlib.parsers.iptables_save import Rule
 
 VERDICTS = {"": "CONTINUE", "ACCEPT": "ACCEPT", "DROP": "DROP", "RETURN": "RETURN", "REJECT": "DROP"}
@@ -14,7 +14,7 @@ ONLY_GO_ON = {"LOG", "NFLOG", "TRACE", "AUDIT", "CHECKSUM", "TCPMSS", "TOS", "DS
 LOCALHOST = "127.0.0.1"
 
 
-class Effect(NamedTuple):
+class TargetEffect(NamedTuple):
     """The verdict (in the words of the kernel's trace), the packet afterwards; `unknown` says what cannot be told."""
 
     verdict: str
@@ -22,31 +22,33 @@ class Effect(NamedTuple):
     unknown: str = ""
 
 
-def apply(rule: Rule, packet: Packet, hook: str, kernel: Kernel) -> Effect:
+def apply(rule: Rule, packet: Packet, hook: str, kernel: Netfilter) -> TargetEffect:
     """What the target of a rule, which is no chain of the ruleset, does to a packet at this hook."""
     target, said = rule.target, {option.name: option for option in rule.target_options}
     words = {name: option.values[0] if option.values else "" for name, option in said.items()}
     if target in VERDICTS:
-        return Effect(VERDICTS[target], packet)
+        return TargetEffect(VERDICTS[target], packet)
     if target in ONLY_GO_ON:
-        return Effect("CONTINUE", packet)
+        return TargetEffect("CONTINUE", packet)
     if target == "MARK" and "--set-xmark" in words:
-        return Effect("CONTINUE", packet._replace(mark=_marked(packet.mark, words["--set-xmark"])))
+        return TargetEffect("CONTINUE", packet._replace(mark=_marked(packet.mark, words["--set-xmark"])))
     if target == "NOTRACK" or (target == "CT" and "--notrack" in words):
         is_known = "INVALID" not in packet.states       # it comes from lo, with its connection: too late
-        return Effect("CONTINUE", packet if is_known else packet._replace(states=frozenset({"UNTRACKED"})))
+        return TargetEffect("CONTINUE", packet if is_known else packet._replace(states=frozenset({"UNTRACKED"})))
     if target == "DNAT" and "--to-destination" in words:
         return _to_destination(packet, *_socket(words["--to-destination"]))
     if target == "REDIRECT":
         address = LOCALHOST if hook == "OUTPUT" else kernel.address_of(packet.in_interface)
         # An interface without an address: nf_nat_redirect.c drops.
-        return _to_destination(packet, address, words.get("--to-ports", "")) if address else Effect("DROP", packet)
+        if not address:
+            return TargetEffect("DROP", packet)
+        return _to_destination(packet, address, words.get("--to-ports", ""))
     if target == "SNAT" and "--to-source" in words:
         return _from_source(packet, *_socket(words["--to-source"]), words)
     if target == "MASQUERADE":
         address = kernel.masquerade_address(packet.out_interface, packet.destination)
         return _from_source(packet, address, words.get("--to-ports", ""), words)
-    return Effect("", packet, f"unknown here: -j {target}{''.join(f' {name}' for name in words)}")
+    return TargetEffect("", packet, f"unknown here: -j {target}{''.join(f' {name}' for name in words)}")
 
 
 def _marked(mark: int, words: str) -> int:
@@ -60,19 +62,19 @@ def _socket(words: str) -> tuple[str, str]:
     return address, port
 
 
-def _to_destination(packet: Packet, address: str, port: str) -> Effect:
+def _to_destination(packet: Packet, address: str, port: str) -> TargetEffect:
     if "-" in address:
-        return Effect("", packet, f"which address of {address} is drawn cannot be told")
+        return TargetEffect("", packet, f"which address of {address} is drawn cannot be told")
     changed = packet._replace(destination=address or packet.destination, dport=_port(port, packet.dport))
-    return Effect("ACCEPT", _seen_by_conntrack(packet, changed, "DNAT"))
+    return TargetEffect("ACCEPT", _seen_by_conntrack(packet, changed, "DNAT"))
 
 
-def _from_source(packet: Packet, address: str, port: str, words: dict[str, str]) -> Effect:
+def _from_source(packet: Packet, address: str, port: str, words: dict[str, str]) -> TargetEffect:
     if "-" in address or not address:
-        return Effect("", packet, f"which address of {address or 'the interface'} is drawn cannot be told")
+        return TargetEffect("", packet, f"which address of {address or 'the interface'} is drawn cannot be told")
     is_random = "--random" in words or "--random-fully" in words
     changed = packet._replace(source=address, sport=None if is_random else _port(port, packet.sport))
-    return Effect("ACCEPT", _seen_by_conntrack(packet, changed, "SNAT"))
+    return TargetEffect("ACCEPT", _seen_by_conntrack(packet, changed, "SNAT"))
 
 
 def _port(words: str, now: int | None) -> int | None:

@@ -27,7 +27,7 @@ class Tuple(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Entry:
+class Connection:
     """A connection: how its first packet came in, and how its reply will look when it comes in."""
 
     protocol: str
@@ -39,18 +39,18 @@ class Entry:
     mark: int = 0
 
 
-def entries(text: str) -> tuple[Entry, ...]:
+def connections(text: str) -> tuple[Connection, ...]:
     """The entries in the output of `conntrack -L` (with or without `-o extended`). Raises ParseError."""
     lines = (line for line in text.splitlines() if line.strip() and not SUMMARY.match(line))
     return tuple(_entry(line) for line in lines)
 
 
-def _entry(line: str) -> Entry:
+def _entry(line: str) -> Connection:
     head, tuples = HEAD.match(line), TUPLE.findall(line)
     if not head or len(tuples) != 2:
         raise ParseError("conntrack -L", "PROTOCOL … and two tuples src=… dst=… sport=… dport=…", line)
     original, reply = (Tuple(Socket(source, int(sport or 0)), Socket(destination, int(dport or 0)))
                        for source, destination, sport, dport in tuples)
     mark = re.search(r"\bmark=(\d+)", line)
-    return Entry(head[1], original, reply, int(head[2]) if head[2] else None, head[3] or "",
+    return Connection(head[1], original, reply, int(head[2]) if head[2] else None, head[3] or "",
                  tuple(re.findall(r"\[([A-Z_]+)\]", line)), int(mark[1]) if mark else 0)

@@ -14,7 +14,7 @@ import struct
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from kitlib.errors import ParseError, told_of
+from kitlib.errors import ParseError, parse_context
 from kitlib.parsers.packets import (
     UDP,
     Datagram,
@@ -22,8 +22,8 @@ from kitlib.parsers.packets import (
     Stream,
     check_whole,
     datagram_of,
-    dissected,
-    reassembled,
+    dissect,
+    reassemble,
     tcp_messages,
     udp_data,
 )
@@ -40,7 +40,7 @@ DATA = {"A": "4", "AAAA": "6", "NS": "n", "CNAME": "n", "PTR": "n", "DNAME": "n"
 IN = 1
 
 
-class Entry(NamedTuple):
+class WireRecord(NamedTuple):
     """A question or record as it lies in a message: byte offsets of start, record data, and end."""
 
     section: str
@@ -58,7 +58,7 @@ def type_name(code: int) -> str:
     return TYPES.get(code, f"TYPE{code}")
 
 
-def entries(data: bytes) -> tuple[Entry, ...]:
+def wire_records(data: bytes) -> tuple[WireRecord, ...]:
     """Every question and record of a message in order, OPT included. ParseError unless they fill it exactly."""
     counts, at, found = struct.unpack_from("!4H", header_of(data), 4), 12, []
     for section, count in zip(SECTIONS, counts, strict=True):
@@ -76,14 +76,14 @@ def header_of(data: bytes) -> bytes:
     return take(data, 0, 12, "a header")
 
 
-def _entry(data: bytes, start: int, section: str) -> Entry:
+def _entry(data: bytes, start: int, section: str) -> WireRecord:
     name, at = name_at(data, start)
     code, rclass = struct.unpack("!HH", take(data, at, 4, "type and class"))
     if section == "question":
-        return Entry(section, name, code, rclass, 0, start, at + 4, at + 4)
+        return WireRecord(section, name, code, rclass, 0, start, at + 4, at + 4)
     ttl, size = struct.unpack("!IH", take(data, at + 4, 6, "TTL and data length"))
     take(data, at + 10, size, f"the data of {name} {type_name(code)}")
-    return Entry(section, name, code, rclass, ttl, start, at + 10, at + 10 + size)
+    return WireRecord(section, name, code, rclass, ttl, start, at + 10, at + 10 + size)
 
 
 def take(data: bytes, at: int, size: int, what: str, end: int | None = None) -> bytes:
@@ -126,7 +126,7 @@ def _escaped(raw: bytes, special: bytes, space: str = "\\032") -> str:
                    else chr(byte) if 32 < byte < 127 else f"\\{byte:03d}" for byte in raw)
 
 
-def record_data(data: bytes, entry: Entry) -> str:
+def record_data(data: bytes, entry: WireRecord) -> str:
     """The record data as dig prints it; for types not known here `\\# 3 ABCDEF` (RFC 3597)."""
     kind = type_name(entry.type)
     if kind not in DATA or (entry.rclass != IN and DATA[kind] in "46"):
@@ -174,7 +174,7 @@ PORT = 53
 def message(data: bytes) -> Message:
     """One DNS message (without TCP's length prefix). ParseError at whatever is cut, too long, or inconsistent."""
     id_, bits = struct.unpack_from("!HH", header_of(data))
-    parts = entries(data)
+    parts = wire_records(data)
     opt = _opt(parts)
     rcode = (bits & 15) | (opt.ttl >> 24 << 4 if opt else 0)
     records = {name: tuple(Record(e.name, type_name(e.type), e.ttl, record_data(data, e))
@@ -198,7 +198,7 @@ def opcode_name(code: int) -> str:
     return OPCODES.get(code, f"RESERVED{code}")
 
 
-def _opt(parts: tuple[Entry, ...]) -> Entry | None:
+def _opt(parts: tuple[WireRecord, ...]) -> WireRecord | None:
     found = [entry for entry in parts if entry.section != "question" and TYPES.get(entry.type) == "OPT"]
     if len(found) > 1 or any(entry.section != "additional" or entry.name != "." for entry in found):
         raise ParseError("DNS message", "at most one OPT record, of the root, in the additional section",
@@ -211,7 +211,7 @@ def option_name(code: int) -> str:
     return OPTIONS.get(code, f"OPT={code}")
 
 
-def options(data: bytes, opt: Entry) -> Iterator[tuple[int, int, int]]:
+def options(data: bytes, opt: WireRecord) -> Iterator[tuple[int, int, int]]:
     """The EDNS options of an OPT record: code, and byte offsets of the value's start and end."""
     at = opt.data
     while at < opt.end:
@@ -232,11 +232,11 @@ def sightings(frames: Iterable[Frame], point: VantagePoint | None = None) -> tup
     fragments: Fragments = {}
     streams: dict[tuple, Stream] = {}
     for frame in frames:
-        with told_of(where=f"frame {frame.number}"):
-            packet = dissected(frame)
+        with parse_context(where=f"frame {frame.number}"):
+            packet = dissect(frame)
             datagram = datagram_of(packet)
             if datagram and datagram.fragment:
-                datagram = reassembled(datagram, frame.interface, fragments)
+                datagram = reassemble(datagram, frame.interface, fragments)
             if datagram:
                 index = packet.ifindex if frame.link_type == 276 else None
                 found += _seen(datagram, frame, streams, point, index)

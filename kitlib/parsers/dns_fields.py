@@ -32,7 +32,7 @@ class Field(NamedTuple):
 
 def message_fields(data: bytes, base: int) -> Iterator[Field]:
     """The fields of a whole DNS message that begins at byte `base` of the frame."""
-    parts = dns.entries(data)
+    parts = dns.wire_records(data)
     dns.message(data)                                     # all that could be wrong with it is wrong here already
     yield from _header_bits(data, base)
     opcode = data[2] >> 3 & 15
@@ -89,7 +89,7 @@ def _header_bits(data: bytes, base: int) -> Iterator[Field]:
         yield Field("DNS", name, str(int.from_bytes(data[at:at + 2])), f"how many {name} follow", base + at, 2)
 
 
-def _opt_fields(data: bytes, opt: dns.Entry, base: int, at: int) -> Iterator[Field]:
+def _opt_fields(data: bytes, opt: dns.WireRecord, base: int, at: int) -> Iterator[Field]:
     layer = "EDNS"
     yield Field(layer, "type", "OPT", "not a record: room for more header fields (EDNS)", at, 2)
     yield Field(layer, "UDP size", str(opt.rclass), "the largest UDP answer the sender can take, in bytes", at + 2, 2)

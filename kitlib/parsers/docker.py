@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ipaddress import ip_interface, ip_network
 from typing import Any
 
-from kitlib.errors import ParseError, told_of
+from kitlib.errors import ParseError, parse_context
 from kitlib.parsers.json_fields import WHAT, address_at, at, facts, load, take
 
 COLUMNS = ("CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES")
@@ -72,7 +72,7 @@ def _container(row: str, starts: list[int], number: int) -> Container:
     return Container(*values)
 
 
-@told_of("docker inspect")
+@parse_context("docker inspect")
 def attachments(text: str) -> tuple[Attachment, ...]:
     """The networks of the containers in `docker inspect CONTAINER…`, one Attachment each. Raises ParseError."""
     return tuple(facts(Attachment, end, container=take(item, str, "Name").removeprefix("/"), network=network)
@@ -80,7 +80,7 @@ def attachments(text: str) -> tuple[Attachment, ...]:
                  for network, end in take(item, dict, "NetworkSettings", "Networks").items())
 
 
-@told_of("docker network inspect")
+@parse_context("docker network inspect")
 def networks(text: str) -> tuple[Network, ...]:
     """The networks in `docker network inspect NETWORK…`. Raises ParseError.
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from kitlib.errors import ParseError, told_of
+from kitlib.errors import ParseError, parse_context
 from kitlib.parsers.dns_fields import Field, message_fields
-from kitlib.parsers.packets import Datagram, datagram_of, dissected, tcp_data, udp_data
+from kitlib.parsers.packets import Datagram, datagram_of, dissect, tcp_data, udp_data
 from kitlib.sighting import Frame
 
 if TYPE_CHECKING:
@@ -159,18 +159,18 @@ TCP_OPTIONS = {0: ("end of options", "the rest is padding"), 1: ("NOP", "padding
                8: ("timestamps", "the sender's clock and the last one it heard: measures the round trip")}
 
 
-def headers(frame: Frame) -> tuple[Field, ...]:
+def header_fields(frame: Frame) -> tuple[Field, ...]:
     """Every field from the link header to the last DNS record, in the order of the bytes.
 
     What is not taken apart (another protocol, a fragment, part of a TCP message, a cut frame) is one field "data".
     ParseError where a header or a whole DNS message is malformed.
     """
-    with told_of(where=f"frame {frame.number}"):
+    with parse_context(where=f"frame {frame.number}"):
         return tuple(_headers(frame))
 
 
 def _headers(frame: Frame) -> Iterator[Field]:
-    layer, at = dissected(frame), 0
+    layer, at = dissect(frame), 0
     datagram, title = datagram_of(layer), "frame"
     end = len(frame.data)
     while layer.name in LAYERS:

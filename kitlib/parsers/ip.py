@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any
 
-from kitlib.errors import ParseError, told_of
+from kitlib.errors import ParseError, parse_context
 from kitlib.parsers.json_fields import WHAT, at, facts, load, take
 
 HEADER = re.compile(r"(\d+): ([^\s:@]+)(?:@(?:if(\d+)|([^\s:]+)))?: <[^>]*> mtu (\d+) .*?\bstate (\S+)")
@@ -35,7 +35,7 @@ class Interface:
     peer_netnsid: int | None = at(int, "link_netnsid", default=None)
 
 
-@told_of("ip addr")
+@parse_context("ip addr")
 def interfaces(text: str) -> tuple[Interface, ...]:
     """The interfaces in the output of `ip addr` or `ip link`, with -j or without. Raises ParseError."""
     items = load(text) if text.lstrip().startswith("[") else [
@@ -118,7 +118,7 @@ class Route:
     table: str = at(str, "table", default="main")
 
 
-@told_of("ip route")
+@parse_context("ip route")
 def routes(text: str) -> tuple[Route, ...]:
     """The routes in the output of `ip route` (`show` or `get`), with -j or without. Raises ParseError.
 

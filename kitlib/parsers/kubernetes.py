@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kitlib.errors import ParseError, told_of
+from kitlib.errors import ParseError, parse_context
 from kitlib.parsers.json_fields import WHAT, address_at, at, each_at, facts, load, take, take_address, words_at
 
 ROLE_LABEL = "node-role.kubernetes.io/"
@@ -37,13 +37,13 @@ class Node:
     roles: tuple[str, ...]
 
 
-@told_of("kubectl get pods -o json")
+@parse_context("kubectl get pods -o json")
 def pods(text: str) -> tuple[Pod, ...]:
     """The pods in `kubectl get pods -o json`. Raises ParseError."""
     return tuple(facts(Pod, item) for item in items(text, "Pod"))
 
 
-@told_of("kubectl get nodes -o json")
+@parse_context("kubectl get nodes -o json")
 def nodes(text: str) -> tuple[Node, ...]:
     """The nodes in `kubectl get nodes -o json`; `address` is the InternalIP. Raises ParseError."""
     return tuple(_node(item) for item in items(text, "Node"))
@@ -117,13 +117,13 @@ class Endpoints:
     ports: tuple[Port, ...] = each_at(Port, "ports")
 
 
-@told_of("kubectl get services -o json")
+@parse_context("kubectl get services -o json")
 def services(text: str) -> tuple[Service, ...]:
     """The services in `kubectl get services -o json`. Raises ParseError."""
     return tuple(facts(Service, item) for item in items(text, "Service"))
 
 
-@told_of("kubectl get endpointslices -o json")
+@parse_context("kubectl get endpointslices -o json")
 def endpoints(text: str) -> tuple[Endpoints, ...]:
     """The slices in `kubectl get endpointslices -o json`. Raises ParseError."""
     return tuple(_slice(item) for item in items(text, "EndpointSlice"))

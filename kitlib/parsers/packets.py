@@ -37,7 +37,7 @@ class Datagram(NamedTuple):
     fragment: tuple[int, int, bool] | None = None      # id, byte offset, more to come
 
 
-def dissected(frame: Frame) -> Packet:
+def dissect(frame: Frame) -> Packet:
     """The frame as scapy's packet, from the link header on."""
     from scapy.layers import inet6, l2  # noqa: F401  (inet6 makes scapy know IPv4 and IPv6 as payloads)
 
@@ -91,7 +91,7 @@ def _ipv6(ip: Packet, link: bytes) -> Datagram:
     return Datagram(link, ip.src, ip.dst, ip.hlim, 0, protocol, body, max(missing, 0), fragment)
 
 
-def reassembled(part: Datagram, interface: str, fragments: Fragments) -> Datagram | None:
+def reassemble(part: Datagram, interface: str, fragments: Fragments) -> Datagram | None:
     """The whole datagram once its last missing fragment is there."""
     check_whole(part)
     id_, offset, more = part.fragment

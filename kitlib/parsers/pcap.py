@@ -12,7 +12,7 @@ import struct
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from kitlib.errors import ParseError, told_of
+from kitlib.errors import ParseError, parse_context
 from kitlib.sighting import Frame
 
 SECTION, INTERFACE, OBSOLETE_PACKET, SIMPLE_PACKET, PACKET = 0x0A0D0D0A, 1, 2, 3, 6
@@ -149,7 +149,7 @@ def frames(data: bytes, where: str = "") -> tuple[Frame, ...]:
     noticed: a pcap cut exactly between two records, and a pcapng cut between two blocks whose section does not
     give its length (`write_pcapng` gives it, dumpcap does not).
     """
-    with told_of(where=where):
+    with parse_context(where=where):
         if data[:4] in PCAP_MAGIC:
             return tuple(_pcap(data))
         if data[:4] == SECTION.to_bytes(4, "big"):

@@ -18,7 +18,7 @@ VERDICTS = {"0xfffffffb": "RETURN", "0xffffffff": "CONTINUE"}     # what xtables
 
 
 @dataclass(frozen=True)
-class Met:
+class TraceLine:
     """One line of a trace: a rule that matched, or the policy of a chain that was reached.
 
     `verdict` is the kernel's: CONTINUE, ACCEPT (also of DNAT and its kin), DROP, RETURN, "JUMP:CHAIN", "GOTO:CHAIN".
@@ -32,7 +32,7 @@ class Met:
     packet: dict[str, str] = field(hash=False)
 
 
-def traces(text: str) -> dict[str, tuple[Met, ...]]:
+def traces(text: str) -> dict[str, tuple[TraceLine, ...]]:
     """For each packet, by its trace id and in order of appearance, the rules and policies it met. Raises ParseError.
 
     The kernel makes the id from the packet's place in memory, and may use it again: then a second one is "ID'". Where a
@@ -40,7 +40,7 @@ def traces(text: str) -> dict[str, tuple[Met, ...]]:
     """
     headers: dict[str, dict[str, str]] = {}
     latest: dict[str, str] = {}
-    found: dict[str, list[Met]] = {}
+    found: dict[str, list[TraceLine]] = {}
     for line in text.splitlines():
         if packet := PACKET.match(line):
             headers[packet[2]] = dict(_fields(packet[3]))
@@ -56,21 +56,22 @@ def traces(text: str) -> dict[str, tuple[Met, ...]]:
     return {packet: tuple(lines) for packet, lines in found.items()}
 
 
-def _handed_on(found: dict[str, list[Met]], packet: dict[str, str]) -> str:
+def _handed_on(found: dict[str, list[TraceLine]], packet: dict[str, str]) -> str:
     """Under which id this packet was told of before; "" if under none. Only its destination can have changed since."""
     same = (name for name in reversed(found) if all(found[name][-1].packet.get(header) == packet.get(header)
                                                     for header in ("SRC", "SPORT", "ID", "LEN")))
     return next(same, "")
 
 
-def _met(line: re.Match, packet: dict[str, str], whole: str) -> Met:
+def _met(line: re.Match, packet: dict[str, str], whole: str) -> TraceLine:
     _, _, table, chain, kind, said, text = line.groups()
     if kind == "policy":
-        return Met(table, chain, said, "", packet)
+        return TraceLine(table, chain, said, "", packet)
     verdict = RULE.match(said)
     if not verdict:
         raise ParseError("xtables-monitor --trace", "rule:HANDLE:VERDICT", whole)
-    return Met(table, chain, VERDICTS.get(verdict[1], verdict[1]), text.removeprefix(f"-4 -t {table} ").strip(), packet)
+    rule = text.removeprefix(f"-4 -t {table} ").strip()
+    return TraceLine(table, chain, VERDICTS.get(verdict[1], verdict[1]), rule, packet)
 
 
 def _fields(text: str) -> Iterator[tuple[str, str]]:

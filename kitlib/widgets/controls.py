@@ -32,7 +32,7 @@ STYLE = """<style>
 
 
 @dataclass(frozen=True, repr=False)
-class Twin:
+class WithFallback:
     """What a cell shows: the widget where one can be live, the same in HTML and text everywhere else."""
 
     html: str
@@ -53,21 +53,21 @@ def numbered(lines: Iterable[str]) -> str:
     return f'<ol style="list-style:none;padding-left:8px">{items}</ol>'
 
 
-def with_twin(build: Callable[[], list[Widget]], html: str, text: str) -> Twin:
+def with_fallback(build: Callable[[], list[Widget]], html: str, text: str) -> WithFallback:
     """The parts that `build` returns in one box, with their twin; only the twin where ipywidgets is missing."""
     try:
         import ipywidgets
     except ImportError:
-        return Twin(html, text)
+        return WithFallback(html, text)
     box = ipywidgets.VBox([*build(), ipywidgets.HTML(STYLE, layout={"display": "none"})], layout={"max_width": "100%"})
     box.add_class("kit-widget")
-    return Twin(html, text, box)
+    return WithFallback(html, text, box)
 
 
 MOST_ROWS = 10
 
 
-def choose(label: str, options: Sequence[str], show: Callable[[int], str], start: int = 0) -> list[Widget]:
+def chooser(label: str, options: Sequence[str], show: Callable[[int], str], start: int = 0) -> list[Widget]:
     """The list called `label`, option number `start` (from 0) chosen; `show` gives an option's HTML."""
     import ipywidgets
 
@@ -78,7 +78,7 @@ def choose(label: str, options: Sequence[str], show: Callable[[int], str], start
     return [listed, ipywidgets.HBox(_buttons(label, listed, 0, len(options) - 1)), redrawn([listed], show)]
 
 
-def play(label: str, count: int, show: Callable[[int], str], step_ms: int, note: str) -> list[Widget]:
+def player(label: str, count: int, show: Callable[[int], str], step_ms: int, note: str) -> list[Widget]:
     """A slider over `count` options that also plays by itself, `step_ms` an option; `show` gives an option's HTML.
 
     The `note` stands beside the buttons.

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 
 from kitlib.drawings.table import Table
 from kitlib.errors import KitError
-from kitlib.parsers.header_fields import Field, headers
+from kitlib.parsers.header_fields import Field, header_fields
 from kitlib.sighting import Sighting
-from kitlib.widgets.controls import Twin, choose, with_twin
+from kitlib.widgets.controls import WithFallback, chooser, with_fallback
 
 
-def packet_view(sightings: Sequence[Sighting]) -> Twin:
+def packet_view(sightings: Sequence[Sighting]) -> WithFallback:
     """The packets as captured, one at a time, field by field; KitError if there is none."""
     if not sightings:
         raise KitError("there is no packet to show")
@@ -28,7 +28,7 @@ def packet_view(sightings: Sequence[Sighting]) -> Twin:
     listed = Table("Packets", ("packet", "TTL", "DNS id", "bytes of DNS"), tuple(
         (words, str(seen.ttl), str(seen.message.id), str(seen.message.size))
         for words, seen in zip(lines, sightings, strict=True)))
-    return with_twin(lambda: choose("Packet", lines, lambda index: fields(index).html, start),
+    return with_fallback(lambda: chooser("Packet", lines, lambda index: fields(index).html, start),
                      listed.html + first.html, f"{listed.text}\n\n{first.text}")
 
 
@@ -69,7 +69,7 @@ def _previous(sightings: Sequence[Sighting], index: int) -> Sighting | None:
 def _fields(seen: Sighting) -> tuple[Field, ...]:
     if seen.link is None:
         raise KitError("this sighting was not kept with its packet, so its headers cannot be shown")
-    return headers(seen.link)
+    return header_fields(seen.link)
 
 
 def _single(fields: Sequence[Field]) -> dict[tuple[str, str], str]:

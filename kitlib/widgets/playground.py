@@ -7,11 +7,11 @@ from dataclasses import replace
 from kitlib.drawings.queries import search_list
 from kitlib.drawings.table import Table
 from kitlib.parsers.resolv_conf import NUMBERS, ResolvConf
-from kitlib.search_list import RESOLVERS, candidates, queries
-from kitlib.widgets.controls import Twin, redrawn, with_twin
+from kitlib.search_list import RESOLVERS, queries, search_candidates
+from kitlib.widgets.controls import WithFallback, redrawn, with_fallback
 
 
-def search_list_playground(conf: ResolvConf, name: str = "www.example.com") -> Twin:
+def search_list_playground(conf: ResolvConf, name: str = "www.example.com") -> WithFallback:
     """The names that are asked for with these settings, ready to be played with."""
     start = _asked(name, conf, RESOLVERS[0])
 
@@ -28,7 +28,7 @@ def search_list_playground(conf: ResolvConf, name: str = "www.example.com") -> T
         return [*fields, redrawn(fields, lambda name, ndots, resolver: _asked(
             name.strip(), _with_ndots(conf, ndots), resolver).html)]
 
-    return with_twin(build, start.html, start.text)
+    return with_fallback(build, start.html, start.text)
 
 
 def _with_ndots(conf: ResolvConf, ndots: int) -> ResolvConf:
@@ -41,5 +41,5 @@ def _asked(name: str, conf: ResolvConf, resolver: str) -> Table:
     types = " and ".join(dict.fromkeys(question.type for question in asked))
     names = len({question.name for question in asked})
     count = f"{len(asked)} queries ({types} for each of {names})" if names > 1 else f"{len(asked)} queries ({types})"
-    return search_list(candidates(name, conf, resolver),
+    return search_list(search_candidates(name, conf, resolver),
                        f"{name}, ndots:{conf.ndots}, {resolver}: {count}, if of these names only {name} is there")

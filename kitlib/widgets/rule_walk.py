@@ -6,32 +6,32 @@ from html import escape
 
 from kitlib.drawings.queries import shortened
 from kitlib.drawings.rule_walk import outcome, passage_html, passage_text, stop
-from kitlib.netfilter.compare import Followed
-from kitlib.netfilter.path import Walk
-from kitlib.widgets.controls import Twin, choose, with_twin
+from kitlib.netfilter.compare import TracedPath
+from kitlib.netfilter.path import PacketPath
+from kitlib.widgets.controls import WithFallback, chooser, with_fallback
 
 LONGEST = 66        # letters of a line that the list shows on a narrow page
 
 
-def rule_walk(walked: Walk | Followed) -> Twin:
+def rule_walk(walked: PacketPath | TracedPath) -> WithFallback:
     """A walk, with the kernel's trace beside it if it was followed by one; choose a stop to see its rules."""
-    walk = walked.walk if isinstance(walked, Followed) else walked
+    walk = walked.walk if isinstance(walked, TracedPath) else walked
     says = None if walk is walked else {id(step): met for step, met in walked.pairs if step and met}
     told = [outcome(walk), *([] if walk is walked else _agreement(walked))]
-    lines = [shortened(f"{number}. {stop(passage)}", LONGEST) for number, passage in enumerate(walk.passages, 1)]
+    lines = [shortened(f"{number}. {stop(passage)}", LONGEST) for number, passage in enumerate(walk.hook_steps, 1)]
     # Begin where something is rewritten: that is what to look at.
-    start = next((index for index, passage in enumerate(walk.passages) if passage.before[:2] != passage.after[:2]), 0)
+    start = next((index for index, passage in enumerate(walk.hook_steps) if passage.before[:2] != passage.after[:2]), 0)
     head = "".join(f"<p>{escape(words)}</p>" for words in told)
 
     def show(index: int) -> str:
-        return head + passage_html(walk.passages[index], says)
+        return head + passage_html(walk.hook_steps[index], says)
 
-    return with_twin(lambda: choose("Stop", lines, show, start),
-                     head + "".join(passage_html(passage, says) for passage in walk.passages),
-                     "\n".join([*told, *(passage_text(passage, says) for passage in walk.passages)]))
+    return with_fallback(lambda: chooser("Stop", lines, show, start),
+                     head + "".join(passage_html(passage, says) for passage in walk.hook_steps),
+                     "\n".join([*told, *(passage_text(passage, says) for passage in walk.hook_steps)]))
 
 
-def _agreement(followed: Followed) -> list[str]:
+def _agreement(followed: TracedPath) -> list[str]:
     """Whether walk and kernel say the same, in words."""
     count = len(followed.met)
     if not followed.differences:
@@ -39,7 +39,7 @@ def _agreement(followed: Followed) -> list[str]:
     return [f"The kernel's own trace has {count} lines of this packet. The walk differs:", *followed.differences]
 
 
-def rules_at(walk: Walk, hook: str, table: str = "nat") -> Twin:
+def rules_at(walk: PacketPath, hook: str, table: str = "nat") -> WithFallback:
     """One stop of a walk alone: each rule with its why, the skipped ones folded."""
     passage = walk.at(hook, table)
-    return Twin(passage_html(passage), passage_text(passage))
+    return WithFallback(passage_html(passage), passage_text(passage))

@@ -11,13 +11,13 @@ from kitlib.drawings.ladder_words import micros, point, rows, steps
 from kitlib.drawings.table import Table
 from kitlib.drawings.topology import topology as draw
 from kitlib.journey.model import Journey
-from kitlib.widgets.controls import Twin, choose, numbered, play, with_twin
+from kitlib.widgets.controls import WithFallback, chooser, numbered, player, with_fallback
 from kitlib.widgets.packet_view import compared
 
 STEP_MS = 2000        # long enough to read what changed
 
 
-def topology_view(topology: Topology, journey: Journey) -> Twin:
+def topology_view(topology: Topology, journey: Journey) -> WithFallback:
     """The map with one hop of the journey lit; its twin shows the whole way, numbered."""
     points = [point(row.hop) for row in rows(journey)]
     lines, told = zip(*steps(journey), strict=True)
@@ -26,11 +26,11 @@ def topology_view(topology: Topology, journey: Journey) -> Twin:
         return f"<p>{escape(told[index])}</p>{draw(topology, [points[index]]).html}"
 
     whole = draw(topology, points)
-    return with_twin(lambda: choose("Hop", lines, show), numbered(told) + whole.html,
+    return with_fallback(lambda: chooser("Hop", lines, show), numbered(told) + whole.html,
                      "\n".join([*told, "", whole.text]))
 
 
-def stepper(topology: Topology, journey: Journey, seen: Capture) -> Twin:
+def stepper(topology: Topology, journey: Journey, seen: Capture) -> WithFallback:
     """The journey hop by hop, by hand or by itself; `seen` is the capture that caught it. Twin: the whole way."""
     shown, told = rows(journey), [step.told for step in steps(journey)]
     points = [point(row.hop) for row in shown]
@@ -48,7 +48,7 @@ def stepper(topology: Topology, journey: Journey, seen: Capture) -> Twin:
     whole = (draw(passed, points), ladder(journey),
              Table("To see each packet, listen there", ("vantage point", "command"),
                    tuple((at.title, command) for at, command in commands.items())))
-    return with_twin(lambda: play("Step", len(shown), show, STEP_MS, slowness),
+    return with_fallback(lambda: player("Step", len(shown), show, STEP_MS, slowness),
                      numbered(told) + "".join(part.html for part in whole),
                      "\n\n".join(["\n".join(told), *(part.text for part in whole)]))
 

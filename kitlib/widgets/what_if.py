@@ -12,10 +12,10 @@ from kitlib.drawings.table import Table
 from kitlib.errors import KitError
 from kitlib.netfilter.kube_proxy import SERVICE, endpoints, masquerade_mark, with_endpoints
 from kitlib.netfilter.packet import Packet
-from kitlib.netfilter.path import Walk
-from kitlib.netfilter.simulate import walks
-from kitlib.netfilter.state import Kernel
-from kitlib.widgets.controls import Twin, redrawn, with_twin
+from kitlib.netfilter.path import PacketPath
+from kitlib.netfilter.simulate import simulate
+from kitlib.netfilter.state import Netfilter
+from kitlib.widgets.controls import WithFallback, redrawn, with_fallback
 
 if TYPE_CHECKING:
     from ipywidgets import Widget
@@ -30,19 +30,19 @@ FIELDS = {"Source": "The address that the packet comes from",
 Case = tuple[str, str, str]     # what stands in the fields
 
 
-def what_if(kernel: Kernel, packet: Packet) -> Twin:
+def what_if(kernel: Netfilter, packet: Packet) -> WithFallback:
     """The ways of a packet through a kernel, ready to be changed; its twin shows a few changes."""
-    before = walks(kernel, packet)
+    before = simulate(kernel, packet)
     service = next((step.verdict.removeprefix("JUMP:") for walk in before for step in walk.matched
                     if step.verdict.startswith(f"JUMP:{SERVICE}")), "")
     known = endpoints(kernel.ruleset, service) if service else ()
     cases = dict(_cases(kernel, packet, known))
 
-    def ways(*typed: str) -> tuple[Walk, ...]:
+    def ways(*typed: str) -> tuple[PacketPath, ...]:
         changed, behind = _read(packet, *typed)
         if behind == known:
-            return walks(kernel, changed)
-        return walks(replace(kernel, ruleset=with_endpoints(kernel.ruleset, service, behind)), changed)
+            return simulate(kernel, changed)
+        return simulate(replace(kernel, ruleset=with_endpoints(kernel.ruleset, service, behind)), changed)
 
     def build() -> list:
         import ipywidgets
@@ -59,10 +59,10 @@ def what_if(kernel: Kernel, packet: Packet) -> Twin:
                 redrawn(fields, lambda *typed: _shown(ways(*typed), before))]
 
     tables = [_ways(ways(*case), title) for title, case in cases.items()]
-    return with_twin(build, "".join(table.html for table in tables), "\n\n".join(table.text for table in tables))
+    return with_fallback(build, "".join(table.html for table in tables), "\n\n".join(table.text for table in tables))
 
 
-def _cases(kernel: Kernel, packet: Packet, known: tuple[str, ...]) -> Iterator[tuple[str, Case]]:
+def _cases(kernel: Netfilter, packet: Packet, known: tuple[str, ...]) -> Iterator[tuple[str, Case]]:
     """The case as it is, and what one would try first."""
     source, mark, behind = packet.source, f"{packet.mark:#x}", ", ".join(known)
     yield f"As it is: {packet}", (source, mark, behind)
@@ -108,7 +108,7 @@ def _address(words: str) -> str:
         raise KitError(f"an address is four numbers, as 10.244.2.3; found {words.strip()!r}") from None
 
 
-def _shown(now: Sequence[Walk], before: Sequence[Walk]) -> str:
+def _shown(now: Sequence[PacketPath], before: Sequence[PacketPath]) -> str:
     """The ways, and the rules that have a say on one of them only now, or no longer."""
     rules, were = ({step.rule.text: None for walk in some for step in walk.matched if step.rule}
                    for some in (now, before))
@@ -119,7 +119,7 @@ def _shown(now: Sequence[Walk], before: Sequence[Walk]) -> str:
     return _ways(now, f"{now[0].packet}, mark {now[0].packet.mark:#x}").html + different
 
 
-def _ways(ways: Sequence[Walk], title: str) -> Table:
+def _ways(ways: Sequence[PacketPath], title: str) -> Table:
     rows = tuple((f"{walk.probability:.0%}", *str(walk.after).split(" → "), f"{walk.after.mark:#x}", walk.end,
                   " and ".join(walk.assumptions) or "–") for walk in ways)
     return Table(title, COLUMNS, rows)

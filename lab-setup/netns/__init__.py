@@ -11,7 +11,7 @@ from kitlib.result import Result
 from netns_lab.answers import answer
 from netns_lab.build import up
 from netns_lab.description import read
-from netns_lab.held import Held, find
+from netns_lab.held import NamespaceHolder, find
 
 SHARED = "shared"       # the name of the lab that `lab up` brings up
 
@@ -26,7 +26,7 @@ def open_backend() -> NetnsLab:
 class NetnsLab(LiveLab):
     """The backend of `open_lab("netns")`: what only a cluster could answer, it answers from its description."""
 
-    def __init__(self, held: Held) -> None:
+    def __init__(self, held: NamespaceHolder) -> None:
         super().__init__("netns", held.reach, typed)
         self.held = held
 

@@ -12,7 +12,7 @@ from kitlib.errors import KitError
 from kitlib.shell import Running
 from netns_lab import needs
 from netns_lab.description import FOLDER, Description
-from netns_lab.held import AS_ITS_ROOT, HOLDER, Held, find, inside
+from netns_lab.held import AS_ITS_ROOT, HOLDER, NamespaceHolder, find, inside
 from netns_lab.places import FILES, Site, cables, sites
 
 NAMESPACES = (*AS_ITS_ROOT, "--net", "--mount", "--pid", "--fork", "--kill-child")
@@ -47,7 +47,7 @@ class Builder:
             raise KitError("\n".join(["The netns lab could not be built.", *failed, self.holder.stderr.strip()]))
 
 
-def up(lab: Description, name: str, stay: bool = False) -> Held:
+def up(lab: Description, name: str, stay: bool = False) -> NamespaceHolder:
     """Build a lab; it ends with this Python, or with `down` if it is to stay. Raises KitError, and leaves nothing."""
     needs.require()
     builder = Builder(name)
@@ -62,7 +62,7 @@ def up(lab: Description, name: str, stay: bool = False) -> Held:
         raise
 
 
-def _build(lab: Description, name: str, builder: Builder, stay: bool) -> Held:
+def _build(lab: Description, name: str, builder: Builder, stay: bool) -> NamespaceHolder:
     preparing = [("mount", "-t", "proc", "proc", "/proc"), ("mount", "-t", "tmpfs", "lab", "/run"),
                  ("mkdir", "/run/netns")]
     settings = os.path.realpath("/etc/resolv.conf")
@@ -112,7 +112,7 @@ def _start(builder: Builder, places: Iterable[Site], pids: dict[str, str]) -> di
     return started
 
 
-def write(held: Held, files: dict[str, str]) -> None:
+def write(held: NamespaceHolder, files: dict[str, str]) -> None:
     """Write files into the lab's private /run."""
     for name, text in files.items():
         path = held.file(name)

@@ -23,7 +23,7 @@ AS_ITS_ROOT = ("--user", "--map-root-user") if IN_USER_NAMESPACE else ()
 
 
 @dataclass(frozen=True)
-class Held:
+class NamespaceHolder:
     """A lab by the process that holds it; nothing of it is written anywhere outside its own namespaces."""
 
     name: str
@@ -78,18 +78,18 @@ def inside(pid: str) -> tuple[str, ...]:
     return ("nsenter", "--target", pid, "--net", "--mount", "--uts", "--") if pid else ()
 
 
-def held() -> Iterator[Held]:
+def running_labs() -> Iterator[NamespaceHolder]:
     """The labs of this user that are up on this machine."""
     for folder in Path("/proc").glob("[0-9]*"):
         words = _words(int(folder.name))
         with suppress(FileNotFoundError):       # it has ended since
             if words[1:2] == [HOLDER] and folder.stat().st_uid == os.geteuid():
-                yield Held(words[2], int(folder.name))
+                yield NamespaceHolder(words[2], int(folder.name))
 
 
-def find(name: str) -> Held | None:
+def find(name: str) -> NamespaceHolder | None:
     """The lab of this name, if it is up."""
-    return next((lab for lab in held() if lab.name == name), None)
+    return next((lab for lab in running_labs() if lab.name == name), None)
 
 
 def _words(pid: int) -> list[str]:

@@ -12,7 +12,7 @@ from kitlib.shell import foreground
 from netns_lab import SHARED
 from netns_lab.build import up
 from netns_lab.description import LAB, read
-from netns_lab.held import Held, find, held
+from netns_lab.held import NamespaceHolder, find, running_labs
 
 
 def add_commands(parent: Any) -> None:
@@ -50,7 +50,7 @@ def _down(_arguments: Namespace) -> int:
 
 
 def _status(_arguments: Namespace) -> int:
-    labs = list(held())
+    labs = list(running_labs())
     for lab in labs:
         places = ["host", *map(_name, lab.pids)] if lab.is_ready else ["what is being built"]
         print(f"{lab.name}: process {lab.pid} holds {', '.join(places)}")
@@ -60,13 +60,13 @@ def _status(_arguments: Namespace) -> int:
 
 
 def _shell(arguments: Namespace) -> int:
-    labs = sorted((lab for lab in held() if lab.is_ready), key=lambda lab: lab.name != SHARED)
+    labs = sorted((lab for lab in running_labs() if lab.is_ready), key=lambda lab: lab.name != SHARED)
     if not labs:
         raise KitError("No netns lab is up. To bring one up: python -m kitlib lab up")
     return foreground(labs[0].reach(_place(labs[0], arguments.place), tuple(arguments.command_line) or ("sh",)))
 
 
-def _place(lab: Held, wanted: str) -> str:
+def _place(lab: NamespaceHolder, wanted: str) -> str:
     """The id of the place that goes by this name, or whose name alone begins or ends with it."""
     places = {place: _name(place) for place in ("host", *lab.pids)}
     for fits in (lambda name: name == wanted, lambda name: name.endswith(f"-{wanted}"),

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kitlib.backends import Backend, Caught, Seen
+from kitlib.backends import Backend, CaptureData, PointCapture
 from kitlib.backends.recording import Command, Point
 from kitlib.errors import KitError
 from kitlib.result import Result
@@ -64,7 +64,7 @@ class Recorder:
         return result
 
     @contextmanager
-    def capture(self, points: Sequence[VantagePoint], traced: Sequence[str] = ()) -> Iterator[Caught]:
+    def capture(self, points: Sequence[VantagePoint], traced: Sequence[str] = ()) -> Iterator[CaptureData]:
         """Listen while the block runs, then write it as a take."""
         self._block = block = Block()
         try:
@@ -96,6 +96,6 @@ def _command(place: str, result: Result) -> Command:
     return Command(place, result.argv, result.rc, result.stdout, result.stderr)
 
 
-def _point(seen: Seen) -> Point:
+def _point(seen: PointCapture) -> Point:
     typed = seen.words.typed.partition(" | ")[0]
     return Point(seen.place, seen.interface, "host", tuple(shlex.split(typed)), seen.words.stdout)

@@ -11,8 +11,8 @@ from pathlib import Path
 from kitlib.errors import KitError
 from kitlib.lab import Lab, open_lab
 from kitlib.place import Pod
-from recorder.scrub import scrub_and_tell
-from recorder.validate import tell
+from recorder.scrub import scrub_and_print
+from recorder.validate import validate_and_print
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 CELL_TIMEOUT_S = 120
@@ -38,8 +38,8 @@ def record(out: Path, scrub: bool, pod: str, takes: int) -> int:
         for notebook in sorted(NOTEBOOKS.glob("0*.ipynb")):
             run_notebook(notebook)
         if scrub:
-            return scrub_and_tell(raw, out)
-    return tell(out)
+            return scrub_and_print(raw, out)
+    return validate_and_print(out)
 
 
 def tour(lab: Lab, name: str, takes: int) -> None:

@@ -28,11 +28,11 @@ from kitlib.backends.replay import RecordedLab
 from kitlib.errors import KitError
 from kitlib.lab import Lab
 from kitlib.parsers.dns import sightings
-from kitlib.parsers.packets import TCP, UDP, dissected
+from kitlib.parsers.packets import TCP, UDP, dissect
 from kitlib.parsers.pcap import frames, write_pcapng
 from kitlib.sighting import Frame
 from recorder.secret_words import without_secrets
-from recorder.validate import tell
+from recorder.validate import validate_and_print
 
 KEPT = [ip_network(net) for net in ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3", "::/127", "fc00::/7",
                                     "ff00::/8")]                     # they mean the same everywhere
@@ -43,7 +43,7 @@ MAC = re.compile(r"(?:(?<![\w:])|(?<=MACSRC=)|(?<=MACDST=))(?:[0-9a-f]{1,2}:){5}
 
 
 @dataclass
-class StandIns:
+class Pseudonyms:
     """The lab's own ranges, which stay, and for everything else its stand-in; `names` are known beforehand."""
 
     ranges: list[IPv4Network | IPv6Network]
@@ -104,9 +104,9 @@ CHECKSUM_AT = {TCP: 16, UDP: 6}
 MAC_AT = {1: (0, 6), 113: (6,), 276: (12,)}       # by link type: Ethernet, Linux cooked, Linux cooked v2
 
 
-def scrub_frame(frame: Frame, stand_ins: StandIns) -> Frame:
+def scrub_frame(frame: Frame, stand_ins: Pseudonyms) -> Frame:
     """The frame with everything replaced; its length and its time stay. Beyond IP only MACs are known."""
-    packet = dissected(frame)
+    packet = dissect(frame)
     ip = packet.getlayer("IP") or packet.getlayer("IPv6")
     start = len(frame.data) - len(ip.original) if ip else len(frame.data)
     link, rest = frame.data[:start], frame.data[start:]
@@ -116,7 +116,7 @@ def scrub_frame(frame: Frame, stand_ins: StandIns) -> Frame:
     return replace(frame, data=link + (_scrub_ip(rest, stand_ins) if ip else rest))
 
 
-def _scrub_ip(old: bytes, stand_ins: StandIns) -> bytes:
+def _scrub_ip(old: bytes, stand_ins: Pseudonyms) -> bytes:
     first, size, body = (12, 4, (old[0] & 15) * 4) if old[0] >> 4 == 4 else (8, 16, 40)
     ends = [str(ip_address(old[at:at + size])) for at in (first, first + size)]
     new = old[:first] + b"".join(ip_address(stand_ins.address(end)).packed for end in ends) + old[first + 2 * size:body]
@@ -171,12 +171,12 @@ REGISTRY = re.compile(r'"image(?:ID)?": "((?:[\w-]+\.)+[\w-]+(?::\d+)?|[\w-]+:\d
 COMMON = ("kind", "cluster", "default", "test", "node")     # as cluster names no good: such words stand everywhere
 
 
-def scrub_and_tell(raw: Path, out: Path) -> int:
+def scrub_and_print(raw: Path, out: Path) -> int:
     """Scrub, print what a reader may still see, and whether the copy is sound; exit code 1 if it is not."""
     if out.exists():
         raise KitError(f"{out} is there already. Name a new folder.")
     print(scrub(raw, out))
-    return tell(out)
+    return validate_and_print(out)
 
 
 def scrub(raw: Path, out: Path) -> str:
@@ -184,7 +184,7 @@ def scrub(raw: Path, out: Path) -> str:
     lab = Lab(RecordedLab(load(raw)))
     everything = "\n".join(text(file) for file in sorted(raw.rglob("*.json*"))).replace('\\"', '"')
     ranges = [*lab.ranges.pods.split(","), *lab.ranges.services.split(","), lab.network.subnet]
-    stand_ins = StandIns([ip_network(net) for net in ranges], names_of(lab) | ids_of(everything))
+    stand_ins = Pseudonyms([ip_network(net) for net in ranges], names_of(lab) | ids_of(everything))
     shutil.copytree(raw, out)
     for file in sorted(out.rglob("*.jsonl")):
         entries = [stand_ins.value(entry) for entry in lines(file, lambda entry, path, line: entry)]

@@ -16,7 +16,7 @@ from recorder.secret_words import secrets_in
 PACKET = re.compile(r"^\d\d:\d\d:\d\d\.\d{6} ", re.M)      # how tcpdump's text begins each packet
 
 
-def tell(folder: Path) -> int:
+def validate_and_print(folder: Path) -> int:
     """Print what is wrong with a recording, or how much it holds; exit code 1 if something is wrong."""
     problems = validate(folder)
     print("\n".join(problems) or summary(folder))

@@ -9,20 +9,20 @@ from kitlib.capture import Capture
 from kitlib.errors import NotFound
 from kitlib.lab import Lab
 from kitlib.place import Pod
-from kitlib.quiz import Question, number
+from kitlib.quiz import Quiz, number
 from kitlib.sighting import Record
-from lessons.evidence import response_of, title_of, way_of, where_it_goes
+from lessons.evidence import point_title, query_sightings, response_of, where_it_goes
 
 FLAGS = {"qr": "says that this is a response", "aa": "says that the server is the authority for the name",
          "rd": "asks for recursion", "ra": "says that the server offers recursion"}
 
 
-def where_dig_asks(lab: Lab, pod: Pod, seen: Capture | None = None) -> Question:
+def where_dig_asks(lab: Lab, pod: Pod, seen: Capture | None = None) -> Quiz:
     """03, predict: the destination of dig's query; from resolv.conf, or from what the pod's interface showed."""
     nodes_own = pod.node.resolv_conf().nameservers_asked[0]
     return where_it_goes(
         lab, pod, "Where does dig in the pod send its query?",
-        lambda: way_of(seen)[0].destination.address if seen else pod.resolv_conf().nameservers_asked[0], {
+        lambda: query_sightings(seen)[0].destination.address if seen else pod.resolv_conf().nameservers_asked[0], {
             "coredns": "CoreDNS will answer, but the pod's resolv.conf does not know its pods.",
             nodes_own: f"{nodes_own} is what {pod.node.title} itself asks; the pod has a resolv.conf of its own.",
             lab.topology.dns_service: f"dnsPolicy {pod.dns_policy} does not give this pod the cluster's DNS Service.",
@@ -31,10 +31,10 @@ def where_dig_asks(lab: Lab, pod: Pod, seen: Capture | None = None) -> Question:
         solution=lambda: f"The nameserver line in the pod's resolv.conf says {pod.resolv_conf().nameservers_asked[0]}.")
 
 
-def ttl_of_the_answer(seen: Capture) -> Question:
+def ttl_of_the_answer(seen: Capture) -> Quiz:
     """03, check: the time to live of the record, not of the packet."""
     def hint_for(given: int) -> str:
-        return next((f"{given} is the TTL in the IP header of the {hop.direction} at {title_of(hop.sighting)}: it "
+        return next((f"{given} is the TTL in the IP header of the {hop.direction} at {point_title(hop.sighting)}: it "
                      "counts routers. The record has a TTL of its own, in seconds."
                      for hop in seen.journey().client_leg.hops if hop.sighting.ttl == given), "")
 
@@ -43,14 +43,14 @@ def ttl_of_the_answer(seen: Capture) -> Question:
             raise NotFound("This response holds no record.")
         return response_of(seen).answers[0]
 
-    return Question(
+    return Quiz(
         "For how many seconds may the answer be kept? (The TTL of its record.)",
         right=lambda: record().ttl, hints=hint_for, read=number,
         hint="In dig's answer section it stands between the name and IN.",
         solution=lambda: "The answer says: {0.name} {0.ttl} IN {0.type} {0.data}".format(record()))
 
 
-def rcode_of_the_answer(seen: Capture) -> Question:
+def rcode_of_the_answer(seen: Capture) -> Quiz:
     """03, check: the rcode."""
     meanings = {"NOERROR": "would mean that the question was understood and the name is there",
                 "NXDOMAIN": "would mean that there is no such name", "SERVFAIL": "would mean that the server failed",
@@ -59,25 +59,25 @@ def rcode_of_the_answer(seen: Capture) -> Question:
     def held() -> str:
         return f"answer records in this response: {len(response_of(seen).answers)}"
 
-    return Question(
+    return Quiz(
         "What is the rcode of the response?", right=lambda: response_of(seen).rcode, choices=tuple(meanings),
         hints=lambda given: f"{given.upper()} {meanings[given.upper()]}; {held()}.", hint="dig calls it status.",
         solution=lambda: f"dig calls it status; {held()}.")
 
 
-def flag_of_recursion(seen: Capture) -> Question:
+def flag_of_recursion(seen: Capture) -> Quiz:
     """03, check: which flag says that recursion was available."""
     def hint_for(given: str) -> str:
-        query, response = way_of(seen)[0].message.flags, response_of(seen).flags
+        query, response = query_sightings(seen)[0].message.flags, response_of(seen).flags
         if given not in FLAGS:
             return f"Set are: {' '.join(response)}."
         return f"{given} {FLAGS[given]}; it is {'' if given in query else 'not '}set in the query and " \
                f"{'' if given in response else 'not '}set in the response."
 
-    return Question(
+    return Quiz(
         "Which flag of the response says that the server offers recursion?",
         right=lambda: next((flag for flag in response_of(seen).flags if flag == "ra"), "none of them"),
         choices=(*FLAGS, "none of them"),
         hints=hint_for, hint="Only the server can say it: the query does not have this flag.",
         solution=lambda: f"The response has {' '.join(response_of(seen).flags)}, the query "
-                         f"{' '.join(way_of(seen)[0].message.flags)}.")
+                         f"{' '.join(query_sightings(seen)[0].message.flags)}.")

@@ -11,14 +11,14 @@ from itertools import combinations
 
 from kitlib.capture import Capture
 from kitlib.lab import Lab
-from kitlib.netfilter.compare import Followed
-from kitlib.netfilter.kube_proxy import marking
+from kitlib.netfilter.compare import TracedPath
+from kitlib.netfilter.kube_proxy import masquerade_step
 from kitlib.place import Node, Place
-from kitlib.quiz import Question, some_of
-from lessons.evidence import way_of
+from kitlib.quiz import Quiz, some_of
+from lessons.evidence import query_sightings
 
 
-def source_at_coredns(lab: Lab, place: Place, first: Node, seen: Capture) -> Question:
+def source_at_coredns(lab: Lab, place: Place, first: Node, seen: Capture) -> Quiz:
     """09, predict: the source address that CoreDNS sees; `first` is the node whose rules the query meets first."""
     cables = [(each, pod) for pod in lab.coredns for each in pod.node.interface(pod.veth.interface).addresses]
     pods = [pod for pod in lab.pods_on(first) if not pod.host_network and pod != place and pod.kind != "coredns"]
@@ -28,31 +28,31 @@ def source_at_coredns(lab: Lab, place: Place, first: Node, seen: Capture) -> Que
     hints[place.address] = f"{place.address} is what dig uses. Then a rule has its say: it is no pod's address."
     hints[first.address] = f"{first.address} is {first.title}'s address on eth0. Does the packet leave by eth0?"
     hints[lab.topology.dns_service] = "That is the destination, as dig writes it."
-    return Question(
+    return Quiz(
         f"Which source address will CoreDNS see, when {place.title} asks?",
-        right=lambda: way_of(seen)[-1].source.address, choices=tuple(hints), hints=hints,
+        right=lambda: query_sightings(seen)[-1].source.address, choices=tuple(hints), hints=hints,
         hint="MASQUERADE gives a packet the address of the interface by which it leaves.",
-        solution=lambda: f"The query arrives from {way_of(seen)[-1].source} at {way_of(seen)[-1].point.title}.")
+        solution=lambda: "The query arrives from {0.source} at {0.point.title}.".format(query_sightings(seen)[-1]))
 
 
-def eth0s_passed(place: Place, nodes: tuple[Node, ...], seen: Capture) -> Question:
+def eth0s_passed(place: Place, nodes: tuple[Node, ...], seen: Capture) -> Quiz:
     """09, predict: which nodes' eth0 the query passes on its way to CoreDNS."""
     sets = [some for count in range(len(nodes) + 1) for some in combinations(nodes, count)]
     words = {frozenset(node.eth0 for node in some): " and ".join(node.title for node in some) or "none of them"
              for some in sets}
 
     def right() -> str:
-        return words[frozenset(at.point for at in way_of(seen) if at.point in {node.eth0 for node in nodes})]
+        return words[frozenset(at.point for at in query_sightings(seen) if at.point in {node.eth0 for node in nodes})]
 
     hints = {said: f"eth0 of {said} leads to other machines. Must the query go to another?" for said in words.values()}
-    return Question(
+    return Quiz(
         f"{place.title} asks. Of {' and '.join(node.title for node in nodes)}: whose eth0 will the query pass?", right,
         tuple(words.values()), hints=hints | {"none of them": "Then both pods would have to run on one node."},
         hint=f"{place.title} runs on {place.machine}. Where does CoreDNS run?",
-        solution=lambda: "It was seen at " + ", ".join(at.point.title for at in way_of(seen)) + ".")
+        solution=lambda: "It was seen at " + ", ".join(at.point.title for at in query_sightings(seen)) + ".")
 
 
-def who_is_masqueraded(followed: Mapping[str, Followed]) -> Question:
+def who_is_masqueraded(followed: Mapping[str, TracedPath]) -> Quiz:
     """09, check: which of the askers, by name, CoreDNS sees under another address."""
     walks = {name: one.walk for name, one in followed.items()}
     right = frozenset(name for name, walk in walks.items() if walk.packet.source != walk.after.source
@@ -61,10 +61,11 @@ def who_is_masqueraded(followed: Mapping[str, Followed]) -> Question:
     def hint_for(given: frozenset[str]) -> str:
         extra = sorted(given - right)
         if extra:
-            return f"{extra[0]} keeps its source {walks[extra[0]].packet.source}: {marking(walks[extra[0]]).why}."
+            walk = walks[extra[0]]
+            return f"{extra[0]} keeps its source {walk.packet.source}: {masquerade_step(walk).why}."
         return f"Those, yes, but not only those: there are {len(right)}."
 
-    return Question(
+    return Quiz(
         f"Whose source is rewritten on the way? (Of {', '.join(walks)}; several: with commas between.)", right,
         hints=hint_for, read=partial(some_of, {name.casefold(): name for name in walks}),
         hint="The table says it in the column with the source.",

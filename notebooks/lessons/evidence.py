@@ -8,11 +8,11 @@ from kitlib.capture import Capture
 from kitlib.errors import NotFound
 from kitlib.lab import Lab
 from kitlib.place import Pod
-from kitlib.quiz import Question
+from kitlib.quiz import Quiz
 from kitlib.sighting import Message, Sighting, VantagePoint
 
 
-def way_of(seen: Capture) -> tuple[Sighting, ...]:
+def query_sightings(seen: Capture) -> tuple[Sighting, ...]:
     """The client's query at every vantage point that it passed, in order."""
     found = tuple(hop.sighting for hop in seen.journey().client_leg.queries)
     if not found:
@@ -22,13 +22,14 @@ def way_of(seen: Capture) -> tuple[Sighting, ...]:
 
 def seen_at(seen: Capture, point: VantagePoint) -> Sighting:
     """The client's query at this vantage point."""
-    found = [sighting for sighting in way_of(seen) if sighting.point == point]
+    found = [sighting for sighting in query_sightings(seen) if sighting.point == point]
     if not found:
-        raise NotFound(f"The query was not seen at {point.title}, but at {', '.join(map(title_of, way_of(seen)))}.")
+        passed = ", ".join(map(point_title, query_sightings(seen)))
+        raise NotFound(f"The query was not seen at {point.title}, but at {passed}.")
     return found[0]
 
 
-def title_of(sighting: Sighting) -> str:
+def point_title(sighting: Sighting) -> str:
     """Where it was seen."""
     return sighting.point.title if sighting.point else "an unknown place"
 
@@ -42,7 +43,7 @@ def response_of(seen: Capture) -> Message:
 
 
 def where_it_goes(lab: Lab, pod: Pod, prompt: str, address: Callable[[], str], hints: dict[str, str],
-                  **more: object) -> Question:
+                  **more: object) -> Quiz:
     """A question with a destination as its answer; `hints` by address, "coredns" for that of any CoreDNS pod.
 
     All CoreDNS pods are one answer, for each may be chosen.
@@ -57,4 +58,4 @@ def where_it_goes(lab: Lab, pod: Pod, prompt: str, address: Callable[[], str], h
         return said.get("coredns" if found in pods else found, found)
 
     about = {said[key]: hint for key, hint in hints.items() if key in said}
-    return Question(prompt, right, tuple(said.values()), about, **more)
+    return Quiz(prompt, right, tuple(said.values()), about, **more)

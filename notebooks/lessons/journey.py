@@ -9,15 +9,15 @@ from kitlib.drawings.latency_spans import BACK, PHASES, SERVER, THERE, UNSEEN, U
 from kitlib.errors import NotFound
 from kitlib.journey.model import Journey, Leg
 from kitlib.lab import Lab
-from kitlib.netfilter.path import Walk
-from kitlib.quiz import Question, number
+from kitlib.netfilter.path import PacketPath
+from kitlib.quiz import Quiz, number
 
 
-def whom_coredns_asks(lab: Lab, seen: Capture) -> Question:
+def whom_coredns_asks(lab: Lab, seen: Capture) -> Quiz:
     """08, predict: where CoreDNS sends a question that it cannot answer. `seen` holds one."""
     theirs, last = (leg.server.address for leg in _upstream(seen))
     service, node = lab.topology.dns_service, lab.coredns[0].node
-    return Question(
+    return Quiz(
         "The name is not the cluster's, so CoreDNS must ask somebody else. To which address does it send its question?",
         theirs, (theirs, last, service, node.address), hints={
             last: f"{last} is where the question ends, but CoreDNS has never heard of it.",
@@ -27,11 +27,11 @@ def whom_coredns_asks(lab: Lab, seen: Capture) -> Question:
         solution=f"The node's resolv.conf says: nameserver {theirs}.")
 
 
-def where_it_ends(walk: Walk) -> Question:
+def where_it_ends(walk: PacketPath) -> Quiz:
     """08, predict: what the node does with CoreDNS's question; `walk` is its walk there."""
     sent, stays = walk.packet.destination, "it is delivered to a program on the node itself"
     leaves, back = "it leaves the node by eth0", "it is sent back into the pod's cable"
-    return Question(
+    return Quiz(
         f"What does CoreDNS's node do with the question to {sent}?",
         {"is delivered here": stays, "goes out of eth0": leaves}.get(walk.end, back), (stays, leaves, back), hints={
             stays: f"{sent} is no address of the node. Does a rule rewrite it?",
@@ -41,14 +41,14 @@ def where_it_ends(walk: Walk) -> Question:
         solution=f"{walk.packet} {walk.end}, with the destination {walk.after.destination}:{walk.after.dport}.")
 
 
-def what_both_carry(seen: Capture) -> Question:
+def what_both_carry(seen: Capture) -> Quiz:
     """08, check: what the two upstream legs have in common."""
     two, three = (leg.hops[0].sighting for leg in _upstream(seen))
     parts = {"the DNS id": (two.message.id, three.message.id), "the source address": (two.source[0], three.source[0]),
              "the source port": (two.source[1], three.source[1]),
              "the destination": (two.destination, three.destination)}
     same = [part for part, (one, other) in parts.items() if one == other]
-    return Question(
+    return Quiz(
         "What do leg 2 and leg 3 have in common?", " and ".join(same) or "nothing",
         (*parts, " and ".join(same) or "nothing"),
         hints={part: f"{part.capitalize()}: {one} in leg 2, {other} in leg 3." for part, (one, other) in parts.items()},
@@ -57,7 +57,7 @@ def what_both_carry(seen: Capture) -> Question:
                  "the question from one socket and passed it on from another.")
 
 
-def where_time_goes(journeys: Sequence[Journey]) -> Question:
+def where_time_goes(journeys: Sequence[Journey]) -> Quiz:
     """08, predict: the part of the way that takes most of an uncached query's time, by the medians."""
     parts = medians([by_phase(spans(one)) for one in journeys if one.upstream_legs and one.came_back])
     if not parts:
@@ -65,7 +65,7 @@ def where_time_goes(journeys: Sequence[Journey]) -> Question:
     most = max(parts, key=lambda part: parts[part][0])
     why = {THERE: "Four kernels' worth of rules and cables, and yet", BACK: "The way back mirrors the way there:",
            SERVER: "CoreDNS does work, but", UPSTREAM: "It asks one more server, but", UNSEEN: "Out of sight"}
-    return Question(
+    return Quiz(
         "CoreDNS has to ask upstream. Which part of the query's way takes most of the time?", most,
         tuple(part for part in PHASES if part in parts),
         hints={part: f"{why[part]} the median is {parts[part][0] / 1000:,.0f} µs." for part in parts},
@@ -73,10 +73,10 @@ def where_time_goes(journeys: Sequence[Journey]) -> Question:
         solution=f"{most}: {parts[most][0] / 1000:,.0f} µs in the middle of these takes.")
 
 
-def takes_from_the_cache(journeys: Sequence[Journey]) -> Question:
+def takes_from_the_cache(journeys: Sequence[Journey]) -> Quiz:
     """08, check: how many of the takes needed nobody but CoreDNS."""
     upstream = sum(bool(one.upstream_legs) for one in journeys)
-    return Question(
+    return Quiz(
         f"How many of the {len(journeys)} takes did CoreDNS answer from its cache?", len(journeys) - upstream,
         read=number, hints={upstream: f"{upstream} is how many have upstream legs: in those it had to ask.",
                             len(journeys): "In some takes the ladder has more than one leg: there it had to ask."},

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from kitlib.lab import Lab
-from kitlib.netfilter.path import Walk
-from kitlib.parsers.conntrack import Entry
+from kitlib.netfilter.path import PacketPath
+from kitlib.parsers.conntrack import Connection
 from kitlib.place import Node, Pod
-from kitlib.quiz import Question, address
+from kitlib.quiz import Quiz, address
 
 
-def next_hop(lab: Lab, node: Node, destination: str) -> Question:
+def next_hop(lab: Lab, node: Node, destination: str) -> Quiz:
     """07, predict: which machine a node hands a packet to."""
-    decision = node.kernel().route(destination)
+    decision = node.netfilter().route(destination)
     owners = {at.address: at.title for at in (*lab.nodes, lab.host)}
     via = {route.via or destination for route in (*node.routes(), decision.route) if route}
     hints = {route.via: f"{route.via} ({owners.get(route.via, 'nobody here')}) is the next hop for {route.destination}"
              for route in node.routes() if route.via}
-    return Question(
+    return Quiz(
         f"{node.title} has a packet for {destination}. To which address does it hand it next?",
         right=lambda: decision.route.via or destination, read=address, choices=tuple(via - {""}),
         hints={hop: f"{words}. Does {destination} lie in there, and in nothing narrower?"
@@ -25,13 +25,13 @@ def next_hop(lab: Lab, node: Node, destination: str) -> Question:
         hint="Of the routes that fit, the one with the longest prefix counts.", solution=lambda: f"{decision.why}.")
 
 
-def rewritten_again(node: Node, walk: Walk) -> Question:
+def rewritten_again(node: Node, walk: PacketPath) -> Quiz:
     """07, predict: what a node that the packet comes to later rewrites."""
     shown = {part: (getattr(walk.packet, part), getattr(walk.after, part)) for part in ("destination", "source")}
     changed = " and ".join(f"the {part}" for part, (before, after) in shown.items() if before != after) or "nothing"
     told = {f"the {part}": f"The {part} is {before} when it comes in, {after} when it leaves."
             for part, (before, after) in shown.items()}
-    return Question(
+    return Quiz(
         f"{node.title} has kube-proxy's rules too. What of {walk.packet} does it rewrite?",
         changed, (*told, "the destination and the source", "nothing", changed),
         hints=told | {"the destination and the source": " ".join(told.values())},
@@ -39,10 +39,10 @@ def rewritten_again(node: Node, walk: Walk) -> Question:
         solution=" ".join(told.values()))
 
 
-def who_will_answer(pod: Pod, entry: Entry) -> Question:
+def who_will_answer(pod: Pod, entry: Connection) -> Quiz:
     """07, predict: the source that the node expects in the reply, before it undoes anything."""
     service = entry.original.destination.address
-    return Question(
+    return Quiz(
         f"From which address does {pod.node.title} expect the reply to come in?",
         right=lambda: entry.reply.source.address, read=address,
         choices=tuple({entry.reply.source.address, service, pod.node.address, pod.address}),
@@ -53,13 +53,13 @@ def who_will_answer(pod: Pod, entry: Entry) -> Question:
         solution=lambda: f"{entry.reply.source} → {entry.reply.destination} is the entry's second tuple.")
 
 
-def where_it_is_undone(walk: Walk) -> Question:
+def where_it_is_undone(walk: PacketPath) -> Quiz:
     """07, predict: the stop at which the reply gets the source that the pod expects."""
     stops = {f"{passage.table} at {passage.hook}" if passage.table else passage.hook: passage
-             for passage in walk.passages}
+             for passage in walk.hook_steps}
     right = next((stop for stop, passage in stops.items() if passage.before.source != passage.after.source), "nowhere")
     chosen = tuple(stop for stop in stops if stop == right or not stop.startswith(("raw", "mangle")))
-    return Question(
+    return Quiz(
         "Where does the reply get back the source that the pod expects?", right, (*chosen, "nowhere"),
         hints={stop: f"{stop}: {passage.before} comes in, {passage.after} goes on."
                for stop, passage in stops.items()} | {"nowhere": f"The pod asked {walk.after.source}, and "

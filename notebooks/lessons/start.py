@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from kitlib.lab import Lab
 from kitlib.place import Pod
-from kitlib.quiz import Question, address
+from kitlib.quiz import Quiz, address
 
 
-def node_of_the_pod(lab: Lab, pod: Pod) -> Question:
+def node_of_the_pod(lab: Lab, pod: Pod) -> Quiz:
     """00, predict: which node the pod runs on."""
-    return Question(
+    return Quiz(
         f"On which node does {pod.title}, {pod.address}, run?", right=pod.node.title,
         choices=tuple(node.title for node in lab.nodes),
         hints={node.title: f"{node.title} gives its pods addresses from {node.pod_range}." for node in lab.nodes},
@@ -17,11 +17,11 @@ def node_of_the_pod(lab: Lab, pod: Pod) -> Question:
         solution=f"{pod.node.title} gives its pods addresses from {pod.node.pod_range}.")
 
 
-def address_of_the_node(lab: Lab, pod: Pod) -> Question:
+def address_of_the_node(lab: Lab, pod: Pod) -> Quiz:
     """00, check: the address of the pod's node."""
     others = {node.address: f"{node.address} is {node.title}; {pod.title} runs on {pod.node.title}."
               for node in lab.nodes}
-    return Question(
+    return Quiz(
         f"Which address has the node that {pod.title} runs on?", right=pod.node.address, read=address,
         hints=others | {pod.address: f"{pod.address} is the pod's own address.",
                         lab.host.address: f"{lab.host.address} is the host's end of the bridge."},

@@ -12,15 +12,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from kitlib.netfilter.packet import Packet
-from kitlib.netfilter.path import Walk
-from kitlib.netfilter.simulate import walks
+from kitlib.netfilter.path import PacketPath
+from kitlib.netfilter.simulate import simulate
 from kitlib.parsers import conntrack
 
 if TYPE_CHECKING:
     from kitlib.capture import Capture
     from kitlib.journey.model import Journey, Leg
     from kitlib.lab import Lab
-    from kitlib.netfilter.state import Kernel
+    from kitlib.netfilter.state import Netfilter
     from kitlib.place import Node, Pod
 
 
@@ -35,7 +35,7 @@ class Fate(NamedTuple):
     """
 
     node: Node
-    walk: Walk
+    walk: PacketPath
     lost: str = ""
 
 
@@ -78,13 +78,13 @@ class Case:
     @cached_property
     def chosen(self) -> frozenset[str]:
         """The addresses that the node's rules choose for a new query; the ClusterIP itself if they change nothing."""
-        first = walks(self.kernel(self.pod.node), self._query("udp"))
+        first = simulate(self.netfilter(self.pod.node), self._query("udp"))
         return frozenset(walk.after.destination for walk in first if walk.end != "is undecided")
 
     @cached_property
-    def flows(self) -> tuple[conntrack.Entry, ...]:
+    def flows(self) -> tuple[conntrack.Connection, ...]:
         """What the pod's node remembers of the pod's queries to the DNS Service."""
-        known = conntrack.entries(self.pod.node.run("conntrack", "-L", "-p", "udp").stdout)
+        known = conntrack.connections(self.pod.node.run("conntrack", "-L", "-p", "udp").stdout)
         return tuple(flow for flow in known if flow.original.source.address == self.pod.address
                      and flow.original.destination.address == self.service)
 
@@ -101,13 +101,13 @@ class Case:
         return of_first[-1] if of_first else None
 
     @cached_property
-    def _kernels(self) -> dict[str, Kernel]:
+    def _kernels(self) -> dict[str, Netfilter]:
         return {}
 
-    def kernel(self, node: Node) -> Kernel:
+    def netfilter(self, node: Node) -> Netfilter:
         """What decides about packets on a node; asked once, for a case is one moment."""
         if node.id not in self._kernels:
-            self._kernels[node.id] = node.kernel()
+            self._kernels[node.id] = node.netfilter()
         return self._kernels[node.id]
 
     def _query(self, protocol: str) -> Packet:
@@ -118,8 +118,8 @@ class Case:
 
     def _from(self, node: Node, packet: Packet, passed: tuple[Node, ...]) -> Iterator[Fate]:
         """The packet's ways from here on, machine by machine; a way that comes back to a machine is lost."""
-        kernel = self.kernel(node)
-        for walk in walks(kernel, packet):
+        kernel = self.netfilter(node)
+        for walk in simulate(kernel, packet):
             there, decision = walk.after.destination, kernel.route(walk.after.destination)
             via = decision.route.via if decision.route and walk.end.startswith("goes out") else ""
             beyond = next((other for other in self.lab.nodes if via and other.address == via), None)

@@ -31,7 +31,7 @@ class Cause(NamedTuple):
 def _strict_rp_filter(case: Case) -> Finding:
     for node, walk, _ in case.udp:
         arrived, source = walk.packet.in_interface, walk.packet.source
-        back = case.kernel(node).route(source).device
+        back = case.netfilter(node).route(source).device
         if arrived == back:
             continue
         keys = [f"net.ipv4.conf.{name}.rp_filter" for name in ("all", arrived)]

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from kitlib.errors import KitError, NotFound, ParseError
 from kitlib.quiz import WHAT
-from workshop import mending
 from workshop.case import Case
 from workshop.faults import KEPT_PORT, LIVE, Commands, commands
+from workshop.mending import commands as typed_commands
+from workshop.mending_effects import EFFECTS
 
 if TYPE_CHECKING:
     from kitlib.lab import Lab
@@ -71,9 +72,9 @@ def _run(lab: Lab, pod: Pod, steps: Commands) -> None:
 def acted(lab: Lab, typed: str) -> None:
     """Run the commands that a learner typed, at their places in the lab; nothing else than what mends networks."""
     places = {at.name: at.id for at in (*lab.nodes, *lab.containers, *lab.pods())}
-    for place, argv in mending.commands(typed):
-        if argv[0] not in mending.EFFECTS:
-            raise ParseError(WHAT, f"a command that mends something: {', '.join(mending.EFFECTS)}", argv[0])
+    for place, argv in typed_commands(typed):
+        if argv[0] not in EFFECTS:
+            raise ParseError(WHAT, f"a command that mends something: {', '.join(EFFECTS)}", argv[0])
         result = lab.run(places.get(place.rpartition(":")[2], "host"), tuple(argv))
         if result.rc:
             raise KitError(f"This failed:\n{result}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from kitlib.errors import KitError, ParseError
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 
 Answers = dict[tuple[str, tuple[str, ...]], str]
-Effect = Callable[["Lab", str, list[str]], Answers]
-EFFECTS = ("iptables", "conntrack", "ip", "sysctl", "kubectl", "docker")
 ENDS = {";", "&&", "||", "|", "&"}
 
 
@@ -44,16 +42,6 @@ class Changed:
     def capture(self, points: tuple[VantagePoint, ...], trace: bool):
         """There is nothing to listen to: nothing was really changed."""
         raise KitError("This lab only says what a command would change; no packet passes here.")
-
-
-def mended(lab: Lab, typed: object) -> Lab:
-    """The lab as it would be after these commands, typed as on the host: one a line, or with ; or && between.
-
-    ParseError for what is no command, or one that changes nothing that this kit knows of.
-    """
-    for place, argv in commands(str(typed)):
-        lab = type(lab)(Changed(lab, _effect(argv[0])(lab, place, argv[1:])))
-    return lab
 
 
 def commands(typed: str) -> list[tuple[str, list[str]]]:
@@ -108,14 +96,6 @@ def _without_flags(words: list[str]) -> list[str]:
     while words and words[0].startswith("-"):
         words = words[1:]
     return words
-
-
-def _effect(program: str) -> Effect:
-    from workshop import mending_effects
-
-    if program not in EFFECTS:
-        raise ParseError(WHAT, f"a command that mends something: {', '.join(EFFECTS)}", program)
-    return getattr(mending_effects, program)
 
 
 def node_only(place: str, words: list[str]) -> None:

@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
 from kitlib.errors import NotRecorded, ParseError
 from kitlib.parsers.ip import ROUTE_TYPES
 from kitlib.quiz import WHAT
-from workshop.mending import Answers, key_and_value, node_only
+from workshop.mending import Answers, Changed, commands, key_and_value, node_only
 
 if TYPE_CHECKING:
     from kitlib.lab import Lab
     from kitlib.place import Pod
 
 
+Effect = Callable[["Lab", str, list[str]], Answers]
 SAVED = ("iptables-save",)
 SHORT = {"--append": "-A", "--insert": "-I", "--delete": "-D", "--flush": "-F", "--policy": "-P", "--protocol": "-p",
          "--jump": "-j", "--source": "-s", "--destination": "-d", "--table": "-t", "--destination-port": "--dport"}
@@ -277,3 +278,19 @@ def replaced(lab: Lab, pods: Sequence[Pod]) -> Answers:
         texts = {key: re.sub(rf"\b{re.escape(pod.address)}\b", fresh, text) for key, text in texts.items()}
         flows = {key: [line for line in lines if f"src={pod.address} " not in line] for key, lines in flows.items()}
     return texts | {key: "".join(f"{line}\n" for line in lines) for key, lines in flows.items()}
+
+
+EFFECTS: dict[str, Effect] = {"iptables": iptables, "conntrack": conntrack, "ip": ip, "sysctl": sysctl,
+                              "kubectl": kubectl, "docker": docker}
+
+
+def lab_after(lab: Lab, typed: object) -> Lab:
+    """The lab as it would be after these commands, typed as on the host: one a line, or with ; or && between.
+
+    ParseError for what is no command, or one that changes nothing that this kit knows of.
+    """
+    for place, argv in commands(str(typed)):
+        if argv[0] not in EFFECTS:
+            raise ParseError(WHAT, f"a command that mends something: {', '.join(EFFECTS)}", argv[0])
+        lab = type(lab)(Changed(lab, EFFECTS[argv[0]](lab, place, argv[1:])))
+    return lab

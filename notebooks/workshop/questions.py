@@ -9,15 +9,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kitlib.errors import NotFound
-from kitlib.parsers.packets import TCP, datagram_of, dissected
-from kitlib.quiz import Question, number
+from kitlib.parsers.packets import TCP, datagram_of, dissect
+from kitlib.quiz import Quiz, number
 from kitlib.result import typed_on_host
-from lessons.evidence import title_of
+from lessons.evidence import point_title
 from workshop.case import Case
 from workshop.causes import causes_for, causes_of
 from workshop.faults import LIVE, RECIPES, commands
 from workshop.live_faults import acted, asked_again
-from workshop.mending import mended
+from workshop.mending_effects import lab_after
 
 if TYPE_CHECKING:
     from kitlib.capture import Capture
@@ -26,21 +26,21 @@ if TYPE_CHECKING:
 MENDED = "the queries of this pod are answered again"
 
 
-def where(case: Case, seen: Capture) -> Question:
+def where(case: Case, seen: Capture) -> Quiz:
     """Where the query that waits in vain was last seen. NotFound if all was answered."""
     leg = case.with_sight_of(seen).unanswered
     if leg is None:
         raise NotFound("Every query in this capture was answered, so there is no place where one was last seen.")
-    times = {title_of(hop.sighting): hop.sighting.time_ns for hop in leg.queries}
+    times = {point_title(hop.sighting): hop.sighting.time_ns for hop in leg.queries}
     asked = f"{leg.question.name} {leg.question.type}, sent by {leg.client.address}"
     return _last_seen(f"Where was the query ({asked}) last seen?", case, seen, times,
-                      title_of(leg.farthest.sighting))
+                      point_title(leg.farthest.sighting))
 
 
-def where_tcp(case: Case, seen: Capture) -> Question:
+def where_tcp(case: Case, seen: Capture) -> Quiz:
     """Where the first segment of the TCP connection (SYN) to port 53 was last seen."""
     times = {point.title: frame.time_ns for point in reversed(seen.points) for frame in reversed(seen.frames(point))
-             if (part := datagram_of(dissected(frame))) and part.protocol == TCP and part.payload[13] == SYN}
+             if (part := datagram_of(dissect(frame))) and part.protocol == TCP and part.payload[13] == SYN}
     if not times:
         raise NotFound("No TCP connection to port 53 was begun in this capture.")
     return _last_seen("Where was the SYN, the first segment of the TCP connection, last seen?", case, seen, times,
@@ -50,40 +50,41 @@ def where_tcp(case: Case, seen: Capture) -> Question:
 SYN = 0x02            # the flags of a segment that begins a connection (RFC 9293, 3.1)
 
 
-def _last_seen(prompt: str, case: Case, seen: Capture, times: dict[str, int], last: str) -> Question:
+def _last_seen(prompt: str, case: Case, seen: Capture, times: dict[str, int], last: str) -> Quiz:
     points, began = seen.points, min(times.values())
     reached = {title: f"It did reach {title}, {(time - began) // 1000} µs after it was first seen, and was seen "
                       "farther on: up to there all is fine." for title, time in times.items()}
     never = {point.title: f"It was never seen at {point.title}: it got lost before." for point in points}
-    return Question(prompt, last, tuple(point.title for point in points), hints=never | reached,
+    return Quiz(prompt, last, tuple(point.title for point in points), hints=never | reached,
                     id=f"{case.label}, where",
                     hint="Draw the ladder of the capture, and read its last line from the client's side.",
                     more=f"It was seen at {len(times)} of {len(points)} vantage points; the ladder names the last.",
                     solution=f"It was last seen at {last}. What comes right after that place has lost it.")
 
 
-def machines_on_the_way(case: Case, seen: Capture) -> Question:
+def machines_on_the_way(case: Case, seen: Capture) -> Quiz:
     """How many machines forwarded the client's query until the server had it, by its TTL."""
     hops = seen.journey().client_leg.queries
     first, last = hops[0].sighting, hops[-1].sighting
-    seen_at = " and ".join(dict.fromkeys(title_of(hop.sighting) for hop in hops))
-    return Question(
-        f"How many machines forwarded the query between {title_of(first)} and {title_of(last)}?",
+    seen_at = " and ".join(dict.fromkeys(point_title(hop.sighting) for hop in hops))
+    return Quiz(
+        f"How many machines forwarded the query between {point_title(first)} and {point_title(last)}?",
         first.ttl - last.ttl, read=number, id=f"{case.label}, where",
-        hints=lambda given: f"The TTL would be {first.ttl - given} at {title_of(last)}; it is {last.ttl}." if given < 9
-        else f"There are {len(hops)} sightings, at {seen_at}; only a machine that forwards lowers the TTL.",
+        hints=lambda given: (
+            f"The TTL would be {first.ttl - given} at {point_title(last)}; it is {last.ttl}." if given < 9 else
+            f"There are {len(hops)} sightings, at {seen_at}; only a machine that forwards lowers the TTL."),
         hint="Each machine that forwards a packet takes one off its TTL.",
-        more=f"The TTL is {first.ttl} at {title_of(first)}; look at it in the last row of the query.",
+        more=f"The TTL is {first.ttl} at {point_title(first)}; look at it in the last row of the query.",
         solution=f"The TTL falls from {first.ttl} to {last.ttl}.")
 
 
-def why(case: Case, seen: Capture) -> Question:
+def why(case: Case, seen: Capture) -> Quiz:
     """Why: one of the causes that this lab can have; for each wrong one there is evidence against it."""
     case = case.with_sight_of(seen)
     findings = {cause.words: cause.look(case) for cause in causes_for(case)}
     right = next((words for words, found in findings.items() if found.holds), "nothing is wrong")
     last = case.unanswered.farthest.sighting if case.unanswered else None
-    return Question(
+    return Quiz(
         "Why does it not work as it should?", right, tuple(findings), hint=_first_step(case),
         id=f"{case.label}, why",
         hints={words: f"Not that: {found.words}" for words, found in findings.items()},
@@ -98,10 +99,10 @@ def _first_step(case: Case) -> str:
         return "Every UDP query got an answer. Compare what worked with what did not: the protocol, and the TTL."
     rewritten = [hop for hop in leg.queries if hop.rewrites]
     changed = f"rewritten: {rewritten[-1].rewrites[-1]}" if rewritten else "its addresses are as the client wrote them"
-    return f"Seen up to {title_of(leg.farthest.sighting)}; {changed}."
+    return f"Seen up to {point_title(leg.farthest.sighting)}; {changed}."
 
 
-def mend(case: Case, seen: Capture) -> Question:
+def mend(case: Case, seen: Capture) -> Quiz:
     """Which command mends it, judged by what it would do: the causes are looked for again in the lab it leaves."""
     case = case.with_sight_of(seen)
     before = causes_of(case)
@@ -119,7 +120,7 @@ def mend(case: Case, seen: Capture) -> Question:
         return lead + left[(worse or still)[0]].words
 
     live = " It is run, and the network is asked; \"done\" if you ran it yourself." if case.lab.backend.live else ""
-    return Question(
+    return Quiz(
         f"Which command mends it? Type it as on the host; several lines are fine.{live}", MENDED, read=effect,
         hints=lambda would: would, hint=f"The command belongs where the fault is: {_finding(case)}",
         more=f"Its first words could be: {' '.join(solution(case).split()[:5])} …", id=f"{case.label}, mend",
@@ -127,7 +128,7 @@ def mend(case: Case, seen: Capture) -> Question:
 
 
 def _after(case: Case, typed: object) -> Case:
-    lab = mended(case.lab, typed)
+    lab = lab_after(case.lab, typed)
     return replace(case, lab=lab, pod=lab.pod(case.pod.name))
 
 

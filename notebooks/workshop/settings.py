@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kitlib.quiz import Question
+from kitlib.quiz import Quiz
 from kitlib.search_list import queries
 from workshop.case import Case
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 POLICIES = ("Default", "ClusterFirst", "ClusterFirstWithHostNet", "None")
 
 
-def which_policy(case: Case) -> Question:
+def which_policy(case: Case) -> Quiz:
     """Which dnsPolicy makes a pod with hostNetwork ask the cluster's DNS, from what pods with each of them ask."""
     asked = {}
     for pod in case.lab.pods():
@@ -26,14 +26,14 @@ def which_policy(case: Case) -> Question:
     seen = {policy: f"{title} has it and asks {server}, " + (
                 f"not {case.service}." if server != case.service else "because its own dnsConfig says so, in full: "
                 "with this policy nothing comes from the cluster.") for policy, (title, server) in asked.items()}
-    return Question(
+    return Quiz(
         f"{case.pod.title} must stay on the node's network. Which dnsPolicy lets it find Services?", right[0], POLICIES,
         hints=seen, hint="Compare the nameserver line of the pods here: `cat /etc/resolv.conf` in each.",
         more=f"One pod with hostNetwork does ask {case.service}. Which policy has it?", id=f"{case.label}, mend",
         solution=f"{asked[right[0]][0]} has {right[0]} and asks {asked[right[0]][1]}.")
 
 
-def fewer_queries(case: Case, name: str) -> Question:
+def fewer_queries(case: Case, name: str) -> Quiz:
     """How to write the name so that one lookup sends as few queries as it can: judged by the search list."""
     conf: ResolvConf = case.pod.resolv_conf()
     least = len(queries(f"{name.rstrip('.')}.", conf))
@@ -46,7 +46,7 @@ def fewer_queries(case: Case, name: str) -> Question:
         return _few(least) if count == least else f"`{text}` is asked for with {count} queries: it has " \
                f"{text.count('.')} dots, ndots is {conf.ndots}."
 
-    return Question(
+    return Quiz(
         f"Nobody may change resolv.conf. How should the program write {name}, to send only {least} queries?",
         f"{name.rstrip('.')}.", read=effect, hints=lambda would: would, id=f"{case.label}, mend",
         hint="The resolver completes a name that is not complete. How does one say that it is?",

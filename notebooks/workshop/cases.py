@@ -7,11 +7,11 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from kitlib.drawings.drawing import say
+from kitlib.drawings.drawing import note
 from kitlib.errors import NotFound
 from kitlib.lab import Lab, open_lab
-from kitlib.quiz import Question
-from lessons.evidence import title_of
+from kitlib.quiz import Quiz
+from lessons.evidence import point_title
 from workshop.case import Case
 from workshop.causes import causes_for
 from workshop.faults import LIVE
@@ -33,7 +33,7 @@ MYSTERIES = ("no-endpoints", "service-rules-missing", "forward-drop", "ip-forwar
 LIVE_MYSTERIES = ("egress-names-the-clusterip", "rp-filter", "forwarding-loop")
 
 _unmended: list[tuple[Lab, Pod, str]] = []
-_told: WeakKeyDictionary[Question, int] = WeakKeyDictionary()
+_told: WeakKeyDictionary[Quiz, int] = WeakKeyDictionary()
 
 
 def open_case(number: int | str) -> Case:
@@ -67,13 +67,13 @@ def _broken(lab: Lab, fault: str, label: str, client: str) -> Case:
     return Case(lab, lab.pod(client), label, fault=fault)
 
 
-def hint(question: Question):
+def hint(question: Quiz):
     """A hint; asked again for the same question a second one, and then the solution."""
     count = _told[question] = _told.get(question, 0) + 1
     if count < 3:
-        return say(f"**Hint {count} of 2:** {question.more if count == 2 and question.more else question.hint}")
+        return note(f"**Hint {count} of 2:** {question.more if count == 2 and question.more else question.hint}")
     right, _, because = question.reveal().partition("\n")
-    return say(f"**Solution:** {right}\n\n{because}")
+    return note(f"**Solution:** {right}\n\n{because}")
 
 
 def debrief(case: Case, seen: Capture):
@@ -81,8 +81,8 @@ def debrief(case: Case, seen: Capture):
     case = case.with_sight_of(seen)
     leg = case.unanswered
     cause = next(cause for cause in causes_for(case) if cause.look(case).holds)
-    came = f"the query was last seen at **{title_of(leg.farthest.sighting)}**" if leg else "every query was answered"
+    came = f"the query was last seen at **{point_title(leg.farthest.sighting)}**" if leg else "every query was answered"
     commands = "\n".join(f"    {line}" for line in solution(case).splitlines())
-    return say(f"1. One dig under capture, and its ladder: {came}.\n"
+    return note(f"1. One dig under capture, and its ladder: {came}.\n"
                f"2. There, one thing to read: {cause.look(case).words}\n"
                f"3. So: {cause.words}.\n4. What undoes it:\n\n{commands}")

@@ -1,0 +1,76 @@
+"""The questions of notebook 01: which address belongs to whom."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from ipaddress import ip_address, ip_network
+
+from kitlib.cluster import DNS_SERVICE
+from kitlib.errors import NotFound
+from kitlib.lab import Lab
+from kitlib.place import Pod
+from kitlib.quiz import Quiz, some_of
+
+
+def range_of_the_dns_service(lab: Lab) -> Quiz:
+    """01, predict: where the address of the DNS Service comes from."""
+    service, subnet = lab.topology.dns_service, lab.topology.subnet
+    pods, services = lab.topology.pod_range, lab.topology.service_range
+    ranges = {f"the Service range, {services}": services, f"the pod range, {pods}": pods,
+              f"the subnet of the nodes, {subnet}": subnet}
+    examples = {pods: f"Pods have addresses such as {lab.coredns[0].address}, a CoreDNS pod.",
+                subnet: f"Nodes have addresses such as {lab.nodes[0].address}, {lab.nodes[0].title}.",
+                services: f"Services have addresses such as {service}."}
+    return Quiz(
+        f"The Service {DNS_SERVICE[1]} has the address {service}. Which range does it come from?",
+        right=lambda: _only([words for words, net in ranges.items() if ip_address(service) in ip_network(net)]),
+        choices=tuple(ranges),
+        hints={words: f"{examples[net]} {service} lies outside {net}." for words, net in ranges.items()},
+        hint="With which range do the first numbers of the address agree?",
+        solution=f"{service} is a ClusterIP, so it lies in {services}, which the controller-manager's flag "
+                 "service-cluster-ip-range names.")
+
+
+def nodes_of_coredns(lab: Lab) -> Quiz:
+    """01, check: which nodes the CoreDNS pods run on."""
+    spellings = {spelling.casefold(): node.title for node in lab.nodes for spelling in (node.title, node.name)}
+    right = frozenset(pod.node.title for pod in lab.coredns)
+    listed = " and ".join(pod.address for pod in lab.coredns)
+
+    def hint_for(given: frozenset[str]) -> str:
+        without = sorted(given - right)
+        if not without:
+            return f"Not all of them: there are {len(lab.coredns)} CoreDNS pods, {listed}."
+        node = lab.node(without[0])
+        return f"{node.title} hands out {node.pod_range}; the CoreDNS pods have {listed}."
+
+    return Quiz(
+        "On which nodes do the CoreDNS pods run? (Several: with commas between.)",
+        right, hints=hint_for, read=partial(some_of, spellings),
+        hint=f"Each node has a pod range of its own; the CoreDNS pods have {listed}.",
+        solution="; ".join(f"{pod.title} runs on {pod.node.title}" for pod in lab.coredns) + ".")
+
+
+def address_of_no_interface(lab: Lab, pod: Pod) -> Quiz:
+    """01, check: which address no interface has."""
+    owners = {at.address: f"{at.title} has it" for at in (*lab.nodes, *lab.containers, *lab.pods())}
+    owners |= {lab.topology.gateway: f"the host's bridge {lab.topology.bridge} has it"}
+    for place in (*lab.nodes, pod):
+        for interface in place.interfaces():
+            owners |= {each.partition("/")[0]: f"{place.title} has it on {interface.name}"
+                       for each in interface.addresses}
+    choices = (pod.address, lab.topology.dns_service, lab.coredns[0].address, pod.node.address, lab.topology.gateway)
+    return Quiz(
+        "Which of these addresses belongs to no interface anywhere?",
+        right=lambda: _only([address for address in choices if address not in owners]),
+        choices=choices,
+        hints={address: f"{address}: {owners[address]}." for address in choices if address in owners},
+        hint="Look for each address in what `ip addr` says in the pod and on the nodes.",
+        solution="A ClusterIP stands only in the rules of each node, which rewrite it on the way.")
+
+
+def _only(found: Sequence[str]) -> str:
+    if len(found) != 1:
+        raise NotFound(f"This lab has not one right answer to this question but {len(found)}: {', '.join(found)}.")
+    return found[0]

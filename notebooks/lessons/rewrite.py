@@ -1,0 +1,56 @@
+"""The questions of notebook 05: where the destination is rewritten.
+
+`seen` is a capture; it may still be empty when the question is asked, and has to be filled when it is checked.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from kitlib.capture import Capture
+from kitlib.lab import Lab
+from kitlib.place import Pod
+from kitlib.quiz import Quiz, number
+from kitlib.sighting import VantagePoint
+from lessons.evidence import point_title, query_sightings, seen_at, where_it_goes
+
+
+def destination_at_the_node(lab: Lab, pod: Pod, seen: Capture) -> Quiz:
+    """05, predict: the destination that the node's eth0 will show."""
+    service = lab.topology.dns_service
+    return where_it_goes(
+        lab, pod, f"Which destination will the query have at {pod.node.eth0.title}?",
+        lambda: seen_at(seen, pod.node.eth0).destination.address, {
+            service: f"{service} is what the pod wrote. No interface has it: who should answer to it on the wire?",
+            pod.node.resolv_conf().nameservers_asked[0]: "The query is still on its way to CoreDNS, which may ask on.",
+            "127.0.0.1": "What goes to 127.0.0.1 never leaves the machine, so eth0 would not show it."},
+        hint=f"Somebody must have an interface with this address; {service} is on none.",
+        solution=lambda: f"{seen_at(seen, pod.node.eth0).destination} stands where the pod had written "
+                         f"{query_sightings(seen)[0].destination}.")
+
+
+def ttl_at(seen: Capture, point: VantagePoint) -> Quiz:
+    """05, check: the TTL in the IP header of the query at a vantage point."""
+    return Quiz(
+        f"Which TTL does the query have in its IP header at {point.title}?",
+        right=lambda: seen_at(seen, point).ttl, read=number,
+        hints=lambda given: next((
+            f"{given} is what {point_title(other)} shows. Each machine that forwards the packet takes 1 away."
+            for other in query_sightings(seen) if other.ttl == given), ""),
+        hint="tcpdump -v prints it: ttl and a number.",
+        solution=lambda: "On the way: " + ", ".join(
+            f"{each.ttl} at {point_title(each)}" for each in query_sightings(seen)) + ".")
+
+
+def where_it_was_rewritten(seen: Capture) -> Quiz:
+    """05, check: between which two neighbouring vantage points the destination changed. Needs a filled capture."""
+    legs = {f"between {point_title(one)} and {point_title(two)}": (one, two)
+            for one, two in pairwise(query_sightings(seen))}
+    changed = [words for words, (one, two) in legs.items() if one.destination != two.destination]
+    shown = {words: f"{one.destination} before, {two.destination} after" for words, (one, two) in legs.items()}
+    return Quiz(
+        "Where was the destination rewritten?", " and ".join(changed) or "nowhere",
+        (*legs, " and ".join(changed) or "nowhere"),
+        hints={words: f"{shown[words]}: it is the same." for words in legs},
+        hint="Find the last vantage point that still shows the destination that the pod wrote.",
+        solution="; ".join(shown[words] for words in changed) + ".")
