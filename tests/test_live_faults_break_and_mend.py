@@ -62,8 +62,8 @@ def state(lab) -> list[str]:
 
 def look(pod, argv=EXAMPLE, times: int = 1):
     """What is seen of a command; of several, until one is lost."""
-    points = (pod, pod.veth, pod.node, pod.lab.host, pod.lab.coredns[0].node, *pod.lab.coredns)
-    with pod.lab.capture(*points) as seen:
+    points = (pod, pod.veth, pod.node, pod.runner.host, pod.runner.coredns[0].node, *pod.runner.coredns)
+    with pod.runner.capture(*points) as seen:
         for _ in range(times):
             said = pod.run(*argv)
             if said.rc:
@@ -118,7 +118,7 @@ def test_a_loop_ends_with_the_ttl(lab, pod) -> None:
             pod.run(*EXAMPLE)
         ttls = [hop.sighting.ttl for hop in seen.journey().client_leg.queries]
         assert ttls[0] == 8 and ttls[-1] == 1 and len(ttls) < 40
-        assert len(seen.points) == len(set(seen.points)) and pod.lab.coredns[0].veth in seen.points
+        assert len(seen.points) == len(set(seen.points)) and pod.runner.coredns[0].veth in seen.points
 
 
 def test_the_nodes_resolv_conf_knows_no_service(lab, pod) -> None:
