@@ -12,7 +12,7 @@ lab:  ## Open JupyterLab on the first notebook (makes the environment first)
 
 test:  ## Run the whole test suite
 	@$(SETUP) ready
-	@$(PYTHON) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	@$(PYTHON) -m pytest -n 3
 
 test-browser:  ## Open and run every notebook in a real browser (Chromium)
 	@$(SETUP) ready --browser-tests

@@ -144,5 +144,7 @@ def _program(argv: Sequence[str]) -> Any:
 
 
 def _environment() -> dict[str, str]:
-    """Ours, and the folders where some systems keep ip, tcpdump and their like out of an ordinary user's PATH."""
-    return {**os.environ, "PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"}
+    """Ours, with the sbin beside each bin: some systems keep ip, tcpdump and their like out of a user's PATH."""
+    path = os.environ.get("PATH", "").split(os.pathsep)
+    beside = [f"{folder[:-3]}sbin" for folder in path if folder.endswith("/bin")]
+    return {**os.environ, "PATH": os.pathsep.join([*path, *beside])}

@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import kernels
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
@@ -31,7 +32,8 @@ def rerun(path: Path) -> str:
     """The text of a notebook after it was run again from its first cell, in a kernel of its own."""
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(notebook, timeout=CELL_TIMEOUT_S, kernel_name=KERNEL["name"], store_widget_state=False,
-                            record_timing=False, resources={"metadata": {"path": str(path.resolve().parent)}},
+                            kernel_manager_class=kernels.AsyncOnSockets, record_timing=False,
+                            resources={"metadata": {"path": str(path.resolve().parent)}},
                             extra_arguments=["--IPKernelApp.log_level=ERROR"])
     mine = {name: value for name, value in os.environ.items() if name != "KITLIB_LAB"}
     client.execute(env=mine | {"KITLIB_PROGRESS": os.devnull})     # what is stored here is nobody's progress

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 from hypothesis import settings
@@ -17,7 +16,6 @@ NOTEBOOKS = sorted((REPO / "notebooks").glob("*.ipynb"))
 
 settings.register_profile("kit", derandomize=True, deadline=None, database=None)
 settings.load_profile("kit")
-os.environ.pop("KITLIB_LAB", None)    # a learner may have chosen another lab; the promises are about the recorded one
 
 
 def pytest_generate_tests(metafunc) -> None:

@@ -1,18 +1,26 @@
-"""What the tests of the netns lab share: is it possible here, what is on this machine, being an ordinary user."""
+"""What the tests of the netns lab share: is it possible here, what is on this machine, being an ordinary user.
+
+A test that needs a program of this machine, or a right, says so by one of the `require_` functions.
+"""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
+from typing import NoReturn
 
+import kernels
 import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from netns_lab import needs
+from kitlib.shell import has
+from netns_lab import SHARED, needs
 from netns_lab.description import cni_namespace, digest, read, veth
+from netns_lab.held import find
 
 REPO = Path(__file__).resolve().parent.parent
 NOBODY = "65534"
@@ -34,18 +42,38 @@ exec setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all "$@"
 """
 
 
+def cannot(reason: str, details: str = "") -> NoReturn:
+    """Skip this test for a reason of one short line; in CI, where everything must be possible, fail."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"CI must run this: {reason} {details}")
+    pytest.skip(reason)
+
+
+@cache      # it tries out five things, and sixty tests ask
+def lacking() -> tuple[str, ...]:
+    """Say what the netns lab lacks here: what it is, what is wrong, what to do about it."""
+    return tuple(f"{what}: {problem}. {fix}" for what, problem, fix in needs.problems() if problem)
+
+
 def require_namespaces() -> None:
-    """Skip with the reason where the lab cannot be built; in CI, where it must be, fail."""
-    missing = [f"{what}: {problem}. {fix}" for what, problem, fix in needs.problems() if problem]
-    if missing:
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("; ".join(missing))
+    """Skip where the lab cannot be built, or where one is up that is the learner's own."""
+    if lacking():
+        cannot("the netns lab cannot be built here: make doctor says why", "; ".join(lacking()))
+    if find(SHARED):
+        cannot("a netns lab is up that this would change: python -m kitlib lab down")
 
 
 def require_root() -> None:
-    """Skip where this test cannot become somebody else; in CI it must."""
+    """Skip where this test cannot become somebody else."""
     require_namespaces()
     if os.geteuid() != 0:
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("only root can become an ordinary user")
+        cannot("only root can become an ordinary user")
+
+
+def require_programs(*programs: str) -> None:
+    """Skip where one of these programs is not on this machine."""
+    if missing := [program for program in programs if not has(program)]:
+        cannot(f"{', '.join(missing)} missing here")
 
 
 def as_ordinary_user(*argv: str, timeout: float = 60) -> subprocess.CompletedProcess:
@@ -88,7 +116,7 @@ def run_on_the_netns_lab(path: Path):
     """The notebook, run on the netns lab, with a dig that does not wait for long."""
     text = path.read_text(encoding="utf-8").replace("+timeout=3", "+timeout=1")
     notebook = nbformat.reads(text, as_version=4)
-    client = NotebookClient(notebook, timeout=60, kernel_name="python3",
+    client = NotebookClient(notebook, timeout=60, kernel_name="python3", kernel_manager_class=kernels.AsyncOnSockets,
                             resources={"metadata": {"path": str(path.parent)}},
                             extra_arguments=["--IPKernelApp.log_level=ERROR"])
     return client.execute(env={**os.environ, "KITLIB_LAB": "netns", "KITLIB_PROGRESS": os.devnull})

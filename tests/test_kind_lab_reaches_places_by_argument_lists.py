@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
+from kitlib.backends import live
 from kitlib.backends.kind import KindLab
+from kitlib.backends.kind_tools import Tools
 from kitlib.errors import KitError, PlaceGone
 from kitlib.lab import Lab
 from kitlib.result import Result
 from kitlib.shell import Completed
+from kitlib.sighting import VantagePoint
 
 POD = {"spec": {"nodeName": "n1"}, "status": {"podIP": "10.9.0.7"}}
 HOSTNET = {"spec": {"nodeName": "n1", "hostNetwork": True}, "status": {"podIP": "172.18.0.3"}}
@@ -37,7 +41,7 @@ class Asked:
 
 
 def lab(way: str = "machine", is_current: bool = True, **failing: str) -> KindLab:
-    made = KindLab("prod", is_current, Asked(**failing))
+    made = KindLab("prod", is_current, Asked(**failing), has=lambda program: True)
     made.tools.way = way
     made.tools.image = "netshoot" if way == "image" else ""
     return made
@@ -92,6 +96,20 @@ def test_captures_run_here_in_the_network_of_the_place_and_die_with_us(place, ne
 
 def test_the_hosts_own_interfaces_need_no_namespace():
     assert lab().reach("host", WRITE)[:4] == ("setpriv", "--pdeathsig", "TERM", "tcpdump")
+
+
+@pytest.mark.parametrize(("there", "uid", "way"), [
+    ({"tcpdump", "nsenter"}, 0, "machine"), ({"tcpdump", "nsenter"}, 1000, "node"), ({"tcpdump"}, 0, "node"),
+    (set(), 0, "node")])
+def test_this_machines_programs_are_used_where_it_has_them_and_may(monkeypatch, there, uid, way):
+    monkeypatch.setattr(os, "geteuid", lambda: uid)
+    assert Tools(lambda argv: "", there.__contains__).way == way
+
+
+def test_what_a_node_has_caught_needs_no_tcpdump_here(monkeypatch):
+    monkeypatch.setattr(live, "has", lambda program: False)
+    words = lab("node")._words(VantagePoint("node:n1", "eth0", "n1", "node", "n1 eth0"), WRITE, b"")
+    assert words.stdout == "" and "no tcpdump" in words.note
 
 
 def test_without_root_the_nodes_tcpdump_listens_and_is_ended_there():

@@ -14,6 +14,7 @@ from namespaces import REPO, as_ordinary_user, on_this_machine, processes_of_lab
 
 from kitlib.errors import KitError
 from kitlib.lab import Lab
+from kitlib.shell import Completed
 from netns_lab import NetnsLab, needs
 from netns_lab.build import up
 from netns_lab.description import LAB, parse, read
@@ -143,6 +144,8 @@ def test_the_terminal_brings_it_up_shows_it_and_takes_it_down() -> None:
 
 
 def test_a_missing_program_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(needs, "TRIALS", ())
     monkeypatch.setattr(needs, "has", lambda program: program not in ("dnsmasq", "conntrack"))
     with pytest.raises(KitError, match="apt install conntrack dnsmasq-base"):
         needs.require()
@@ -150,6 +153,8 @@ def test_a_missing_program_is_named_with_its_package(monkeypatch: pytest.MonkeyP
 
 
 def test_what_the_kernel_refuses_is_named_with_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(needs, "TRIALS", (("namespaces", ("false",), needs.ALLOW),))
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(needs, "TRIALS", (("namespaces", ("mount",), needs.ALLOW),))
+    monkeypatch.setattr(needs, "run", lambda argv, timeout: Completed(1, "", "", 0.1))
     what, problem, fix = list(needs.problems())[-1]
     assert (what, problem) == ("netns lab: namespaces", "exit code 1") and "unprivileged_userns_clone" in fix

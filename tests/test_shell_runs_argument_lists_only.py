@@ -69,12 +69,16 @@ def test_a_shell_string_or_nothing_is_refused(argv) -> None:
 
 
 SERVER = "import os, sys, time; sys.stdout.buffer.write(b'\\xd4\\n\\xff'); sys.stdout.flush(); " \
-         "print('ready', os.getpid(), file=sys.stderr, flush=True); time.sleep(60)"
+         "sys.stderr.write(f'ready {os.getpid()}\\n'); time.sleep(60)"      # in one piece, unlike what print writes
 
 
 def is_there(running: Running) -> bool:
     """Is the process still there that said its id?"""
-    return os.path.exists(f"/proc/{running.stderr.split()[1]}")
+    try:
+        os.kill(int(running.stderr.split()[1]), 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def test_input_is_handed_over_as_text_or_bytes() -> None:

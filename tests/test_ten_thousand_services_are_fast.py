@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import os
 import resource
-import shutil
 import statistics
 import subprocess
 import time
 
 import pytest
+from namespaces import cannot, require_programs
 
 from kitlib.netfilter.packet import Packet
 from kitlib.netfilter.simulate import simulate
@@ -58,10 +58,9 @@ def text() -> str:
 
 def iptables_seconds(text: str) -> float:
     """What iptables-restore --test takes on the same text, in a network namespace of its own."""
-    if not shutil.which("iptables-restore") or os.geteuid():
-        reason = "needs root and iptables-restore (Debian, Ubuntu: apt install iptables)"
-        assert not os.environ.get("CI"), f"CI must compare: it {reason}"
-        pytest.skip(reason)
+    require_programs("iptables-restore", "unshare")
+    if os.geteuid() != 0:
+        cannot("only root can compare with iptables-restore")
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(["unshare", "--net", "iptables-restore", "--test"], input=text, text=True, check=True, timeout=60)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -17,7 +17,7 @@ from kitlib.backends.live import LiveLab
 from kitlib.backends.rule_trace import sweep
 from kitlib.errors import KitError, PlaceGone
 from kitlib.result import Result, typed_on_host
-from kitlib.shell import Completed, run
+from kitlib.shell import Completed, has, run
 from kitlib.sighting import VantagePoint
 
 ANSWER_S = 20       # what kubectl and docker themselves may take
@@ -53,10 +53,11 @@ def kind_lab() -> KindLab:
 class KindLab(LiveLab):
     """Runs commands in a kind cluster's nodes and pods, and captures at their interfaces."""
 
-    def __init__(self, cluster: str, is_current: bool = True, ask: Callable[..., Completed] = run) -> None:
+    def __init__(self, cluster: str, is_current: bool = True, ask: Callable[..., Completed] = run,
+                 has: Callable[[str], bool] = has) -> None:
         super().__init__("kind", self._reach, self._typed, COMMAND_S + 5)
         self.cluster, self.is_current, self._ask = cluster, is_current, ask
-        self.tools = Tools(self._answer)
+        self.tools = Tools(self._answer, has)
         self._bounded: dict[str, bool] = {}
 
     def __str__(self) -> str:

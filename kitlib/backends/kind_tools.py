@@ -12,12 +12,12 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cached_property
 
 from kitlib.errors import KitError
+from kitlib.shell import has
 
 
 class Namespaces:
@@ -98,8 +98,8 @@ def is_listener(argv: tuple[str, ...]) -> bool:
 class Tools:
     """Finds a program for a place, and the argv that runs it there."""
 
-    def __init__(self, answer: Callable[[tuple[str, ...]], str]) -> None:
-        self._answer = answer
+    def __init__(self, answer: Callable[[tuple[str, ...]], str], has: Callable[[str], bool] = has) -> None:
+        self._answer, self._has = answer, has
         self.where = Namespaces(answer)
         self.image = os.environ.get("KITLIB_TOOLS_IMAGE", "")
         self._left: set[tuple[str, ...]] = set()
@@ -107,7 +107,7 @@ class Tools:
     @cached_property
     def way(self) -> str:
         """Whose programs are used: those of an "image", this "machine"'s, or the "node"'s own."""
-        able = hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("nsenter") and shutil.which("tcpdump")
+        able = hasattr(os, "geteuid") and os.geteuid() == 0 and self._has("nsenter") and self._has("tcpdump")
         return "image" if self.image else "machine" if able else "node"
 
     @property
@@ -125,7 +125,7 @@ class Tools:
 
         `shown` leaves out what only sees to that end.
         """
-        if self.way == "machine" and shutil.which(argv[0]):
+        if self.way == "machine" and self._has(argv[0]):
             if shown:
                 return (*self._enter(place), *argv)
             as_root = ("-Z", "root") if argv[0] == "tcpdump" else ()     # who changes the user outlives its parent

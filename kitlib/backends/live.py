@@ -12,7 +12,7 @@ from kitlib.errors import KitError, ParseError
 from kitlib.parsers.dns import sightings
 from kitlib.parsers.pcap import frames
 from kitlib.result import Result, typed_on_host
-from kitlib.shell import Running, background, run
+from kitlib.shell import Running, background, has, run
 from kitlib.sighting import VantagePoint
 
 Words = Callable[[str, tuple[str, ...]], tuple[str, ...]]
@@ -70,10 +70,13 @@ class LiveLab:
                                     frames(listener.stdout, point.title)))
 
     def _words(self, point: VantagePoint, argv: tuple[str, ...], pcap: bytes) -> Result:
+        typed = f"{self.typed(point.place, argv)} | {' '.join(READ)}"
+        if not has(READ[0]):        # where a node or an image listens, this machine need not be able to
+            return Result(typed, argv, 0, "", note="live; this machine has no tcpdump that could print it")
         read = run(READ, self.timeout, stdin=pcap)
         if read.rc:
             raise KitError(f"tcpdump could not read what it caught at {point.title}: {read.stderr.strip()}")
-        return Result(f"{self.typed(point.place, argv)} | {' '.join(READ)}", argv, 0, read.stdout, note="live")
+        return Result(typed, argv, 0, read.stdout, note="live")
 
 
 def _settle(listeners: list[Running]) -> None:
