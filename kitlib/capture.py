@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 
-from kitlib.backends import CaptureData, RuleTrace
+from kitlib.backends import CaptureData, PointCapture, RuleTrace
 from kitlib.errors import NotFound, NotRecorded
 from kitlib.journey.join import join
 from kitlib.journey.model import Journey
@@ -26,7 +26,7 @@ class Capture:
         self.points = points
         self._vantage_point = vantage_point
         self._listening = listening
-        self._words: dict[VantagePoint, Result] = {}
+        self._seen: dict[VantagePoint, PointCapture] = {}
         self._frames: dict[VantagePoint, tuple[Frame, ...]] = {}
 
     def __enter__(self) -> Capture:
@@ -39,16 +39,16 @@ class Capture:
             self._keep()
 
     def _keep(self) -> None:
-        for place, interface, words, frames in self._caught.seen:
-            point = self._vantage_point(place, interface)
-            if point in self.points or (not self.points and interface != "any"):
-                self._words[point] = words
-                self._frames[point] = self._frames.get(point, ()) + frames
-        missing = [point.title for point in self.points if point not in self._words]
+        for seen in self._caught.seen:
+            point = self._vantage_point(seen.place, seen.interface)
+            if point in self.points or (not self.points and seen.interface != "any"):
+                self._seen[point] = seen
+                self._frames[point] = self._frames.get(point, ()) + seen.frames
+        missing = [point.title for point in self.points if point not in self._seen]
         if missing:
             there = ", ".join(self._vantage_point(place, interface).title for place, interface, *_ in self._caught.seen)
             raise NotRecorded(f"No capture was recorded at {', '.join(missing)}. Recorded were: {there}.")
-        self.points = tuple(self._words)
+        self.points = tuple(self._seen)
 
     def __repr__(self) -> str:
         counts = [f"{len(self.at(point)):>4} at {point.title}" for point in self.points]
@@ -57,11 +57,11 @@ class Capture:
     @property
     def note(self) -> str:
         """Which take of how many was caught, if it can come out differently."""
-        return "; ".join(dict.fromkeys(words.note for words in self._words.values() if words.note))
+        return "; ".join(dict.fromkeys(seen.note for seen in self._seen.values() if seen.note))
 
     def tcpdump(self, point: Place | VantagePoint) -> Result:
         """What tcpdump said at one vantage point, in its own words."""
-        return self._words[self._chosen(point)]
+        return self._seen[self._chosen(point)].words()
 
     def trace(self, node: Node) -> Result:
         """What the kernel of a node told of the rules that the packets met there: `xtables-monitor --trace`."""
@@ -117,7 +117,7 @@ class Capture:
 
     def _chosen(self, point: Place | VantagePoint) -> VantagePoint:
         chosen = point if isinstance(point, VantagePoint) else point.default_point
-        if chosen not in self._words:
+        if chosen not in self._seen:
             raise NotFound(f"This capture did not listen at {chosen.title}. It listened at: "
                            f"{', '.join(known.title for known in self.points) or 'nothing yet'}.")
         return chosen

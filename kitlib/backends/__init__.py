@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
@@ -12,11 +12,12 @@ from kitlib.sighting import Frame, VantagePoint
 
 
 class PointCapture(NamedTuple):
-    """What one vantage point caught: tcpdump's own words, and the frames."""
+    """What one vantage point caught: tcpdump's own words (made when somebody asks for them), and the frames."""
 
     place: str
     interface: str
-    words: Result
+    note: str
+    words: Callable[[], Result]
     frames: tuple[Frame, ...]
 
 
@@ -29,7 +30,7 @@ class RuleTrace(NamedTuple):
 
 @dataclass
 class CaptureData:
-    """What a backend fills while it listens: a Seen for each vantage point, and what was traced, by place."""
+    """What a backend fills while it listens: a PointCapture for each vantage point, and what was traced, by place."""
 
     seen: list[PointCapture] = field(default_factory=list)
     traces: dict[str, RuleTrace] = field(default_factory=dict)

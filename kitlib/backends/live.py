@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import cache, partial
 
 from kitlib.backends import CaptureData, PointCapture
 from kitlib.backends.rule_trace import tracing
@@ -66,8 +67,9 @@ class LiveLab:
             for listener in listeners:
                 listener.interrupt()
         for point, argv, listener in zip(points, argvs, listeners, strict=True):
-            caught.seen.append(PointCapture(point.place, point.interface, self._words(point, argv, listener.stdout),
-                                    frames(listener.stdout, point.title)))
+            pcap = listener.stdout
+            words = cache(partial(self._words, point, argv, pcap))      # a program each, and seldom asked for
+            caught.seen.append(PointCapture(point.place, point.interface, "live", words, frames(pcap, point.title)))
 
     def _words(self, point: VantagePoint, argv: tuple[str, ...], pcap: bytes) -> Result:
         typed = f"{self.typed(point.place, argv)} | {' '.join(READ)}"

@@ -11,6 +11,7 @@ import difflib
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 from kitlib.backends import CaptureData, PointCapture, RuleTrace
 from kitlib.backends.recording import Command, Recording, Scene, Take, read_take
@@ -76,8 +77,8 @@ class RecordedLab:
             note = f"recorded: take {take.number} of {take.of}"
             for point in take.points:
                 typed = f"{typed_on_host(point.ran_at, point.argv)} | tcpdump -v -n -r -"
-                words = Result(typed, point.argv, 0, point.text, note=note)
-                caught.seen.append(PointCapture(point.place, point.interface, words, take.frames(point)))
+                words = partial(Result, typed, point.argv, 0, point.text, note=note)
+                caught.seen.append(PointCapture(point.place, point.interface, note, words, take.frames(point)))
             for told in take.traces:
                 rules = self.recording.traced_rules[told.place, ("iptables-save",)]
                 caught.traces[told.place] = RuleTrace(_result(told, note),

@@ -97,5 +97,6 @@ def _command(place: str, result: Result) -> Command:
 
 
 def _point(seen: PointCapture) -> Point:
-    typed = seen.words.typed.partition(" | ")[0]
-    return Point(seen.place, seen.interface, "host", tuple(shlex.split(typed)), seen.words.stdout)
+    words = seen.words()
+    typed = words.typed.partition(" | ")[0]
+    return Point(seen.place, seen.interface, "host", tuple(shlex.split(typed)), words.stdout)
