@@ -69,13 +69,13 @@ def test_a_shell_string_or_nothing_is_refused(argv) -> None:
 
 
 SERVER = "import os, sys, time; sys.stdout.buffer.write(b'\\xd4\\n\\xff'); sys.stdout.flush(); " \
-         "sys.stderr.write(f'ready {os.getpid()}\\n'); time.sleep(60)"      # in one piece, unlike what print writes
+         "print(os.getpid(), 'ready', file=sys.stderr, flush=True); time.sleep(60)"      # with "ready", the id is there
 
 
 def is_there(running: Running) -> bool:
     """Is the process still there that said its id?"""
     try:
-        os.kill(int(running.stderr.split()[1]), 0)
+        os.kill(int(running.stderr.split()[0]), 0)
     except ProcessLookupError:
         return False
     return True
@@ -113,7 +113,7 @@ def test_a_program_that_ignores_the_interrupt_is_killed_and_its_output_kept() ->
 def test_waiting_for_what_never_comes_tells_what_was_said_instead() -> None:
     with pytest.raises(KitError, match="ended at once; it said: no such device"):
         Running([sys.executable, "-c", "import sys; sys.exit('no such device')"]).wait_for("ready", timeout=20)
-    with pytest.raises(KitError, match=r"did not say 'steady' within 1 s; it said: ready"):
+    with pytest.raises(KitError, match=r"did not say 'steady' within 1 s; it said: \d+ ready"):
         Running([sys.executable, "-c", SERVER]).wait_for("steady", timeout=1)
 
 
