@@ -4,6 +4,9 @@
 PYTHON := .venv/bin/python
 SETUP  := sh lab-setup/with-python.sh lab-setup/environment.py
 
+# Not even where a machine sets it: every worker and every kernel would compile the kit anew, for a quarter of the time.
+export PYTHONDONTWRITEBYTECODE :=
+
 help:  ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /make \1|/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
 

@@ -55,3 +55,14 @@ def test_every_program_that_the_lab_runs_is_in_the_list() -> None:
     started = set(re.findall(r'"(nsenter|unshare|mount|ip|sysctl|iptables-restore|dnsmasq|conntrack|hostname)"', text))
     started |= set(re.findall(r"&& (hostname) ", text))
     assert started <= programs and len(started) == 9
+
+
+def test_a_bare_machine_has_python_and_make_but_none_of_the_optional_programs() -> None:
+    programs = [*(name for found in needs.packages().values() for name in found), "nft", "iptables", "iptables-save",
+                "ip6tables", "docker", "kubectl", "kind", "tshark", "chromium"]
+    asked = f"for name in python3 make sh {' '.join(programs)}; do command -v $name; done; python3 -c 'print(6 * 7)'"
+    said = subprocess.run(["sh", ".ci/without-programs", "sh", "-c", asked], cwd=REPO, capture_output=True, text=True,
+                          timeout=60, check=True)
+    *found, answer = said.stdout.split()
+    assert [Path(path).name for path in found] == ["python3", "make", "sh"] and answer == "42"
+    assert not Path(found[0]).parent.exists()
