@@ -13,9 +13,9 @@ from kitlib.sighting import Sighting
 
 
 def queries_of_getent(conf: ResolvConf, name: str, seen: Sequence[Sighting] | None = None) -> Quiz:
-    """02, predict: how many queries getaddrinfo(3) sends for a name that exists in DNS as it is.
+    """Ask how many queries getaddrinfo(3) sends for a name that exists in DNS as it is (predict).
 
-    Counted from the search list; with the `seen` sightings at the pod, from those, and both must agree.
+    They are counted in the search list; with the sightings `seen` at the pod also there, and both must agree.
     """
     asked = queries(name, conf, exist=[name])
     names, dotted = len({question.name for question in asked}), len(queries(f"{name.rstrip('.')}.", conf))
@@ -34,14 +34,13 @@ def queries_of_getent(conf: ResolvConf, name: str, seen: Sequence[Sighting] | No
                  f"{' and '.join(dict.fromkeys(q.type for q in asked))}.")
 
 
-def queries_with_trailing_dot(conf: ResolvConf, name: str, seen: Sequence[Sighting] | None = None) -> Quiz:
-    """02, check: how many queries are left when the name ends with a dot; `seen` as above."""
+def queries_with_trailing_dot(conf: ResolvConf, name: str) -> Quiz:
+    """Ask how many queries are left when the name ends with a dot (check)."""
     dotted = f"{name.rstrip('.')}."
     asked, without = queries(dotted, conf), queries(name, conf, exist=[name])
     return Quiz(
         f"And how many will `getent ahosts {dotted}` send, with a dot at the end?",
-        right=lambda: len(asked) if seen is None else _counted(seen, len(asked)),
-        choices=(1, len(asked), len(asked) + 2, len(without)), read=number,
+        len(asked), choices=(1, len(asked), len(asked) + 2, len(without)), read=number,
         hints={1: "One name, yes, but the resolver asks for its IPv4 and its IPv6 addresses: A and AAAA.",
                len(without): f"{len(without)} is without the dot. The dot says that the name is complete.",
                len(asked) + 2: f"Which other name than {dotted} should be asked for? The dot ends it."},
@@ -50,7 +49,7 @@ def queries_with_trailing_dot(conf: ResolvConf, name: str, seen: Sequence[Sighti
 
 
 def first_name_asked(conf: ResolvConf, name: str) -> Quiz:
-    """02, check: the name with which the resolver begins."""
+    """Ask with which name the resolver begins (check)."""
     tried = search_candidates(name, conf)
     hints = {each.name: f"This is number {place} on the list ({each.why})." for place, each in enumerate(tried, 1)}
     bare = " ".join(f"{name}.{domain.partition('.')[0]}" for domain in conf.search[:1])
