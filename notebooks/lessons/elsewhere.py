@@ -29,6 +29,7 @@ def source_at_coredns(lab: Lab, place: Place, first: Node, seen: Capture) -> Qui
         f"Which source address will CoreDNS see, when {place.title} asks?",
         right=lambda: query_sightings(seen)[-1].source.address, choices=tuple(hints), hints=hints,
         hint="MASQUERADE gives a packet the address of the interface by which it leaves.",
+        more=f"By which interface does {first.title} reach the CoreDNS pods? See its `ip route`, then its `ip addr`.",
         solution=lambda: "The query arrives from {0.source} at {0.point.title}.".format(query_sightings(seen)[-1]))
 
 

@@ -38,6 +38,7 @@ def where_it_ends(path: PacketPath) -> Quiz:
             leaves: f"A route to {sent} leads out of eth0. But the ladder never shows leg 2 there.",
             back: f"Only {path.packet.source} is behind that cable, and it is the one who asks."},
         hint="Which vantage points show leg 2 in the ladder, and which do not?",
+        more="The route is looked up after PREROUTING, perhaps for another destination than the one CoreDNS wrote.",
         solution=f"{path.packet} {path.end}, with the destination {path.after.destination}:{path.after.dport}.")
 
 

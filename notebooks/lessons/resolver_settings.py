@@ -57,8 +57,8 @@ def first_name_asked(conf: ResolvConf, name: str) -> Quiz:
         f"With which name does the resolver begin when a program looks up `{name}`?",
         right=tried[0].name, read=dns_name,
         hints={bare: "The whole domain from the search list is put behind the name, not its first part only."} | hints,
-        hint=f"`{name}` has {name.count('.')} dots, ndots is {conf.ndots}; the search list begins with "
-             f"{(conf.search or ('nothing',))[0]}.",
+        hint=f"`{name}` has {name.count('.')} dots, and ndots is {conf.ndots}: is it completed, or tried as it is?",
+        more=f"The search list begins with {(conf.search or ('nothing',))[0]}.",
         solution=f"{tried[0].name} ({tried[0].why}).")
 
 

@@ -44,6 +44,7 @@ def rule_it_matches(netfilter: Netfilter, path: PacketPath, chain: str) -> Quiz:
         f"{packet}, mark {packet.mark:#x}: which rule of {chain} does it match first?",
         right, (*tuple({right: None} | rules)[:MOST_RULES], "none of them"), hints=hint_for,
         hint="Read the rules from the top, condition by condition: protocol, address, port, mark.",
+        more="A `!` turns a condition round: the rule fits where it does not hold. Try it on each rule from the top.",
         solution=f"{matched.why} → {matched.verdict}." if matched else "Each rule wants something else.")
 
 
@@ -57,7 +58,9 @@ def chance_of_the_last(paths: Sequence[PacketPath]) -> Quiz:
         hints={"1": "That rule has no condition, yes. But only what the rules before it did not take comes to it.",
                "0": f"The rules before it take {rest:.3g} of the connections, not all.",
                str(right / 2): f"That would leave {rest:.3g} for the rules before it, and {right / 2} for nobody."},
-        hint="What do the rules before it leave?", solution=f"1 - {rest:.3g}: what the rules before it leave.")
+        hint="What do the rules before it leave?",
+        more="Every query gets one of the endpoints: what must the probabilities of all of them add up to?",
+        solution=f"1 - {rest:.3g}: what the rules before it leave.")
 
 
 def how_the_coin_falls(node: Node, seen: Capture) -> Quiz:
@@ -81,7 +84,8 @@ def how_the_coin_falls(node: Node, seen: Capture) -> Quiz:
 
     return Quiz(
         "Many queries, each from a new source port. How are they shared out among the endpoints?",
-        right, (same, turns, chance), hints=hint_for, hint="A coin remembers nothing.", solution=counts)
+        right, (same, turns, chance), hints=hint_for, hint="A coin remembers nothing.",
+        more="If they took turns, no two queries in a row would get the same endpoint.", solution=counts)
 
 
 def endpoints_of_one_port(node: Node, seen: Capture, paths: Sequence[PacketPath]) -> Quiz:

@@ -69,10 +69,12 @@ def _broken(lab: Lab, fault: str, label: str, client: str) -> Case:
 
 
 def hint(question: Quiz):
-    """Give a hint; asked again for the same question, a second one, and then the solution."""
+    """Give a hint; asked again for the same question, a second one if there is one, and then the solution."""
     count = _hints_given[question] = _hints_given.get(question, 0) + 1
-    if count < 3:
-        return note(f"**Hint {count} of 2:** {question.more if count == 2 and question.more else question.hint}")
+    hints = [question.hint, question.more] if question.more else [question.hint]
+    if count <= len(hints):
+        which = f"Hint {count} of {len(hints)}" if question.more else "Hint"
+        return note(f"**{which}:** {hints[count - 1]}")
     right, _, because = question.reveal().partition("\n")
     return note(f"**Solution:** {right}\n\n{because}")
 
