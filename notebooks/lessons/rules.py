@@ -106,25 +106,30 @@ def endpoints_of_one_port(node: Node, seen: Capture, paths: Sequence[PacketPath]
                          "packet, and conntrack remembers what came of it.")
 
 
-def whose_source_stays(lab: Lab, node: Node, pod: Pod, service: str) -> Quiz:
-    """Ask which of several senders' queries is not masqueraded (check)."""
-    netfilter, host, port = node.netfilter(), lab.host, 40000
-    paths = {sender: simulate(netfilter, Packet(source, service, sport=port, in_interface=interface))[0]
-             for sender, source, interface in ((f"the pod {pod.title}", pod.address, pod.veth.interface),
-                                               (f"{node.title} itself", node.address, ""),
-                                               ("the host", host.address, node.eth0.interface))}
+def who_is_not_masqueraded(lab: Lab, node: Node, pod: Pod, service: str) -> Quiz:
+    """Ask which of several senders' queries does not meet MASQUERADE (check)."""
+    netfilter = node.netfilter()
+    senders = {f"the pod {pod.title}": (pod.address, pod.veth.interface), f"{node.title} itself": (node.address, ""),
+               "the host": (lab.host.address, node.eth0.interface)}
+    paths = {sender: simulate(netfilter, Packet(source, service, sport=40000, in_interface=interface))[0]
+             for sender, (source, interface) in senders.items()}
     marks = {sender: step for sender, path in paths.items() for step in path.matched
              if step.verdict == "JUMP:KUBE-MARK-MASQ"}
-    kept = [sender for sender, path in paths.items()
-            if (path.after.source, path.after.sport) == (path.packet.source, port)]
+    spared = [sender for sender, path in paths.items()
+              if not any(step.rule and step.rule.target == "MASQUERADE" for step in path.matched)]
+    right = " and ".join(spared) or "none of them"
     return Quiz(
-        f"Each asks {service} through {node.title}. Whose query leaves with its source as it was?",
-        " and ".join(kept) or "none of them", (*paths, " and ".join(kept) or "none of them", "none of them"),
+        f"Each asks {service} through {node.title}. Whose query does not meet MASQUERADE?",
+        right, (*paths, right, "none of them"),
         hints={sender: f"{step.why} → {step.verdict}. POSTROUTING masquerades what carries that mark."
                for sender, step in marks.items()},
         hint="Which rule sets the mark, and for which sources?",
-        solution="; ".join(f"{sender}: source {path.packet.source}, then {path.after.source}"
+        solution="; ".join(f"{sender}: {_source(path.packet)} before, {_source(path.after)} after"
                            for sender, path in paths.items()) + ".")
+
+
+def _source(packet: Packet) -> str:
+    return f"{packet.source}, {f'port {packet.sport}' if packet.sport else 'another port, drawn at random,'}"
 
 
 def _short(rule: Rule) -> str:
