@@ -193,6 +193,13 @@ def test_hints_come_one_after_the_other_and_then_the_solution() -> None:
         assert asked.hint and asked.more and asked.hint != asked.more
 
 
+@pytest.mark.parametrize(("number", "part"), [(3, "What does worker3 do with a packet next?"),
+                                              (7, "It arrived at coredns 10.244.0.2 eth0"),
+                                              (8, "It arrived at coredns 10.244.0.2 eth0")])
+def test_the_second_hint_points_at_where_the_fault_is(number, part) -> None:
+    assert part in why(*looked(number)).more
+
+
 @pytest.mark.parametrize("number", range(12))
 def test_a_mystery_is_drawn_by_its_number_and_not_named(number) -> None:
     case = mystery(number)

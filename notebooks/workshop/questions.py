@@ -81,14 +81,11 @@ def why(case: Case, seen: Capture) -> Quiz:
     case = case.with_sight_of(seen)
     findings = {cause.sentence: cause.examine(case) for cause in causes_for(case)}
     right = next((sentence for sentence, found in findings.items() if found.holds), "nothing is wrong")
-    last = case.unanswered.farthest.sighting if case.unanswered else None
     return Quiz(
         "Why does it not work as it should?", right, tuple(findings), hint=_first_step(case),
         id=f"{case.label}, why",
         hints={sentence: f"Not that: {found.evidence}" for sentence, found in findings.items()},
-        more=f"What does {last.point.machine if last and last.point else case.pod.machine} do with a packet next? "
-             "Rules, route, forwarding: read each of its tables for this packet's addresses.",
-        solution=findings[right].evidence if right in findings else "")
+        more=_next_step(case), solution=findings[right].evidence if right in findings else "")
 
 
 def _first_step(case: Case) -> str:
@@ -98,6 +95,15 @@ def _first_step(case: Case) -> str:
     rewritten = [hop for hop in leg.queries if hop.rewrites]
     changed = f"rewritten: {rewritten[-1].rewrites[-1]}" if rewritten else "its addresses are as the client wrote them"
     return f"Seen up to {point_title(leg.farthest.sighting)}; {changed}."
+
+
+def _next_step(case: Case) -> str:
+    point = case.unanswered.farthest.sighting.point if case.unanswered else None
+    if point and point.kind == "coredns":
+        return f"It arrived at {point.title}, so no machine on the way lost it. Why was it sent to this pod, and " \
+               "does the pod answer others? Compare with a query that worked."
+    return f"What does {point.machine if point else case.pod.machine} do with a packet next? Rules, route, " \
+           "forwarding: read each of its tables for this packet's addresses."
 
 
 def fix(case: Case, seen: Capture) -> Quiz:
