@@ -18,7 +18,7 @@ from lessons import addresses, answer, cable, resolver_settings, rewrite
 from lessons.addresses import address_of_no_interface, nodes_of_coredns, range_of_the_dns_service
 from lessons.answer import flag_of_recursion, rcode_of_the_answer, ttl_of_the_answer, where_dig_asks
 from lessons.cable import ifindex_of_the_other_end, what_changes
-from lessons.resolver_settings import first_name_asked, queries_of_getent, queries_with_trailing_dot
+from lessons.resolver_settings import first_name_asked, queries_of_getent, queries_with_trailing_dot, smallest_ndots
 from lessons.rewrite import destination_at_the_node, ttl_at, where_it_was_rewritten
 
 NAME = "www.example.com"
@@ -69,6 +69,8 @@ CASES: dict[str, tuple[Callable[[Stage], Quiz], object, dict[object, str], objec
     "first name": (lambda s: first_name_asked(s.pod.resolv_conf(), "my-nginx"), "my-nginx.default.svc.cluster.local",
                    {"my-nginx": "number 4 on the list", "my-nginx.default": "whole domain",
                     "my-nginx.svc.cluster.local.": "number 2 on the list"}, "my nginx"),
+    "smallest ndots": (lambda s: smallest_ndots(s.pod.resolv_conf(), "my-nginx.default"), 2,
+                       {1: "asks for my-nginx.default. and for nothing else", 5: "a smaller one does too"}, "two"),
     "asks": (lambda s: where_dig_asks(s.lab, s.pod), "10.96.0.10, the ClusterIP of the DNS Service",
              {"127.0.0.1, the pod itself": "No nameserver runs in the pod",
               "10.244.0.2 or 10.244.0.3, a CoreDNS pod": "does not know its pods",
@@ -119,7 +121,7 @@ def test_no_question_is_left_out(stage: Stage) -> None:
              for name, function in getmembers(module, isfunction)
              if function.__annotations__.get("return") == "Quiz" and function.__module__ == module.__name__}
     used = {name for ask, *_ in CASES.values() for name in ask.__code__.co_names}
-    assert len(asked) == 15 and asked <= used
+    assert len(asked) == 16 and asked <= used
 
 
 def test_answers_follow_the_take(stage: Stage) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from kitlib.errors import KitError
+from kitlib.errors import KitError, NotFound
 from kitlib.parsers.resolv_conf import ResolvConf
 from kitlib.quiz import Quiz, number
 from kitlib.quiz import name as dns_name
@@ -60,6 +61,29 @@ def first_name_asked(conf: ResolvConf, name: str) -> Quiz:
         hint=f"`{name}` has {name.count('.')} dots, and ndots is {conf.ndots}: is it completed, or tried as it is?",
         more=f"The search list begins with {(conf.search or ('nothing',))[0]}.",
         solution=f"{tried[0].name} ({tried[0].why}).")
+
+
+def smallest_ndots(conf: ResolvConf, name: str) -> Quiz:
+    """Ask for the smallest ndots at which a program with musl finds the Service of this short name (predict)."""
+    dots = name.count(".")
+
+    def tried(ndots: int) -> list[str]:
+        changed = replace(conf, options=(f"ndots:{ndots}",))
+        return [each.name for each in search_candidates(name, changed, resolver="musl")]
+
+    def right() -> int:
+        enough = [ndots for ndots in range(1, 16) if any(each.startswith(f"{name}.svc.") for each in tried(ndots))]
+        if not enough:
+            raise NotFound(f"No ndots makes {name} a Service's name: the search list has no domain svc.…")
+        return enough[0]
+
+    return Quiz(
+        f"What is the smallest ndots at which musl still finds the Service of `{name}`?", right, read=number,
+        hints={dots: f"With ndots {dots} the name has dots enough: musl asks for {name}. and for nothing else.",
+               conf.ndots: f"{conf.ndots} is what resolv.conf says. It works, and a smaller one does too."},
+        hint="musl uses the search list only for names with fewer dots than ndots.",
+        solution=f"`{name}` has {dots} dot, which must be fewer than ndots. (With glibc any ndots does: it uses the "
+                 "search list after a failure.)")
 
 
 def _counted(seen: Sequence[Sighting], expected: int) -> int:
