@@ -21,7 +21,7 @@ test-browser:  ## Open and run every notebook in a real browser (Chromium)
 	@$(SETUP) ready --browser-tests
 	@sh lab-setup/with-chromium.sh $(PYTHON) -m pytest tests/browser
 
-test-slow:  ## Break and mend every case of the workshop on the netns lab (a few minutes)
+test-slow:  ## Break and fix every case of the workshop on the netns lab (a few minutes)
 	@$(SETUP) ready
 	@$(PYTHON) -m pytest -m slow tests
 

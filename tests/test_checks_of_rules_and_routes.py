@@ -91,7 +91,7 @@ CASES: dict[str, tuple[Callable[[Stage], Quiz], object, dict[object, str], objec
                   "each one in turn": "Queries 1 and 2 both went to 10.244.0.2:53."}, "fair"),
     "one port": (lambda s: rules.endpoints_of_one_port(s.node, s.same, s.ways), 1,
                  {2: "2 endpoints stand in the rules", 3: "3 queries, but are they 3 connections?"}, "one"),
-    "source stays": (lambda s: rules.whose_source_stays(s.lab, s.node, s.pod, s.lab.topology.dns_service),
+    "not masqueraded": (lambda s: rules.who_is_not_masqueraded(s.lab, s.node, s.pod, s.lab.topology.dns_service),
                      "the pod my-nginx",
                      {"worker3 itself": "source is 172.20.0.4, not 10.244.0.0/16",
                       "the host": "source is 172.20.0.1, not 10.244.0.0/16"}, "nobody"),

@@ -14,12 +14,12 @@ from kitlib.errors import NotFound
 from kitlib.lab import Lab, open_lab
 from kitlib.place import Pod
 from kitlib.quiz import Outcome, Quiz, check
-from lessons import addresses, answer, cable, rewrite, settings
+from lessons import addresses, answer, cable, resolver_settings, rewrite
 from lessons.addresses import address_of_no_interface, nodes_of_coredns, range_of_the_dns_service
 from lessons.answer import flag_of_recursion, rcode_of_the_answer, ttl_of_the_answer, where_dig_asks
 from lessons.cable import ifindex_of_the_other_end, what_changes
+from lessons.resolver_settings import first_name_asked, queries_of_getent, queries_with_trailing_dot, smallest_ndots
 from lessons.rewrite import destination_at_the_node, ttl_at, where_it_was_rewritten
-from lessons.settings import first_name_asked, queries_of_getent, queries_with_trailing_dot
 
 NAME = "www.example.com"
 
@@ -32,7 +32,6 @@ class Stage:
     pod: Pod
     dig: Capture
     getent: Capture
-    dotted: Capture
 
 
 def _stage() -> Stage:
@@ -42,9 +41,7 @@ def _stage() -> Stage:
         pod.dig(NAME)
     with lab.capture(pod) as getent:
         pod.run("getent", "ahosts", NAME)
-    with lab.capture(pod) as dotted:
-        pod.run("getent", "ahosts", f"{NAME}.")
-    return Stage(lab, pod, dig, getent, dotted)
+    return Stage(lab, pod, dig, getent)
 
 
 @pytest.fixture(scope="module")
@@ -67,17 +64,17 @@ CASES: dict[str, tuple[Callable[[Stage], Quiz], object, dict[object, str], objec
                {1: "what dig sends", 4: "A and AAAA", 2: "ndots:5", 6: "as it is"}, "eight"),
     "getent, counted": (lambda s: queries_of_getent(s.pod.resolv_conf(), NAME, s.getent.at(s.pod)), 8,
                         {1: "what dig sends", 4: "A and AAAA"}, "eight"),
-    "trailing dot": (lambda s: queries_with_trailing_dot(s.pod.resolv_conf(), NAME, s.dotted.at(s.pod)), 2,
+    "trailing dot": (lambda s: queries_with_trailing_dot(s.pod.resolv_conf(), NAME), 2,
                      {1: "A and AAAA", 8: "8 is without the dot"}, "two"),
     "first name": (lambda s: first_name_asked(s.pod.resolv_conf(), "my-nginx"), "my-nginx.default.svc.cluster.local",
                    {"my-nginx": "number 4 on the list", "my-nginx.default": "whole domain",
                     "my-nginx.svc.cluster.local.": "number 2 on the list"}, "my nginx"),
+    "smallest ndots": (lambda s: smallest_ndots(s.pod.resolv_conf(), "my-nginx.default"), 2,
+                       {1: "asks for my-nginx.default. and for nothing else", 5: "a smaller one does too"}, "two"),
     "asks": (lambda s: where_dig_asks(s.lab, s.pod), "10.96.0.10, the ClusterIP of the DNS Service",
              {"127.0.0.1, the pod itself": "No nameserver runs in the pod",
+              "10.244.0.2 or 10.244.0.3, a CoreDNS pod": "does not know its pods",
               "172.20.0.1, the nameserver of worker3": "worker3 itself asks"}, "kube-dns"),
-    "asks, as seen": (lambda s: where_dig_asks(s.lab, s.pod, s.dig), "10.96.0.10, the ClusterIP of the DNS Service",
-                      {"10.244.0.2 or 10.244.0.3, a CoreDNS pod": "does not know its pods",
-                       "172.20.0.1, the nameserver of worker3": "worker3 itself asks"}, "f"),
     "TTL of the record": (lambda s: ttl_of_the_answer(s.dig), 30,
                           {64: "of the query at my-nginx eth0", 62: "62 is the TTL in the IP header"}, "30 s"),
     "rcode": (lambda s: rcode_of_the_answer(s.dig), "noerror",
@@ -120,11 +117,11 @@ def test_the_right_answer_has_no_favourite_place(stage: Stage) -> None:
 
 
 def test_no_question_is_left_out(stage: Stage) -> None:
-    asked = {name for module in (addresses, settings, answer, cable, rewrite)
+    asked = {name for module in (addresses, resolver_settings, answer, cable, rewrite)
              for name, function in getmembers(module, isfunction)
              if function.__annotations__.get("return") == "Quiz" and function.__module__ == module.__name__}
     used = {name for ask, *_ in CASES.values() for name in ask.__code__.co_names}
-    assert len(asked) == 15 and asked <= used
+    assert len(asked) == 16 and asked <= used
 
 
 def test_answers_follow_the_take(stage: Stage) -> None:

@@ -10,22 +10,22 @@ from kitlib import open_lab
 from kitlib.backends.recording import load
 from kitlib.errors import NotFound
 from kitlib.lab import RECORDINGS
-from kitlib.quiz import Outcome, check, progress
+from kitlib.quiz import Outcome, Quiz, check, progress
 from kitlib.result import typed_on_host
 from lessons.answer import where_dig_asks
-from workshop import questions, settings
+from workshop import questions, resolver_questions
 from workshop.case import Case
 from workshop.cases import CASES, MYSTERIES, debrief, hint, mystery, open_case
 from workshop.causes import CAUSES, causes_of
-from workshop.faults import RECIPES, commands
-from workshop.questions import MENDED, mend, solution, why
+from workshop.faults import RECIPES, placed_commands
+from workshop.questions import FIXED, fix, solution, why
 
 FAULTS = {fault.name: fault for fault in load(RECORDINGS / "kind-test1").faults}
 BROKEN = [number for number, fault in CASES.items() if fault]
 NODE, CONTROL = "docker exec kind-test1-worker3", "docker exec kind-test1-control-plane"
 
-# What mends a fault, and two commands that do not, each with a part of what is said to them.
-MENDING = {
+# What fixes a fault, and two commands that do not, each with a part of what is said to them.
+FIXES = {
     "no-endpoints": (["kubectl scale deploy/coredns --replicas 1 -n kube-system"],
                      {f"{NODE} iptables -D KUBE-SERVICES 1": "lists nobody behind 10.96.0.10",
                       "kubectl -n kube-system rollout restart deployment coredns": "lists nobody"}),
@@ -86,7 +86,7 @@ def where(number: int, case: Case, seen):
 
 def test_every_recorded_fault_is_a_case_with_a_cause_and_a_recipe() -> None:
     assert sorted(FAULTS) == sorted(name for name in CASES.values() if name)
-    assert sorted(FAULTS) == sorted(RECIPES) == sorted(cause.name for cause in CAUSES) == sorted(MENDING)
+    assert sorted(FAULTS) == sorted(RECIPES) == sorted(cause.name for cause in CAUSES) == sorted(FIXES)
 
 
 def test_the_evidence_points_at_one_cause_and_at_no_other(opened) -> None:
@@ -123,23 +123,23 @@ def test_why_answers_each_wrong_cause_with_evidence_against_it(opened) -> None:
     question = why(case, seen)
     assert question.check("").outcome is Outcome.NOT_ATTEMPTED
     assert question.check("the moon").outcome is Outcome.ERROR
-    right = next(cause.words for cause in CAUSES if cause.name == CASES[number])
+    right = next(cause.sentence for cause in CAUSES if cause.name == CASES[number])
     assert question.check(right).outcome is Outcome.RIGHT
-    messages = [question.check(cause.words) for cause in CAUSES if cause.words != right]
+    messages = [question.check(cause.sentence) for cause in CAUSES if cause.sentence != right]
     assert all(verdict.outcome is Outcome.WRONG and verdict.message.startswith("Not that: ") for verdict in messages)
     assert len({verdict.message for verdict in messages}) >= 8
 
 
-def test_mending_is_judged_by_what_the_command_would_do(opened) -> None:
+def test_fixing_is_judged_by_what_the_command_would_do(opened) -> None:
     number, case, seen = opened
-    question, (mending, not_mending) = mend(case, seen), MENDING[CASES[number]]
+    question, (fixes, not_fixes) = fix(case, seen), FIXES[CASES[number]]
     assert question.check("").outcome is Outcome.NOT_ATTEMPTED
-    for typed in (solution(case.with_sight_of(seen)), *mending):
+    for typed in (solution(case.with_sight_of(seen)), *fixes):
         assert question.check(typed).outcome is Outcome.RIGHT, typed
-    for typed, said in not_mending.items():
+    for typed, said in not_fixes.items():
         verdict = question.check(typed)
         assert verdict.outcome is Outcome.WRONG and said in verdict.message, (typed, verdict)
-    assert len(not_mending) >= 2
+    assert len(not_fixes) >= 2
 
 
 @pytest.mark.parametrize(("typed", "expected"), [
@@ -153,42 +153,51 @@ def test_mending_is_judged_by_what_the_command_would_do(opened) -> None:
     (f"{NODE} conntrack -L", "conntrack -D and what to delete"),
     ("kubectl delete pod coredns-66bc5c9577-hskrg", "-n kube-system"),
     ("docker unpause nobody", "a container that"),
-    ("dig www.example.com", "a command that mends something: iptables"),
+    ("dig www.example.com", "a command that fixes something: iptables"),
     ("echo 'open quote", "a command line"),
 ])
-def test_what_is_no_mending_command_is_an_error_that_says_what_is_expected(typed, expected) -> None:
-    verdict = mend(*looked(3)).check(typed)
+def test_what_is_no_fixing_command_is_an_error_that_says_what_is_expected(typed, expected) -> None:
+    verdict = fix(*looked(3)).check(typed)
     assert verdict.outcome is Outcome.ERROR and expected in verdict.message
 
 
-def test_a_mended_lab_changes_nothing_of_the_lab_itself() -> None:
+def test_a_fixed_lab_changes_nothing_of_the_lab_itself() -> None:
     case, seen = looked(3)
     before = case.pod.node.run("iptables-save").stdout
-    assert mend(case, seen).check(f"{NODE} iptables -P FORWARD ACCEPT").outcome is Outcome.RIGHT
+    assert fix(case, seen).check(f"{NODE} iptables -P FORWARD ACCEPT").outcome is Outcome.RIGHT
     assert case.pod.node.run("iptables-save").stdout == before
 
 
-def test_the_recipe_that_breaks_makes_the_fault_and_the_one_that_mends_undoes_it() -> None:
+def test_the_recipe_that_breaks_makes_the_fault_and_the_one_that_fixes_undoes_it() -> None:
     """On the healthy recording, as far as commands can be told there: the same cause appears, and goes again."""
-    from workshop.mending_effects import lab_after
+    from workshop.changed_lab import lab_after
 
     lab = open_lab()
     for name in ("service-rules-missing", "forward-drop", "ip-forward-off", "route-blackhole", "route-wrong-node",
                  "tcp-blocked"):
         broken = lab_after(lab, "\n".join(typed_on_host(*step) for step in
-                                       commands(lab, lab.pod("my-nginx"), RECIPES[name].breaks)))
+                                       placed_commands(lab, lab.pod("my-nginx"), RECIPES[name].breaks)))
         assert causes_of(Case(broken, broken.pod("my-nginx"))) == (name,)
         again = lab_after(broken, "\n".join(typed_on_host(*step) for step in
-                                         commands(lab, lab.pod("my-nginx"), RECIPES[name].mends)))
+                                         placed_commands(lab, lab.pod("my-nginx"), RECIPES[name].fixes)))
         assert causes_of(Case(again, again.pod("my-nginx"))) == ()
 
 
 def test_hints_come_one_after_the_other_and_then_the_solution() -> None:
-    question = mend(*looked(3))
+    question = fix(*looked(3))
     assert [str(hint(question)).partition(":")[0] for _ in range(3)] == ["Hint 1 of 2", "Hint 2 of 2", "Solution"]
+    only_one = Quiz("Which?", "a", hint="Look.", solution="It says so.")
+    assert [str(hint(only_one)) for _ in range(2)] == ["Hint: Look.", "Solution: a\n\nIt says so."]
     for asking in (why, questions.where):
         asked = asking(*looked(3))
         assert asked.hint and asked.more and asked.hint != asked.more
+
+
+@pytest.mark.parametrize(("number", "part"), [(3, "What does worker3 do with a packet next?"),
+                                              (7, "It arrived at coredns 10.244.0.2 eth0"),
+                                              (8, "It arrived at coredns 10.244.0.2 eth0")])
+def test_the_second_hint_points_at_where_the_fault_is(number, part) -> None:
+    assert part in why(*looked(number)).more
 
 
 @pytest.mark.parametrize("number", range(12))
@@ -202,7 +211,7 @@ def test_a_mystery_is_drawn_by_its_number_and_not_named(number) -> None:
     assert not [name for name in FAULTS if name in shown]
     (cause,) = causes_of(case.with_sight_of(seen))
     told = str(debrief(case, seen))
-    assert next(each.words for each in CAUSES if each.name == cause) in told and "last seen at" in told
+    assert next(each.sentence for each in CAUSES if each.name == cause) in told and "last seen at" in told
 
 
 def test_mysteries_differ() -> None:
@@ -224,7 +233,7 @@ def test_a_pod_on_the_nodes_network_asks_the_node() -> None:
     for wrong, said in {"a": "does not know its pods", "c": "No nameserver runs in the pod"}.items():
         verdict = asked.check(wrong)
         assert verdict.outcome is Outcome.WRONG and said in verdict.message
-    question = settings.which_policy(case)
+    question = resolver_questions.which_policy(case)
     assert question.check("ClusterFirstWithHostNet").outcome is Outcome.RIGHT
     for policy in ("Default", "ClusterFirst"):
         verdict = question.check(policy)
@@ -233,7 +242,7 @@ def test_a_pod_on_the_nodes_network_asks_the_node() -> None:
 
 
 def test_a_complete_name_is_asked_for_twice() -> None:
-    question = settings.fewer_queries(open_case(12), "www.example.com")
+    question = resolver_questions.fewer_queries(open_case(12), "www.example.com")
     assert question.check("").outcome is Outcome.NOT_ATTEMPTED
     assert question.check("www.example.com.").outcome is Outcome.RIGHT
     assert "is asked for with 8 queries" in question.check("www.example.com").message
@@ -243,18 +252,18 @@ def test_a_complete_name_is_asked_for_twice() -> None:
 def test_progress_is_one_file_that_can_be_deleted(tmp_path, monkeypatch) -> None:
     file = tmp_path / "progress.json"
     monkeypatch.setenv("KITLIB_PROGRESS", str(file))
-    question = mend(*looked(3))
+    question = fix(*looked(3))
     check(question, "")
     assert not file.exists()
     check(question, f"{CONTROL} iptables -P FORWARD ACCEPT")
     check(question, f"{NODE} iptables -P FORWARD ACCEPT")
-    assert json.loads(file.read_text()) == {"case 3, mend": {"outcome": "✓ Right", "tries": 2}}
-    assert "case 3, mend" in repr(progress())
+    assert json.loads(file.read_text()) == {"case 3, fix": {"outcome": "✓ Right", "tries": 2}}
+    assert "case 3, fix" in repr(progress())
     file.unlink()
     assert "(none)" in repr(progress())
     monkeypatch.setenv("KITLIB_PROGRESS", str(tmp_path / "nowhere" / "progress.json"))
     assert check(question, f"{NODE} iptables -P FORWARD ACCEPT").outcome is Outcome.RIGHT
 
 
-def test_the_sentence_for_a_mended_lab_is_no_command() -> None:
-    assert mend(*looked(3)).right == MENDED
+def test_the_sentence_for_a_fixed_lab_is_no_command() -> None:
+    assert fix(*looked(3)).right == FIXED

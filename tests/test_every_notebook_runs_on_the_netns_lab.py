@@ -10,7 +10,7 @@ from namespaces import require_namespaces, run_on_the_netns_lab
 
 from conftest import NOTEBOOKS
 
-# From 10 on, in the workshop, the lab is broken: test_the_workshop_is_mended_on_the_netns_lab.py
+# From 10 on, in the workshop, the lab is broken: test_the_workshop_is_fixed_on_the_netns_lab.py
 LESSONS = [path for path in NOTEBOOKS if path.stem < "10"]
 
 

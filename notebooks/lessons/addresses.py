@@ -14,7 +14,7 @@ from kitlib.quiz import Quiz, some_of
 
 
 def range_of_the_dns_service(lab: Lab) -> Quiz:
-    """01, predict: where the address of the DNS Service comes from."""
+    """Ask which range the address of the DNS Service comes from (predict)."""
     service, subnet = lab.topology.dns_service, lab.topology.subnet
     pods, services = lab.topology.pod_range, lab.topology.service_range
     ranges = {f"the Service range, {services}": services, f"the pod range, {pods}": pods,
@@ -24,25 +24,25 @@ def range_of_the_dns_service(lab: Lab) -> Quiz:
                 services: f"Services have addresses such as {service}."}
     return Quiz(
         f"The Service {DNS_SERVICE[1]} has the address {service}. Which range does it come from?",
-        right=lambda: _only([words for words, net in ranges.items() if ip_address(service) in ip_network(net)]),
+        right=lambda: _only([choice for choice, net in ranges.items() if ip_address(service) in ip_network(net)]),
         choices=tuple(ranges),
-        hints={words: f"{examples[net]} {service} lies outside {net}." for words, net in ranges.items()},
+        hints={choice: f"{examples[net]} {service} lies outside {net}." for choice, net in ranges.items()},
         hint="With which range do the first numbers of the address agree?",
         solution=f"{service} is a ClusterIP, so it lies in {services}, which the controller-manager's flag "
                  "service-cluster-ip-range names.")
 
 
 def nodes_of_coredns(lab: Lab) -> Quiz:
-    """01, check: which nodes the CoreDNS pods run on."""
+    """Ask which nodes the CoreDNS pods run on (check)."""
     spellings = {spelling.casefold(): node.title for node in lab.nodes for spelling in (node.title, node.name)}
     right = frozenset(pod.node.title for pod in lab.coredns)
     listed = " and ".join(pod.address for pod in lab.coredns)
 
     def hint_for(given: frozenset[str]) -> str:
-        without = sorted(given - right)
-        if not without:
+        wrong = sorted(given - right)
+        if not wrong:
             return f"Not all of them: there are {len(lab.coredns)} CoreDNS pods, {listed}."
-        node = lab.node(without[0])
+        node = lab.node(wrong[0])
         return f"{node.title} hands out {node.pod_range}; the CoreDNS pods have {listed}."
 
     return Quiz(
@@ -53,7 +53,7 @@ def nodes_of_coredns(lab: Lab) -> Quiz:
 
 
 def address_of_no_interface(lab: Lab, pod: Pod) -> Quiz:
-    """01, check: which address no interface has."""
+    """Ask which address no interface has (check)."""
     owners = {at.address: f"{at.title} has it" for at in (*lab.nodes, *lab.containers, *lab.pods())}
     owners |= {lab.topology.gateway: f"the host's bridge {lab.topology.bridge} has it"}
     for place in (*lab.nodes, pod):

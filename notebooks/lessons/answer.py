@@ -1,7 +1,4 @@
-"""The questions of notebook 03: one query and its response, as the pod sees them.
-
-`seen` is a capture; it may still be empty when the question is asked, and has to be filled when it is checked.
-"""
+"""The questions of notebook 03: one query and its response, as the pod sees them."""
 
 from __future__ import annotations
 
@@ -17,22 +14,21 @@ FLAGS = {"qr": "says that this is a response", "aa": "says that the server is th
          "rd": "asks for recursion", "ra": "says that the server offers recursion"}
 
 
-def where_dig_asks(lab: Lab, pod: Pod, seen: Capture | None = None) -> Quiz:
-    """03, predict: the destination of dig's query; from resolv.conf, or from what the pod's interface showed."""
-    nodes_own = pod.node.resolv_conf().nameservers_asked[0]
+def where_dig_asks(lab: Lab, pod: Pod) -> Quiz:
+    """Ask where dig sends its query (predict), by the pod's resolv.conf."""
+    asked, nodes_own = (place.resolv_conf().nameservers_asked[0] for place in (pod, pod.node))
     return where_it_goes(
-        lab, pod, "Where does dig in the pod send its query?",
-        lambda: query_sightings(seen)[0].destination.address if seen else pod.resolv_conf().nameservers_asked[0], {
+        lab, pod, "Where does dig in the pod send its query?", lambda: asked, {
             "coredns": "CoreDNS will answer, but the pod's resolv.conf does not know its pods.",
             nodes_own: f"{nodes_own} is what {pod.node.title} itself asks; the pod has a resolv.conf of its own.",
             lab.topology.dns_service: f"dnsPolicy {pod.dns_policy} does not give this pod the cluster's DNS Service.",
             "127.0.0.1": "No nameserver runs in the pod. Look at the nameserver line in its resolv.conf."},
         hint="dig reads the nameserver from the pod's /etc/resolv.conf.",
-        solution=lambda: f"The nameserver line in the pod's resolv.conf says {pod.resolv_conf().nameservers_asked[0]}.")
+        solution=f"The nameserver line in the pod's resolv.conf says {asked}.")
 
 
 def ttl_of_the_answer(seen: Capture) -> Quiz:
-    """03, check: the time to live of the record, not of the packet."""
+    """Ask for the time to live of the record, in seconds; not that of the packet (check)."""
     def hint_for(given: int) -> str:
         return next((f"{given} is the TTL in the IP header of the {hop.direction} at {point_title(hop.sighting)}: it "
                      "counts routers. The record has a TTL of its own, in seconds."
@@ -51,22 +47,22 @@ def ttl_of_the_answer(seen: Capture) -> Quiz:
 
 
 def rcode_of_the_answer(seen: Capture) -> Quiz:
-    """03, check: the rcode."""
+    """Ask for the rcode (check)."""
     meanings = {"NOERROR": "would mean that the question was understood and the name is there",
                 "NXDOMAIN": "would mean that there is no such name", "SERVFAIL": "would mean that the server failed",
                 "REFUSED": "would mean that the server did not want to answer"}
 
-    def held() -> str:
+    def records() -> str:
         return f"answer records in this response: {len(response_of(seen).answers)}"
 
     return Quiz(
         "What is the rcode of the response?", right=lambda: response_of(seen).rcode, choices=tuple(meanings),
-        hints=lambda given: f"{given.upper()} {meanings[given.upper()]}; {held()}.", hint="dig calls it status.",
-        solution=lambda: f"dig calls it status; {held()}.")
+        hints=lambda given: f"{given.upper()} {meanings[given.upper()]}; {records()}.", hint="dig calls it status.",
+        solution=lambda: f"dig calls it status; {records()}.")
 
 
 def flag_of_recursion(seen: Capture) -> Quiz:
-    """03, check: which flag says that recursion was available."""
+    """Ask which flag says that recursion was available (check)."""
     def hint_for(given: str) -> str:
         query, response = query_sightings(seen)[0].message.flags, response_of(seen).flags
         if given not in FLAGS:

@@ -1,7 +1,4 @@
-"""The questions of notebook 04: the same query at both ends of a cable.
-
-`seen` is a capture; it may still be empty when the question is asked, and has to be filled when it is checked.
-"""
+"""The questions of notebook 04: the same query at both ends of a cable."""
 
 from __future__ import annotations
 
@@ -16,13 +13,13 @@ from lessons.evidence import seen_at
 
 
 def what_changes(seen: Capture, before: VantagePoint, after: VantagePoint) -> Quiz:
-    """04 and 05, predict: what differs between two vantage points in the IP and UDP headers of the query."""
+    """Ask what differs between two vantage points in the IP and UDP headers of the query (predict)."""
     parts = ("source", "destination", "TTL")
 
     def values(part: str) -> tuple[object, object]:
         return getattr(seen_at(seen, before), part.lower()), getattr(seen_at(seen, after), part.lower())
 
-    def said(some: Sequence[str] = parts) -> str:
+    def compared(some: Sequence[str] = parts) -> str:
         shown = ("{} {}, then {}".format(part, *values(part)) for part in some)
         return f"{before.title}, then {after.title}: {'; '.join(shown)}." if some else ""
 
@@ -31,18 +28,19 @@ def what_changes(seen: Capture, before: VantagePoint, after: VantagePoint) -> Qu
 
     def hint_for(given: str) -> str:
         claimed = [part for part in parts if part.lower() in given]
-        return said(claimed) + (" That is true, and more changes." if claimed and set(claimed) < set(changed()) else "")
+        more = " That is true, and more changes." if claimed and set(claimed) < set(changed()) else ""
+        return compared(claimed) + more
 
     return Quiz(
         f"What changes in the query between {before.title} and {after.title}?",
         right=lambda: " and ".join(f"the {part}" for part in changed()) or "nothing",
         choices=("nothing", "the TTL", "the source", "the destination", "the destination and the TTL",
                  "the source and the TTL"), hints=hint_for,
-        hint="Compare both lines of tcpdump: source, destination and ttl.", solution=said)
+        hint="Compare both lines of tcpdump: source, destination and ttl.", solution=compared)
 
 
 def ifindex_of_the_other_end(pod: Pod) -> Quiz:
-    """04, check: the number of the node's end of the cable."""
+    """Ask for the ifindex of the node's end of the pod's cable (check)."""
     def right() -> int:
         peer, end = pod.interface("eth0").peer_index, pod.node.interface(pod.veth.interface)
         if peer != end.index:

@@ -1,7 +1,4 @@
-"""The questions of notebook 09: queries that do not start in a pod, or not on another node than CoreDNS.
-
-`seen` is a capture; it may still be empty when the question is asked, and has to be filled when it is checked.
-"""
+"""The questions of notebook 09: queries that do not start in a pod, or start on the node of CoreDNS."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ from lessons.evidence import query_sightings
 
 
 def source_at_coredns(lab: Lab, place: Place, first: Node, seen: Capture) -> Quiz:
-    """09, predict: the source address that CoreDNS sees; `first` is the node whose rules the query meets first."""
+    """Ask which source address CoreDNS sees (predict); `first` is the node whose rules the query meets first."""
     cables = [(each, pod) for pod in lab.coredns for each in pod.node.interface(pod.veth.interface).addresses]
     pods = [pod for pod in lab.pods_on(first) if not pod.host_network and pod != place and pod.kind != "coredns"]
     hints = {pod.address: f"{pod.address} is {pod.title}, with a cable of its own. Who asks here?" for pod in pods[:1]}
@@ -32,41 +29,42 @@ def source_at_coredns(lab: Lab, place: Place, first: Node, seen: Capture) -> Qui
         f"Which source address will CoreDNS see, when {place.title} asks?",
         right=lambda: query_sightings(seen)[-1].source.address, choices=tuple(hints), hints=hints,
         hint="MASQUERADE gives a packet the address of the interface by which it leaves.",
+        more=f"By which interface does {first.title} reach the CoreDNS pods? See its `ip route`, then its `ip addr`.",
         solution=lambda: "The query arrives from {0.source} at {0.point.title}.".format(query_sightings(seen)[-1]))
 
 
 def eth0s_passed(place: Place, nodes: tuple[Node, ...], seen: Capture) -> Quiz:
-    """09, predict: which nodes' eth0 the query passes on its way to CoreDNS."""
-    sets = [some for count in range(len(nodes) + 1) for some in combinations(nodes, count)]
-    words = {frozenset(node.eth0 for node in some): " and ".join(node.title for node in some) or "none of them"
-             for some in sets}
+    """Ask which nodes' eth0 the query passes on its way to CoreDNS (predict)."""
+    choices = {frozenset(node.eth0 for node in some): " and ".join(node.title for node in some) or "none of them"
+               for count in range(len(nodes) + 1) for some in combinations(nodes, count)}
 
     def right() -> str:
-        return words[frozenset(at.point for at in query_sightings(seen) if at.point in {node.eth0 for node in nodes})]
+        return choices[frozenset(at.point for at in query_sightings(seen) if at.point in {node.eth0 for node in nodes})]
 
-    hints = {said: f"eth0 of {said} leads to other machines. Must the query go to another?" for said in words.values()}
+    hints = {choice: f"eth0 of {choice} leads to other machines. Must the query go to another?"
+             for choice in choices.values()}
     return Quiz(
         f"{place.title} asks. Of {' and '.join(node.title for node in nodes)}: whose eth0 will the query pass?", right,
-        tuple(words.values()), hints=hints | {"none of them": "Then both pods would have to run on one node."},
+        tuple(choices.values()), hints=hints | {"none of them": "Then both pods would have to run on one node."},
         hint=f"{place.title} runs on {place.machine}. Where does CoreDNS run?",
         solution=lambda: "It was seen at " + ", ".join(at.point.title for at in query_sightings(seen)) + ".")
 
 
-def who_is_masqueraded(followed: Mapping[str, TracedPath]) -> Quiz:
-    """09, check: which of the askers, by name, CoreDNS sees under another address."""
-    walks = {name: one.walk for name, one in followed.items()}
-    right = frozenset(name for name, walk in walks.items() if walk.packet.source != walk.after.source
-                      or walk.packet.sport != walk.after.sport)
+def who_is_masqueraded(traced_paths: Mapping[str, TracedPath]) -> Quiz:
+    """Ask which of the senders, by name, CoreDNS sees under another address (check)."""
+    paths = {name: traced.walk for name, traced in traced_paths.items()}
+    right = frozenset(name for name, path in paths.items() if path.packet.source != path.after.source
+                      or path.packet.sport != path.after.sport)
 
     def hint_for(given: frozenset[str]) -> str:
-        extra = sorted(given - right)
-        if extra:
-            walk = walks[extra[0]]
-            return f"{extra[0]} keeps its source {walk.packet.source}: {masquerade_step(walk).why}."
+        wrong = sorted(given - right)
+        if wrong:
+            path = paths[wrong[0]]
+            return f"{wrong[0]} keeps its source {path.packet.source}: {masquerade_step(path).why}."
         return f"Those, yes, but not only those: there are {len(right)}."
 
     return Quiz(
-        f"Whose source is rewritten on the way? (Of {', '.join(walks)}; several: with commas between.)", right,
-        hints=hint_for, read=partial(some_of, {name.casefold(): name for name in walks}),
+        f"Whose source is rewritten on the way? (Of {', '.join(paths)}; several: with commas between.)", right,
+        hints=hint_for, read=partial(some_of, {name.casefold(): name for name in paths}),
         hint="The table says it in the column with the source.",
         solution="All whose source lies outside the range that the marking rule spares.")

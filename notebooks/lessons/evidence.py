@@ -1,4 +1,4 @@
-"""What a capture says about one query: the facts that the questions on packets ask for. All raise NotFound."""
+"""Read in a capture what the questions ask for: the query at each place, the response. All raise NotFound."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kitlib.sighting import Message, Sighting, VantagePoint
 
 
 def query_sightings(seen: Capture) -> tuple[Sighting, ...]:
-    """The client's query at every vantage point that it passed, in order."""
+    """Return the client's query at every vantage point that it passed, in order."""
     found = tuple(hop.sighting for hop in seen.journey().client_leg.queries)
     if not found:
         raise NotFound("This capture holds no query.")
@@ -21,7 +21,7 @@ def query_sightings(seen: Capture) -> tuple[Sighting, ...]:
 
 
 def seen_at(seen: Capture, point: VantagePoint) -> Sighting:
-    """The client's query at this vantage point."""
+    """Return the client's query at this vantage point."""
     found = [sighting for sighting in query_sightings(seen) if sighting.point == point]
     if not found:
         passed = ", ".join(map(point_title, query_sightings(seen)))
@@ -30,12 +30,12 @@ def seen_at(seen: Capture, point: VantagePoint) -> Sighting:
 
 
 def point_title(sighting: Sighting) -> str:
-    """Where it was seen."""
+    """Return the title of the place where it was seen."""
     return sighting.point.title if sighting.point else "an unknown place"
 
 
 def response_of(seen: Capture) -> Message:
-    """The response to the client's query."""
+    """Return the response to the client's query."""
     response = seen.journey().client_leg.response
     if response is None:
         raise NotFound("This capture holds no response.")
@@ -44,18 +44,20 @@ def response_of(seen: Capture) -> Message:
 
 def where_it_goes(lab: Lab, pod: Pod, prompt: str, address: Callable[[], str], hints: dict[str, str],
                   **more: object) -> Quiz:
-    """A question with a destination as its answer; `hints` by address, "coredns" for that of any CoreDNS pod.
+    """Ask for a destination, which `address` returns. All CoreDNS pods are one choice, for each may be chosen.
 
-    All CoreDNS pods are one answer, for each may be chosen.
+    `hints` are by address, "coredns" for that of any CoreDNS pod.
     """
     pods, own = [each.address for each in lab.coredns], pod.node.resolv_conf().nameservers_asked[0]
     service = lab.topology.dns_service
-    said = {service: f"{service}, the ClusterIP of the DNS Service", "coredns": f"{' or '.join(pods)}, a CoreDNS pod",
-            own: f"{own}, the nameserver of {pod.node.title}", "127.0.0.1": "127.0.0.1, the pod itself"}
+    choices = {service: f"{service}, the ClusterIP of the DNS Service",
+               "coredns": f"{' or '.join(pods)}, a CoreDNS pod",
+               own: f"{own}, the nameserver of {pod.node.title}",
+               "127.0.0.1": "127.0.0.1, the pod itself"}
 
     def right() -> str:
         found = address()
-        return said.get("coredns" if found in pods else found, found)
+        return choices.get("coredns" if found in pods else found, found)
 
-    about = {said[key]: hint for key, hint in hints.items() if key in said}
-    return Quiz(prompt, right, tuple(said.values()), about, **more)
+    by_choice = {choices[key]: hint for key, hint in hints.items() if key in choices}
+    return Quiz(prompt, right, tuple(choices.values()), by_choice, **more)

@@ -14,7 +14,7 @@ from kitlib.quiz import Quiz, number
 
 
 def whom_coredns_asks(lab: Lab, seen: Capture) -> Quiz:
-    """08, predict: where CoreDNS sends a question that it cannot answer. `seen` holds one."""
+    """Ask where CoreDNS sends a question that it cannot answer (predict); `seen` holds one."""
     theirs, last = (leg.server.address for leg in _upstream(seen))
     service, node = lab.topology.dns_service, lab.coredns[0].node
     return Quiz(
@@ -27,22 +27,23 @@ def whom_coredns_asks(lab: Lab, seen: Capture) -> Quiz:
         solution=f"The node's resolv.conf says: nameserver {theirs}.")
 
 
-def where_it_ends(walk: PacketPath) -> Quiz:
-    """08, predict: what the node does with CoreDNS's question; `walk` is its walk there."""
-    sent, stays = walk.packet.destination, "it is delivered to a program on the node itself"
+def where_it_ends(path: PacketPath) -> Quiz:
+    """Ask what the node does with CoreDNS's question (predict); `path` is its way through that node."""
+    sent, stays = path.packet.destination, "it is delivered to a program on the node itself"
     leaves, back = "it leaves the node by eth0", "it is sent back into the pod's cable"
     return Quiz(
         f"What does CoreDNS's node do with the question to {sent}?",
-        {"is delivered here": stays, "goes out of eth0": leaves}.get(walk.end, back), (stays, leaves, back), hints={
+        {"is delivered here": stays, "goes out of eth0": leaves}.get(path.end, back), (stays, leaves, back), hints={
             stays: f"{sent} is no address of the node. Does a rule rewrite it?",
             leaves: f"A route to {sent} leads out of eth0. But the ladder never shows leg 2 there.",
-            back: f"Only {walk.packet.source} is behind that cable, and it is the one who asks."},
+            back: f"Only {path.packet.source} is behind that cable, and it is the one who asks."},
         hint="Which vantage points show leg 2 in the ladder, and which do not?",
-        solution=f"{walk.packet} {walk.end}, with the destination {walk.after.destination}:{walk.after.dport}.")
+        more="The route is looked up after PREROUTING, perhaps for another destination than the one CoreDNS wrote.",
+        solution=f"{path.packet} {path.end}, with the destination {path.after.destination}:{path.after.dport}.")
 
 
 def what_both_carry(seen: Capture) -> Quiz:
-    """08, check: what the two upstream legs have in common."""
+    """Ask what the two upstream legs have in common (check)."""
     two, three = (leg.hops[0].sighting for leg in _upstream(seen))
     parts = {"the DNS id": (two.message.id, three.message.id), "the source address": (two.source[0], three.source[0]),
              "the source port": (two.source[1], three.source[1]),
@@ -58,7 +59,7 @@ def what_both_carry(seen: Capture) -> Quiz:
 
 
 def where_time_goes(journeys: Sequence[Journey]) -> Quiz:
-    """08, predict: the part of the way that takes most of an uncached query's time, by the medians."""
+    """Ask which part of the way takes most of an uncached query's time, by the medians (predict)."""
     parts = medians([by_phase(spans(one)) for one in journeys if one.upstream_legs and one.came_back])
     if not parts:
         raise NotFound("None of these journeys has an upstream leg.")
@@ -74,7 +75,7 @@ def where_time_goes(journeys: Sequence[Journey]) -> Quiz:
 
 
 def takes_from_the_cache(journeys: Sequence[Journey]) -> Quiz:
-    """08, check: how many of the takes needed nobody but CoreDNS."""
+    """Ask how many of the takes needed nobody but CoreDNS (check)."""
     upstream = sum(bool(one.upstream_legs) for one in journeys)
     return Quiz(
         f"How many of the {len(journeys)} takes did CoreDNS answer from its cache?", len(journeys) - upstream,
@@ -85,7 +86,7 @@ def takes_from_the_cache(journeys: Sequence[Journey]) -> Quiz:
 
 
 def _upstream(seen: Capture) -> tuple[Leg, Leg]:
-    """CoreDNS's own leg, and the last one that follows from it."""
+    """Return CoreDNS's own leg, and the last one that follows from it. Raises NotFound."""
     if not (legs := seen.journey().upstream_legs):
         raise NotFound("CoreDNS asked nobody in this take: the answer was in its cache.")
     return legs[0], legs[-1]

@@ -1,7 +1,4 @@
-"""The questions of notebook 05: where the destination is rewritten.
-
-`seen` is a capture; it may still be empty when the question is asked, and has to be filled when it is checked.
-"""
+"""The questions of notebook 05: where the destination is rewritten."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ from lessons.evidence import point_title, query_sightings, seen_at, where_it_goe
 
 
 def destination_at_the_node(lab: Lab, pod: Pod, seen: Capture) -> Quiz:
-    """05, predict: the destination that the node's eth0 will show."""
+    """Ask which destination the node's eth0 will show (predict)."""
     service = lab.topology.dns_service
     return where_it_goes(
         lab, pod, f"Which destination will the query have at {pod.node.eth0.title}?",
@@ -30,7 +27,7 @@ def destination_at_the_node(lab: Lab, pod: Pod, seen: Capture) -> Quiz:
 
 
 def ttl_at(seen: Capture, point: VantagePoint) -> Quiz:
-    """05, check: the TTL in the IP header of the query at a vantage point."""
+    """Ask for the TTL in the IP header of the query at a vantage point (check)."""
     return Quiz(
         f"Which TTL does the query have in its IP header at {point.title}?",
         right=lambda: seen_at(seen, point).ttl, read=number,
@@ -43,14 +40,14 @@ def ttl_at(seen: Capture, point: VantagePoint) -> Quiz:
 
 
 def where_it_was_rewritten(seen: Capture) -> Quiz:
-    """05, check: between which two neighbouring vantage points the destination changed. Needs a filled capture."""
-    legs = {f"between {point_title(one)} and {point_title(two)}": (one, two)
-            for one, two in pairwise(query_sightings(seen))}
-    changed = [words for words, (one, two) in legs.items() if one.destination != two.destination]
-    shown = {words: f"{one.destination} before, {two.destination} after" for words, (one, two) in legs.items()}
+    """Ask between which neighbouring vantage points the destination changed (check). Needs a filled capture."""
+    stretches = {f"between {point_title(one)} and {point_title(two)}": (one, two)
+                 for one, two in pairwise(query_sightings(seen))}
+    changed = [stretch for stretch, (one, two) in stretches.items() if one.destination != two.destination]
+    shown = {stretch: f"{one.destination} before, {two.destination} after" for stretch, (one, two) in stretches.items()}
     return Quiz(
         "Where was the destination rewritten?", " and ".join(changed) or "nowhere",
-        (*legs, " and ".join(changed) or "nowhere"),
-        hints={words: f"{shown[words]}: it is the same." for words in legs},
+        (*stretches, " and ".join(changed) or "nowhere"),
+        hints={stretch: f"{shown[stretch]}: it is the same." for stretch in stretches},
         hint="Find the last vantage point that still shows the destination that the pod wrote.",
-        solution="; ".join(shown[words] for words in changed) + ".")
+        solution="; ".join(shown[stretch] for stretch in changed) + ".")

@@ -10,37 +10,38 @@ from kitlib.quiz import Quiz, address
 
 
 def next_hop(lab: Lab, node: Node, destination: str) -> Quiz:
-    """07, predict: which machine a node hands a packet to."""
+    """Ask which machine a node hands a packet to (predict)."""
     decision = node.netfilter().route(destination)
     owners = {at.address: at.title for at in (*lab.nodes, lab.host)}
     via = {route.via or destination for route in (*node.routes(), decision.route) if route}
-    hints = {route.via: f"{route.via} ({owners.get(route.via, 'nobody here')}) is the next hop for {route.destination}"
+    hints = {route.via: f"{route.via} ({owners.get(route.via, 'nobody here')}) is the next hop for "
+             f"{route.destination}. Does {destination} lie in there, and in nothing narrower?"
              for route in node.routes() if route.via}
     return Quiz(
         f"{node.title} has a packet for {destination}. To which address does it hand it next?",
         right=lambda: decision.route.via or destination, read=address, choices=tuple(via - {""}),
-        hints={hop: f"{words}. Does {destination} lie in there, and in nothing narrower?"
-               for hop, words in hints.items()} |
-              {destination: f"No interface of {node.title} is in a network with {destination}: somebody must forward."},
+        hints=hints | {
+            destination: f"No interface of {node.title} is in a network with {destination}: somebody must forward."},
         hint="Of the routes that fit, the one with the longest prefix counts.", solution=lambda: f"{decision.why}.")
 
 
-def rewritten_again(node: Node, walk: PacketPath) -> Quiz:
-    """07, predict: what a node that the packet comes to later rewrites."""
-    shown = {part: (getattr(walk.packet, part), getattr(walk.after, part)) for part in ("destination", "source")}
-    changed = " and ".join(f"the {part}" for part, (before, after) in shown.items() if before != after) or "nothing"
-    told = {f"the {part}": f"The {part} is {before} when it comes in, {after} when it leaves."
-            for part, (before, after) in shown.items()}
+def rewritten_again(node: Node, path: PacketPath) -> Quiz:
+    """Ask what a node that the packet comes to later rewrites (predict)."""
+    values = {part: (getattr(path.packet, part), getattr(path.after, part)) for part in ("destination", "source")}
+    changed = " and ".join(f"the {part}" for part, (before, after) in values.items() if before != after) or "nothing"
+    hints = {f"the {part}": f"The {part} is {before} when it comes in, {after} when it leaves."
+             for part, (before, after) in values.items()}
+    both = " ".join(hints.values())
     return Quiz(
-        f"{node.title} has kube-proxy's rules too. What of {walk.packet} does it rewrite?",
-        changed, (*told, "the destination and the source", "nothing", changed),
-        hints=told | {"the destination and the source": " ".join(told.values())},
+        f"{node.title} has kube-proxy's rules too. What of {path.packet} does it rewrite?",
+        changed, (*hints, "the destination and the source", "nothing", changed),
+        hints=hints | {"the destination and the source": both},
         hint="The rules of KUBE-SERVICES are about ClusterIPs. Which destination does this packet have?",
-        solution=" ".join(told.values()))
+        solution=both)
 
 
 def who_will_answer(pod: Pod, entry: Connection) -> Quiz:
-    """07, predict: the source that the node expects in the reply, before it undoes anything."""
+    """Ask which source the node expects in the reply, before it undoes anything (predict)."""
     service = entry.original.destination.address
     return Quiz(
         f"From which address does {pod.node.title} expect the reply to come in?",
@@ -53,16 +54,15 @@ def who_will_answer(pod: Pod, entry: Connection) -> Quiz:
         solution=lambda: f"{entry.reply.source} → {entry.reply.destination} is the entry's second tuple.")
 
 
-def where_it_is_undone(walk: PacketPath) -> Quiz:
-    """07, predict: the stop at which the reply gets the source that the pod expects."""
-    stops = {f"{passage.table} at {passage.hook}" if passage.table else passage.hook: passage
-             for passage in walk.hook_steps}
-    right = next((stop for stop, passage in stops.items() if passage.before.source != passage.after.source), "nowhere")
-    chosen = tuple(stop for stop in stops if stop == right or not stop.startswith(("raw", "mangle")))
+def where_it_is_undone(path: PacketPath) -> Quiz:
+    """Ask for the stop at which the reply gets the source that the pod expects (predict)."""
+    stops = {f"{step.table} at {step.hook}" if step.table else step.hook: step for step in path.hook_steps}
+    right = next((stop for stop, step in stops.items() if step.before.source != step.after.source), "nowhere")
+    choices = tuple(stop for stop in stops if stop == right or not stop.startswith(("raw", "mangle")))
+    hints = {stop: f"{stop}: {step.before} comes in, {step.after} goes on." for stop, step in stops.items()}
     return Quiz(
-        "Where does the reply get back the source that the pod expects?", right, (*chosen, "nowhere"),
-        hints={stop: f"{stop}: {passage.before} comes in, {passage.after} goes on."
-               for stop, passage in stops.items()} | {"nowhere": f"The pod asked {walk.after.source}, and "
-                                                                  "throws away what others send."},
+        "Where does the reply get back the source that the pod expects?", right, (*choices, "nowhere"),
+        hints=hints | {"nowhere": f"The pod asked {path.after.source}, and throws away what others send."},
         hint="A destination can be changed before routing; a source is changed last.",
+        more="The table that rewrote the query undoes it in the reply. At which hook does it come last?",
         solution=lambda: f"{stops[right].said}." if right in stops else "Nothing was rewritten.")

@@ -1,4 +1,4 @@
-"""The questions of notebook 00: where the pod of the walkthrough runs."""
+"""The questions of notebook 00: on which node the pod of the walkthrough runs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from kitlib.quiz import Quiz, address
 
 
 def node_of_the_pod(lab: Lab, pod: Pod) -> Quiz:
-    """00, predict: which node the pod runs on."""
+    """Ask which node the pod runs on (predict)."""
     return Quiz(
         f"On which node does {pod.title}, {pod.address}, run?", right=pod.node.title,
         choices=tuple(node.title for node in lab.nodes),
@@ -18,7 +18,7 @@ def node_of_the_pod(lab: Lab, pod: Pod) -> Quiz:
 
 
 def address_of_the_node(lab: Lab, pod: Pod) -> Quiz:
-    """00, check: the address of the pod's node."""
+    """Ask for the address of the pod's node (check)."""
     others = {node.address: f"{node.address} is {node.title}; {pod.title} runs on {pod.node.title}."
               for node in lab.nodes}
     return Quiz(

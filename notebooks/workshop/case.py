@@ -1,7 +1,7 @@
 """A case: a lab in which something is broken, the pod that complains, and what was seen of its queries.
 
-What the lab's own rules, routes and settings would do to a query is asked of the rule walk, so that it can be asked
-again of a lab that a command has mended.
+Where the lab's rules, routes and settings would lead a new query is simulated, so that it can be asked again of a lab
+that a command has fixed.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ CLIENT_PORT = 40000       # any that conntrack does not know yet
 CIRCLE = "has had it already"
 
 
-class Fate(NamedTuple):
-    """How far a query would come by the lab's rules and routes: the last node, the walk there, why it is lost.
+class QueryEnd(NamedTuple):
+    """How far a query would come: the last node, its path through that node, and why it is lost there.
 
-    `lost` is "" if it arrives, or is dropped by a rule: then the walk says so.
+    `loss` is "" if the query arrives, or if a rule drops it: then the path says so.
     """
 
     node: Node
-    walk: PacketPath
-    lost: str = ""
+    path: PacketPath
+    loss: str = ""
 
 
 @dataclass(frozen=True)
 class Case:
-    """What somebody looks into."""
+    """A lab in which something is broken, and the pod whose user complains."""
 
     lab: Lab
     pod: Pod
@@ -50,7 +50,7 @@ class Case:
     fault: str = field(default="", repr=False)     # what was broken for it
 
     def with_sight_of(self, seen: Capture) -> Case:
-        """The case with what this capture shows."""
+        """Return the case with the journeys that this capture shows."""
         journeys = seen.journeys()
         return self if journeys == self.journeys else replace(self, journeys=journeys)
 
@@ -66,27 +66,11 @@ class Case:
         return tuple(sorted(endpoint.address for group in groups for endpoint in group.endpoints if endpoint.ready))
 
     @cached_property
-    def udp(self) -> tuple[Fate, ...]:
-        """Every way that a new query of the pod can take."""
-        return tuple(self._fates("udp"))
-
-    @cached_property
-    def tcp(self) -> tuple[Fate, ...]:
-        """The same over TCP."""
-        return tuple(self._fates("tcp"))
-
-    @cached_property
-    def chosen(self) -> frozenset[str]:
-        """The addresses that the node's rules choose for a new query; the ClusterIP itself if they change nothing."""
-        first = simulate(self.netfilter(self.pod.node), self._query("udp"))
-        return frozenset(walk.after.destination for walk in first if walk.end != "is undecided")
-
-    @cached_property
-    def flows(self) -> tuple[conntrack.Connection, ...]:
+    def connections(self) -> tuple[conntrack.Connection, ...]:
         """What the pod's node remembers of the pod's queries to the DNS Service."""
         known = conntrack.connections(self.pod.node.run("conntrack", "-L", "-p", "udp").stdout)
-        return tuple(flow for flow in known if flow.original.source.address == self.pod.address
-                     and flow.original.destination.address == self.service)
+        return tuple(entry for entry in known if entry.original.source.address == self.pod.address
+                     and entry.original.destination.address == self.service)
 
     @property
     def own_journeys(self) -> tuple[Journey, ...]:
@@ -101,49 +85,63 @@ class Case:
         return of_first[-1] if of_first else None
 
     @cached_property
-    def _kernels(self) -> dict[str, Netfilter]:
-        return {}
-
-    def netfilter(self, node: Node) -> Netfilter:
-        """What decides about packets on a node; asked once, for a case is one moment."""
-        if node.id not in self._kernels:
-            self._kernels[node.id] = node.netfilter()
-        return self._kernels[node.id]
-
-    def _query(self, protocol: str) -> Packet:
-        return Packet(self.pod.address, self.service, protocol, CLIENT_PORT, 53, in_interface=self.pod.veth.interface)
-
-    def _fates(self, protocol: str) -> Iterator[Fate]:
-        return self._from(self.pod.node, self._query(protocol), ())
-
-    def _from(self, node: Node, packet: Packet, passed: tuple[Node, ...]) -> Iterator[Fate]:
-        """The packet's ways from here on, machine by machine; a way that comes back to a machine is lost."""
-        kernel = self.netfilter(node)
-        for walk in simulate(kernel, packet):
-            there, decision = walk.after.destination, kernel.route(walk.after.destination)
-            via = decision.route.via if decision.route and walk.end.startswith("goes out") else ""
-            beyond = next((other for other in self.lab.nodes if via and other.address == via), None)
-            if beyond in passed:
-                yield Fate(node, walk, f"{decision.why}: {beyond.title} {CIRCLE}")
-            elif beyond:
-                arriving = walk.after._replace(in_interface="eth0", out_interface="", mark=0)
-                yield from self._from(beyond, arriving, (*passed, node))
-            elif via and there in self.endpoints:
-                yield Fate(node, walk, f"{decision.why}: that is no node of this lab with a way to it")
-            else:
-                yield Fate(node, walk, walk.end.removeprefix("is lost: ") if walk.end.startswith("is lost") else "")
-
-    @cached_property
-    def silent(self) -> frozenset[str]:
-        """The CoreDNS pods that got queries of the pod and did nothing: no response, and nobody else was asked."""
-        working = (found for found in self.own_journeys if found.answered or found.upstream_legs)
-        busy = {hop.sighting.server.address for journey in working for hop in journey.client_leg.hops}
-        return self.reached - busy
-
-    @cached_property
-    def reached(self) -> frozenset[str]:
+    def reached_servers(self) -> frozenset[str]:
         """The CoreDNS pods that queries of the pod were seen to reach."""
         homes = {pod.id for pod in self.lab.pods("coredns")}
         return frozenset(hop.sighting.server.address for journey in self.own_journeys
                          for hop in journey.client_leg.queries
                          if hop.sighting.point and hop.sighting.point.place in homes)
+
+    @cached_property
+    def silent_servers(self) -> frozenset[str]:
+        """The CoreDNS pods that got queries of the pod and did nothing: no response, and nobody else was asked."""
+        working = (found for found in self.own_journeys if found.answered or found.upstream_legs)
+        busy = {hop.sighting.server.address for journey in working for hop in journey.client_leg.hops}
+        return self.reached_servers - busy
+
+    @cached_property
+    def chosen_servers(self) -> frozenset[str]:
+        """The addresses that the node's rules choose for a new query; the ClusterIP itself if they change nothing."""
+        paths = simulate(self.netfilter(self.pod.node), self._query("udp"))
+        return frozenset(path.after.destination for path in paths if path.end != "is undecided")
+
+    @cached_property
+    def udp_ends(self) -> tuple[QueryEnd, ...]:
+        """Everywhere that a new query of the pod may end, over UDP."""
+        return tuple(self._ends(self.pod.node, self._query("udp"), ()))
+
+    @cached_property
+    def tcp_ends(self) -> tuple[QueryEnd, ...]:
+        """The same over TCP."""
+        return tuple(self._ends(self.pod.node, self._query("tcp"), ()))
+
+    def _query(self, protocol: str) -> Packet:
+        return Packet(self.pod.address, self.service, protocol, CLIENT_PORT, 53, in_interface=self.pod.veth.interface)
+
+    def _ends(self, node: Node, packet: Packet, passed: tuple[Node, ...]) -> Iterator[QueryEnd]:
+        """Follow the packet from here on, node by node; one that comes back to a node is lost."""
+        netfilter = self.netfilter(node)
+        for path in simulate(netfilter, packet):
+            destination = path.after.destination
+            decision = netfilter.route(destination)
+            via = decision.route.via if decision.route and path.end.startswith("goes out") else ""
+            beyond = next((other for other in self.lab.nodes if via and other.address == via), None)
+            if beyond in passed:
+                yield QueryEnd(node, path, f"{decision.why}: {beyond.title} {CIRCLE}")
+            elif beyond:
+                onward = path.after._replace(in_interface="eth0", out_interface="", mark=0)
+                yield from self._ends(beyond, onward, (*passed, node))
+            elif via and destination in self.endpoints:
+                yield QueryEnd(node, path, f"{decision.why}: that is no node of this lab with a way to it")
+            else:
+                yield QueryEnd(node, path, path.end.removeprefix("is lost: ") if path.end.startswith("is lost") else "")
+
+    @cached_property
+    def _netfilters(self) -> dict[str, Netfilter]:
+        return {}
+
+    def netfilter(self, node: Node) -> Netfilter:
+        """Return what decides about packets on a node; the node is asked once, for a case is one moment."""
+        if node.id not in self._netfilters:
+            self._netfilters[node.id] = node.netfilter()
+        return self._netfilters[node.id]

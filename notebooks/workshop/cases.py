@@ -1,4 +1,4 @@
-"""The workshop: cases by number, a mystery, hints one after the other, and the shortest way of looking."""
+"""Open a case by its number or draw a mystery; give hints one after the other, and the shortest way of looking."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lessons.evidence import point_title
 from workshop.case import Case
 from workshop.causes import causes_for
 from workshop.faults import LIVE
-from workshop.live_faults import break_lab, mend_lab
+from workshop.live_faults import break_lab, fix_lab
 from workshop.questions import solution
 
 if TYPE_CHECKING:
@@ -32,14 +32,15 @@ MYSTERIES = ("no-endpoints", "service-rules-missing", "forward-drop", "ip-forwar
              "one-endpoint-dead")             # those in which the same dig shows that something is wrong
 LIVE_MYSTERIES = ("egress-names-the-clusterip", "rp-filter", "forwarding-loop")
 
-_unmended: list[tuple[Lab, Pod, str]] = []
-_told: WeakKeyDictionary[Quiz, int] = WeakKeyDictionary()
+_unfixed: list[tuple[Lab, Pod, str]] = []
+_hints_given: WeakKeyDictionary[Quiz, int] = WeakKeyDictionary()
 
 
 def open_case(number: int | str) -> Case:
-    """The case of this number: a lab in which something is broken, and the pod whose user complains.
+    """Open the case of this number: a lab in which something is broken, and the pod whose user complains.
 
-    On the netns lab it is broken now, really, until it is mended or this Python ends; there a fault can be named too.
+    On the netns lab it is broken now, really, until it is fixed or this Python ends; there a fault can be named too.
+    Raises NotFound, which lists the cases there are.
     """
     lab, fault = open_lab(), CASES.get(number, number)
     if fault not in (*CASES.values(), *(LIVE if lab.backend.live else ())):
@@ -49,7 +50,7 @@ def open_case(number: int | str) -> Case:
 
 
 def mystery(number: int | None = None) -> Case:
-    """A case that is drawn and not named: the same number draws the same one everywhere, none draws any."""
+    """Draw a case and do not name it: the same number draws the same one everywhere, no number draws any."""
     drawn = secrets.randbelow(10**6) if number is None else number
     lab = open_lab()
     faults = MYSTERIES + LIVE_MYSTERIES if lab.backend.live and number is None else MYSTERIES
@@ -58,9 +59,9 @@ def mystery(number: int | None = None) -> Case:
 
 def _broken(lab: Lab, fault: str, label: str, client: str) -> Case:
     if lab.backend.live and fault:
-        while _unmended:                 # one thing at a time is broken
-            mend_lab(*_unmended.pop())
-        _unmended.append((lab, lab.pod(CLIENT), fault))
+        while _unfixed:                 # one thing at a time is broken
+            fix_lab(*_unfixed.pop())
+        _unfixed.append((lab, lab.pod(CLIENT), fault))
         break_lab(lab, lab.pod(CLIENT), fault)
     elif fault:
         lab = open_lab(fault=fault)
@@ -68,21 +69,23 @@ def _broken(lab: Lab, fault: str, label: str, client: str) -> Case:
 
 
 def hint(question: Quiz):
-    """A hint; asked again for the same question a second one, and then the solution."""
-    count = _told[question] = _told.get(question, 0) + 1
-    if count < 3:
-        return note(f"**Hint {count} of 2:** {question.more if count == 2 and question.more else question.hint}")
+    """Give a hint; asked again for the same question, a second one if there is one, and then the solution."""
+    count = _hints_given[question] = _hints_given.get(question, 0) + 1
+    hints = [question.hint, question.more] if question.more else [question.hint]
+    if count <= len(hints):
+        which = f"Hint {count} of {len(hints)}" if question.more else "Hint"
+        return note(f"**{which}:** {hints[count - 1]}")
     right, _, because = question.reveal().partition("\n")
     return note(f"**Solution:** {right}\n\n{because}")
 
 
 def debrief(case: Case, seen: Capture):
-    """The shortest way of looking: how far it came, the one thing to read there, and what undoes it."""
+    """Show the shortest way of looking: how far the query came, the one thing to read there, and what undoes it."""
     case = case.with_sight_of(seen)
     leg = case.unanswered
-    cause = next(cause for cause in causes_for(case) if cause.look(case).holds)
+    cause = next(cause for cause in causes_for(case) if cause.examine(case).holds)
     came = f"the query was last seen at **{point_title(leg.farthest.sighting)}**" if leg else "every query was answered"
     commands = "\n".join(f"    {line}" for line in solution(case).splitlines())
     return note(f"1. One dig under capture, and its ladder: {came}.\n"
-               f"2. There, one thing to read: {cause.look(case).words}\n"
-               f"3. So: {cause.words}.\n4. What undoes it:\n\n{commands}")
+                f"2. There, one thing to read: {cause.examine(case).evidence}\n"
+                f"3. So: {cause.sentence}.\n4. What undoes it:\n\n{commands}")

@@ -1,11 +1,9 @@
-"""What can be broken, as data: for each fault the commands that break and mend it, and where they run.
+"""What can be broken, as data: for each fault the commands that break and fix it, and where they run.
 
-Names in braces are filled in for a lab: see `values`. Where a command runs is the pod, its node ("node"), the node of
-the first DNS server ("server"), that server itself ("endpoint"), the upstream server, or the host. Nothing here runs
-anything.
-
-
-What can be broken on the netns lab, as data: see kitlib.faults, whose names in braces are used here too."""
+Names in braces are filled in for a lab (see `_values`). A command runs at the pod, its node ("node"), the node of the
+first DNS server ("server"), that server itself ("endpoint"), the upstream server, or the host. RECIPES are the faults
+that were recorded, LIVE those that can be made on the netns lab. Nothing here runs anything.
+"""
 
 from __future__ import annotations
 
@@ -26,11 +24,11 @@ Commands = tuple[tuple[str, str], ...]            # where, and the command's wor
 class Recipe(NamedTuple):
     """How a fault is made and undone; what undoes it names what was changed, so that nothing else is.
 
-    `tidies` undoes what the fault needed and nobody would mend: a dead pod stays dead.
+    `tidies` undoes what the fault needed and nobody would fix: a dead pod stays dead.
     """
 
     breaks: Commands
-    mends: Commands
+    fixes: Commands
     tidies: Commands = ()
 
 
@@ -63,18 +61,17 @@ RECIPES = {
 }
 
 
-def commands(lab: Lab, pod: Pod, steps: Commands) -> list[tuple[str, tuple[str, ...]]]:
-    """The commands of a recipe for this lab: the id of the place, and argv. Raises NotFound."""
+def placed_commands(lab: Lab, pod: Pod, steps: Commands) -> list[tuple[str, tuple[str, ...]]]:
+    """Return the commands for this lab, each as the id of its place and argv. Raises NotFound without CoreDNS."""
     server = next((node for node in lab.nodes if node != pod.node and node.role == "control plane"), pod.node)
-    dns = next((at for at in lab.pods("coredns")), None)
-    filled = values(lab, pod)
-    places = {"host": "host", "node": pod.node.id, "server": server.id, "endpoint": dns.id if dns else "",
+    filled = _values(lab, pod)
+    places = {"host": "host", "node": pod.node.id, "server": server.id, "endpoint": lab.pods("coredns")[0].id,
               "pod": pod.id, "upstream": f"container:{filled['upstream']}"}
     return [(places[where], tuple(word.format_map(filled) for word in words.split(" "))) for where, words in steps]
 
 
-def values(lab: Lab, pod: Pod) -> dict[str, str]:
-    """What the names in braces stand for in this lab."""
+def _values(lab: Lab, pod: Pod) -> dict[str, str]:
+    """Return what the names in braces stand for in this lab."""
     dns = lab.pods("coredns")
     if not dns:
         raise NotFound("This lab has no CoreDNS pod, so nothing of its path can be broken.")
@@ -83,8 +80,8 @@ def values(lab: Lab, pod: Pod) -> dict[str, str]:
     wrong = next((node.address for node in lab.nodes if node not in (server, pod.node)), server.address)
     upstream = next((at.name for at in lab.containers if "upstream" in at.name), "")
     cables = {route.destination: route.device for route in server.routes() if not route.via}
-    comments = {f"{name.replace('-', '_')}_{said.replace(' ', '_')}": f"kube-system/kube-dns:{name} {said}"
-                for name in ("dns", "dns-tcp") for said in ("cluster IP", "has no endpoints")}
+    comments = {f"{name.replace('-', '_')}_{text.replace(' ', '_')}": f"kube-system/kube-dns:{name} {text}"
+                for name in ("dns", "dns-tcp") for text in ("cluster IP", "has no endpoints")}
     return {"portals": "kubernetes service portals", "lower_half": lower, "upper_half": upper, "wrong_node": wrong,
             "server_range": server.pod_range, "server_address": server.address, "endpoint": dns[0].name,
             "service": lab.topology.dns_service, "upstream": upstream,
@@ -104,11 +101,12 @@ COIN = TO_FIRST.replace("-j", "-m statistic --mode random --probability 0.5 -j")
 PORTS = ("dns udp KUBE-SVC-TCOU7JCQXEZGVUNU", "dns-tcp tcp KUBE-SVC-ERIFXISQEP7F7OF4")    # name, protocol, chain
 
 
-def _to_service(port: str, said: str, target: str) -> str:
-    """A rule for one port of the DNS Service as kube-proxy writes it; `said` is the second half of its comment."""
+def _to_service(port: str, comment: str, target: str) -> str:
+    """Write a rule for one port of the DNS Service as kube-proxy does; `comment` is the end of its comment."""
     name, protocol, chain = port.split()
-    return (f"KUBE-SERVICES -d {{service}}/32 -p {protocol} -m comment --comment {{{name.replace('-', '_')}_{said}}} "
-            f"-m {protocol} --dport 53 -j {target.format(chain)}")
+    text = f"{{{name.replace('-', '_')}_{comment}}}"
+    return (f"KUBE-SERVICES -d {{service}}/32 -p {protocol} -m comment --comment {text} -m {protocol} --dport 53 "
+            f"-j {target.format(chain)}")
 
 
 CHOOSES = [_to_service(port, "cluster_IP", "{}") for port in PORTS]

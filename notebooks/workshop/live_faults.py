@@ -1,4 +1,4 @@
-"""Faults that are really there: on a live lab they are made by command, undone by command, and never left behind."""
+"""Break a live lab with commands, run what the learner typed, ask the network again, and leave nothing broken."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from kitlib.errors import KitError, NotFound, ParseError
-from kitlib.quiz import WHAT
+from kitlib.errors import KitError, NotFound
 from workshop.case import Case
-from workshop.faults import KEPT_PORT, LIVE, Commands, commands
-from workshop.mending import commands as typed_commands
-from workshop.mending_effects import EFFECTS
+from workshop.command_effects import effect_of
+from workshop.faults import KEPT_PORT, LIVE, Commands, placed_commands
+from workshop.typed_commands import parse_commands
 
 if TYPE_CHECKING:
     from kitlib.lab import Lab
@@ -22,39 +21,39 @@ if TYPE_CHECKING:
 
 
 def break_lab(lab: Lab, pod: Pod, name: str) -> None:
-    """Make this fault now; what is still broken when this Python ends is mended. NotFound lists what can be broken."""
+    """Make this fault now; it is fixed when this Python ends. Raises NotFound, which lists what can be broken."""
     if lab.name != "netns":       # a learner's own cluster is not ours to break
         raise NotFound(f"Nothing can be broken on {lab.backend}. The netns lab is for that: open_lab(\"netns\").")
     if name not in LIVE:
         raise NotFound(f"The fault {name!r} cannot be made on the netns lab. These can: {', '.join(LIVE)}.")
-    atexit.register(mend_lab, lab, pod, name)
+    atexit.register(fix_lab, lab, pod, name)
     try:
         _run(lab, pod, LIVE[name].breaks)
     except KitError:
-        mend_lab(lab, pod, name)
+        fix_lab(lab, pod, name)
         raise
 
 
-def mend_lab(lab: Lab, pod: Pod, name: str) -> None:
-    """Undo this fault; what was mended already stays as it is."""
-    for step in commands(lab, pod, LIVE[name].mends + LIVE[name].tidies):
+def fix_lab(lab: Lab, pod: Pod, name: str) -> None:
+    """Undo this fault; what somebody has fixed already stays as it is."""
+    for step in placed_commands(lab, pod, LIVE[name].fixes + LIVE[name].tidies):
         with suppress(KitError):
-            if not _is_there(lab, *step):
+            if not _rule_exists(lab, *step):
                 lab.run(*step)
 
 
 @contextmanager
 def broken(lab: Lab, pod: Pod, name: str) -> Iterator[None]:
-    """Broken while the block runs, mended afterwards whatever happens in it."""
+    """Break the lab while the block runs, and fix it afterwards whatever happens in it."""
     break_lab(lab, pod, name)
     try:
         yield
     finally:
-        mend_lab(lab, pod, name)
+        fix_lab(lab, pod, name)
 
 
-def _is_there(lab: Lab, place: str, argv: tuple[str, ...]) -> bool:
-    """Would this insert an iptables rule that is there already?"""
+def _rule_exists(lab: Lab, place: str, argv: tuple[str, ...]) -> bool:
+    """Say whether this command would insert an iptables rule that is there already."""
     if "-I" not in argv:
         return False
     at = argv.index("-I")
@@ -63,25 +62,24 @@ def _is_there(lab: Lab, place: str, argv: tuple[str, ...]) -> bool:
 
 
 def _run(lab: Lab, pod: Pod, steps: Commands) -> None:
-    for place, argv in commands(lab, pod, steps):
+    for place, argv in placed_commands(lab, pod, steps):
         result = lab.run(place, argv)
         if result.rc:
             raise KitError(f"This failed, so the lab is not as it should be:\n{result}")
 
 
-def acted(lab: Lab, typed: str) -> None:
-    """Run the commands that a learner typed, at their places in the lab; nothing else than what mends networks."""
+def run_typed(lab: Lab, typed: str) -> None:
+    """Run the commands that a learner typed, where they say. Raises ParseError for any that fixes no network."""
     places = {at.name: at.id for at in (*lab.nodes, *lab.containers, *lab.pods())}
-    for place, argv in typed_commands(typed):
-        if argv[0] not in EFFECTS:
-            raise ParseError(WHAT, f"a command that mends something: {', '.join(EFFECTS)}", argv[0])
+    for place, argv in parse_commands(typed):
+        effect_of(argv)                 # refuses every other program
         result = lab.run(places.get(place.rpartition(":")[2], "host"), tuple(argv))
         if result.rc:
             raise KitError(f"This failed:\n{result}")
 
 
-def asked_again(case: Case, points: tuple[VantagePoint, ...]) -> Case:
-    """The case by what the pod's own queries, asked again now, meet at these vantage points."""
+def ask_again(case: Case, points: tuple[VantagePoint, ...]) -> Case:
+    """Return the case with what the pod's own queries, asked again now, meet at these vantage points."""
     asked = {(journey.question, journey.client_leg.client.port) for journey in case.own_journeys if journey.question}
     with case.lab.capture(*points) as seen:
         for question, port in asked:        # from a new port, unless the client keeps its own

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from kitlib.errors import KitError
+from kitlib.errors import KitError, NotFound
 from kitlib.parsers.resolv_conf import ResolvConf
 from kitlib.quiz import Quiz, number
 from kitlib.quiz import name as dns_name
@@ -13,9 +14,9 @@ from kitlib.sighting import Sighting
 
 
 def queries_of_getent(conf: ResolvConf, name: str, seen: Sequence[Sighting] | None = None) -> Quiz:
-    """02, predict: how many queries getaddrinfo(3) sends for a name that exists in DNS as it is.
+    """Ask how many queries getaddrinfo(3) sends for a name that exists in DNS as it is (predict).
 
-    Counted from the search list; with the `seen` sightings at the pod, from those, and both must agree.
+    They are counted in the search list; with the sightings `seen` at the pod also there, and both must agree.
     """
     asked = queries(name, conf, exist=[name])
     names, dotted = len({question.name for question in asked}), len(queries(f"{name.rstrip('.')}.", conf))
@@ -34,14 +35,13 @@ def queries_of_getent(conf: ResolvConf, name: str, seen: Sequence[Sighting] | No
                  f"{' and '.join(dict.fromkeys(q.type for q in asked))}.")
 
 
-def queries_with_trailing_dot(conf: ResolvConf, name: str, seen: Sequence[Sighting] | None = None) -> Quiz:
-    """02, check: how many queries are left when the name ends with a dot; `seen` as above."""
+def queries_with_trailing_dot(conf: ResolvConf, name: str) -> Quiz:
+    """Ask how many queries are left when the name ends with a dot (check)."""
     dotted = f"{name.rstrip('.')}."
     asked, without = queries(dotted, conf), queries(name, conf, exist=[name])
     return Quiz(
         f"And how many will `getent ahosts {dotted}` send, with a dot at the end?",
-        right=lambda: len(asked) if seen is None else _counted(seen, len(asked)),
-        choices=(1, len(asked), len(asked) + 2, len(without)), read=number,
+        len(asked), choices=(1, len(asked), len(asked) + 2, len(without)), read=number,
         hints={1: "One name, yes, but the resolver asks for its IPv4 and its IPv6 addresses: A and AAAA.",
                len(without): f"{len(without)} is without the dot. The dot says that the name is complete.",
                len(asked) + 2: f"Which other name than {dotted} should be asked for? The dot ends it."},
@@ -50,7 +50,7 @@ def queries_with_trailing_dot(conf: ResolvConf, name: str, seen: Sequence[Sighti
 
 
 def first_name_asked(conf: ResolvConf, name: str) -> Quiz:
-    """02, check: the name with which the resolver begins."""
+    """Ask with which name the resolver begins (check)."""
     tried = search_candidates(name, conf)
     hints = {each.name: f"This is number {place} on the list ({each.why})." for place, each in enumerate(tried, 1)}
     bare = " ".join(f"{name}.{domain.partition('.')[0]}" for domain in conf.search[:1])
@@ -58,9 +58,32 @@ def first_name_asked(conf: ResolvConf, name: str) -> Quiz:
         f"With which name does the resolver begin when a program looks up `{name}`?",
         right=tried[0].name, read=dns_name,
         hints={bare: "The whole domain from the search list is put behind the name, not its first part only."} | hints,
-        hint=f"`{name}` has {name.count('.')} dots, ndots is {conf.ndots}; the search list begins with "
-             f"{(conf.search or ('nothing',))[0]}.",
+        hint=f"`{name}` has {name.count('.')} dots, and ndots is {conf.ndots}: is it completed, or tried as it is?",
+        more=f"The search list begins with {(conf.search or ('nothing',))[0]}.",
         solution=f"{tried[0].name} ({tried[0].why}).")
+
+
+def smallest_ndots(conf: ResolvConf, name: str) -> Quiz:
+    """Ask for the smallest ndots at which a program with musl finds the Service of this short name (predict)."""
+    dots = name.count(".")
+
+    def tried(ndots: int) -> list[str]:
+        changed = replace(conf, options=(f"ndots:{ndots}",))
+        return [each.name for each in search_candidates(name, changed, resolver="musl")]
+
+    def right() -> int:
+        enough = [ndots for ndots in range(1, 16) if any(each.startswith(f"{name}.svc.") for each in tried(ndots))]
+        if not enough:
+            raise NotFound(f"No ndots makes {name} a Service's name: the search list has no domain svc.…")
+        return enough[0]
+
+    return Quiz(
+        f"What is the smallest ndots at which musl still finds the Service of `{name}`?", right, read=number,
+        hints={dots: f"With ndots {dots} the name has dots enough: musl asks for {name}. and for nothing else.",
+               conf.ndots: f"{conf.ndots} is what resolv.conf says. It works, and a smaller one does too."},
+        hint="musl uses the search list only for names with fewer dots than ndots.",
+        solution=f"`{name}` has {dots} dot, which must be fewer than ndots. (With glibc any ndots does: it uses the "
+                 "search list after a failure.)")
 
 
 def _counted(seen: Sequence[Sighting], expected: int) -> int:

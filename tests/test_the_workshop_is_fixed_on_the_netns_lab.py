@@ -1,4 +1,4 @@
-"""The workshop's solution edition, each command of it run for real: every case broken, found, mended, asked again."""
+"""The workshop's solution edition, each command of it run for real: every case broken, found, fixed, asked again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow     # nearly all of it is waiting for answers that
 
 
 @pytest.mark.parametrize("source", editions.sources(), ids=lambda path: path.stem)
-def test_the_workshops_cases_are_broken_found_and_mended_on_the_netns_lab(source) -> None:
+def test_the_workshops_cases_are_broken_found_and_fixed_on_the_netns_lab(source) -> None:
     """The solution edition, each command of it run for real; a coin may hide a fault from six digs, but not twice."""
     require_namespaces()
     try:

@@ -15,9 +15,9 @@ from kitlib.quiz import Outcome
 from workshop import cases
 from workshop.case import Case
 from workshop.causes import causes_for, causes_of
-from workshop.faults import KEPT_PORT, LIVE, RECIPES, commands
-from workshop.live_faults import break_lab, broken, mend_lab
-from workshop.questions import mend, solution, where, why
+from workshop.faults import KEPT_PORT, LIVE, RECIPES, placed_commands
+from workshop.live_faults import break_lab, broken, fix_lab
+from workshop.questions import fix, solution, where, why
 
 DIG = ("dig", "+tries=1", "+timeout=1")
 EXAMPLE, BIG = (*DIG, "www.example.com"), (*DIG, "big.example.com", "TXT")
@@ -73,31 +73,31 @@ def look(pod, argv=EXAMPLE, times: int = 1):
 
 @pytest.mark.parametrize("name", [
     pytest.param(name, marks=() if name in AT_ONCE else pytest.mark.slow) for name in LIVE])
-def test_it_is_there_it_is_found_and_a_learners_command_mends_it(lab, pod, name) -> None:
+def test_it_is_there_it_is_found_and_a_learners_command_fixes_it(lab, pod, name) -> None:
     with broken(lab, pod, name):
         seen, said = look(pod, ASKED.get(name, EXAMPLE), times=30 if name == "one-endpoint-dead" else 1)
         assert bool(said.rc) != (name in ANSWERED)
         case = Case(lab, pod, fault=name).with_sight_of(seen)
         assert causes_of(case) == (CAUSE[name],)
-        asked, words = why(case, seen), {cause.name: cause.words for cause in causes_for(case)}
+        asked, words = why(case, seen), {cause.name: cause.sentence for cause in causes_for(case)}
         assert asked.check(words.pop(CAUSE[name])).outcome is Outcome.RIGHT
         assert all(asked.check(wrong).message.startswith("Not that: ") for wrong in words.values())
-        if name != "resolv-conf-of-the-node":        # a file, mended where it stands
-            assert mend(case, seen).check(solution(case)).outcome is Outcome.RIGHT
+        if name != "resolv-conf-of-the-node":        # a file, fixed where it stands
+            assert fix(case, seen).check(solution(case)).outcome is Outcome.RIGHT
     assert pod.run(*ASKED.get(name, EXAMPLE)).rc == 0
 
 
 def test_a_command_is_run_where_it_says_and_the_check_asks_the_network(lab, pod) -> None:
     with broken(lab, pod, "forward-drop"):
         seen, _ = look(pod)
-        question = mend(Case(lab, pod, "live"), seen)
+        question = fix(Case(lab, pod, "live"), seen)
         assert question.check("").outcome is Outcome.NOT_ATTEMPTED
         for typed in ("done", f"docker exec {pod.node.name} iptables -I FORWARD -p tcp -j ACCEPT"):
             verdict = question.check(typed)
             assert verdict.outcome is Outcome.WRONG and "the policy of FORWARD" in verdict.message
         assert pod.node.run("iptables", "-D", "FORWARD", "-p", "tcp", "-j", "ACCEPT").rc == 0
         on_the_node = f"docker exec {pod.node.name}"
-        for typed, said in {"rm -r /nowhere": "a command that mends",
+        for typed, said in {"rm -r /nowhere": "a command that fixes",
                             f"{on_the_node} ip route del 9.9.9.9": "This failed",
                             "kubectl -n kube-system scale deployment coredns": "no kubectl"}.items():
             verdict = question.check(typed)
@@ -146,12 +146,12 @@ def test_a_big_answer_is_lost_only_on_its_way_back_over_tcp(lab, pod) -> None:
         assert tcp.responses[-1].sighting.point == pod.node.eth0 and not tcp.came_back
 
 
-def test_mending_twice_does_no_harm(lab, pod) -> None:
+def test_fixing_twice_does_no_harm(lab, pod) -> None:
     before = state(lab)
     break_lab(lab, pod, "tcp-blocked")
     assert state(lab) != before
     for _ in range(2):
-        mend_lab(lab, pod, "tcp-blocked")
+        fix_lab(lab, pod, "tcp-blocked")
         assert state(lab) == before
 
 
@@ -160,7 +160,7 @@ def test_what_cannot_be_broken_says_what_can() -> None:
     with pytest.raises(NotFound, match="The netns lab is for that"):
         break_lab(recorded, recorded.pod("my-nginx"), "forward-drop")
     for recipe in (RECIPES | LIVE).values():      # every name in braces is known, and no command is a shell string
-        steps = commands(recorded, recorded.pod("my-nginx"), recipe.breaks + recipe.mends)
+        steps = placed_commands(recorded, recorded.pod("my-nginx"), recipe.breaks + recipe.fixes)
         assert all("{" not in word for place, argv in steps for word in (place, *argv)) and steps
 
 
@@ -179,7 +179,7 @@ def test_a_case_can_be_opened_by_the_name_of_its_fault(monkeypatch, lab) -> None
             cases.open_case("nonsense")
     finally:
         for name in ("rp-filter", *cases.MYSTERIES, *cases.LIVE_MYSTERIES):
-            mend_lab(lab, lab.pod("my-nginx"), name)
+            fix_lab(lab, lab.pod("my-nginx"), name)
 
 
 def test_what_is_not_there_cannot_be_broken(lab, pod) -> None:

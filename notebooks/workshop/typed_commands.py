@@ -1,0 +1,85 @@
+"""Read the commands that a learner types as on the host: what each runs, and at which place of the lab."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+
+from kitlib.errors import ParseError
+from kitlib.quiz import WHAT
+
+SEPARATORS = {";", "&&", "||", "|", "&"}
+SYSCTL_FILES = "/proc/sys/"
+
+
+def parse_commands(typed: str) -> list[tuple[str, list[str]]]:
+    """Return the id of the place and the words of each command, one a line or with ; && | between.
+
+    The place is the host, or what `docker exec` and `kubectl exec` name. Quotes, `sudo`, `sh -c` and writing to a
+    file under /proc/sys are understood. Raises ParseError for an open quote, or if there is no command at all.
+    """
+    found = []
+    for line in typed.replace("\\\n", " ").splitlines():
+        lexer = shlex.shlex(line, posix=True, punctuation_chars=";&|<>")
+        lexer.whitespace_split, lexer.commenters = True, "#"
+        try:
+            found += list(_split(list(lexer)))
+        except ValueError as error:
+            raise ParseError(WHAT, "a command line", f"{line} ({error})") from None
+    if not found:
+        raise ParseError(WHAT, "a command, as you would type it on the host", typed)
+    return found
+
+
+def _split(words: list[str]) -> Iterator[tuple[str, list[str]]]:
+    command: list[str] = []
+    piped = ""
+    for word in [*words, ";"]:
+        if word not in SEPARATORS:
+            command.append(word)
+        elif command[:1] == ["echo"] and word == "|":       # echo 1 | … tee FILE
+            piped, command = " ".join(command[1:]), []
+        elif command:
+            yield from _placed("host", command, piped)
+            command, piped = [], ""
+
+
+def _placed(place: str, words: list[str], piped: str) -> Iterator[tuple[str, list[str]]]:
+    words = words[1:] if words[0] == "sudo" else words
+    match words:
+        case ["docker", "exec", *rest]:
+            rest = _without_flags(rest)
+            yield from _placed(f"node:{rest[0]}", rest[1:], piped) if len(rest) > 1 else ()
+        case ["kubectl", *_] if "exec" in words and "--" in words:
+            at = words.index("exec")
+            yield f"pod:{_without_flags(words[at + 1:])[0]}", words[words.index("--") + 1:]
+        case ["sh" | "bash", "-c", script]:
+            for _, inner in parse_commands(script):
+                yield place, inner
+        case ["tee", file] if file.startswith(SYSCTL_FILES):
+            yield place, ["sysctl", "-w", f"{file.removeprefix(SYSCTL_FILES)}={piped}"]
+        case ["echo", value, ">", file]:
+            yield from _placed(place, ["tee", file], value)
+        case _:
+            yield place, words
+
+
+def _without_flags(words: list[str]) -> list[str]:
+    while words and words[0].startswith("-"):
+        words = words[1:]
+    return words
+
+
+def check_is_on_a_node(place: str, words: list[str]) -> None:
+    """Raise ParseError unless the command runs on a node: it is the nodes' rules and routes that are broken."""
+    if not place.startswith("node:"):
+        raise ParseError(WHAT, "the node it is for: docker exec NODE …", shlex.join(words))
+
+
+def key_and_value(text: str) -> tuple[str, str]:
+    """Return the two halves of KEY=VALUE, the key with dots. Raises ParseError."""
+    found = re.fullmatch(r"([\w./-]+)\s*=\s*(\S+)", text)
+    if not found:
+        raise ParseError(WHAT, "KEY=VALUE", text)
+    return found[1].replace("/", "."), found[2]
