@@ -54,7 +54,7 @@ def eth0s_passed(place: Place, nodes: tuple[Node, ...], seen: Capture) -> Quiz:
 
 def who_is_masqueraded(followed: Mapping[str, TracedPath]) -> Quiz:
     """09, check: which of the askers, by name, CoreDNS sees under another address."""
-    walks = {name: one.walk for name, one in followed.items()}
+    walks = {name: one.path for name, one in followed.items()}
     right = frozenset(name for name, walk in walks.items() if walk.packet.source != walk.after.source
                       or walk.packet.sport != walk.after.sport)
 

@@ -65,4 +65,4 @@ def where_it_is_undone(walk: PacketPath) -> Quiz:
                for stop, passage in stops.items()} | {"nowhere": f"The pod asked {walk.after.source}, and "
                                                                   "throws away what others send."},
         hint="A destination can be changed before routing; a source is changed last.",
-        solution=lambda: f"{stops[right].said}." if right in stops else "Nothing was rewritten.")
+        solution=lambda: f"{stops[right].why}." if right in stops else "Nothing was rewritten.")
