@@ -165,7 +165,7 @@ class Node:
         if shot.follow_up != "reply":
             return shot if shot.follow_up == "again" else None
         self._settle()
-        walked = [one.walk for one in traced_paths(kernel, traces(self.said[before:].decode()))]
+        walked = [one.path for one in traced_paths(kernel, traces(self.said[before:].decode()))]
         gone = next((walk for walk in walked if walk.packet.sport == shot.sport), None)
         after = gone.after if gone else None
         if not gone or not gone.end.startswith("goes out of eth") or None in (after.sport, after.dport):
@@ -240,10 +240,10 @@ def prove(wanted: int, seed: int, blind_to: str) -> int:
         rulesets += 1
         followed = node.compare(rules, packets, blind_to)
         counted["pairs"] += len(followed)
-        counted["rules"] += sum(bool(met.rule) for one in followed for met in one.met)
-        matched = [step.rule for one in followed for step in one.walk.matched if step.rule]
+        counted["rules"] += sum(bool(met.rule) for one in followed for met in one.trace_lines)
+        matched = [step.rule for one in followed for step in one.path.matched if step.rule]
         counted.update(option.name if match.module == "" else f"-m {match.module}"
-                       for rule in matched for match in rule.matches for option in match.options)
+                       for rule in matched for match in rule.parts.matches for option in match.options)
         counted.update(f"-j {rule.target}" for rule in matched if "-" not in rule.target)
         if found := next((one for one in followed if one.differences), None):
             wrong += 1

@@ -76,7 +76,7 @@ class Capture:
         """Of those packets the client's query, on the node whose kernel it met first."""
         wire = self.journey().client_leg.farthest.sighting
         for one in self.traced_paths(node):
-            after = one.walk.after
+            after = one.path.after
             if (after.source, after.destination) == (wire.source.address, wire.destination.address) and \
                     after.sport in (None, wire.source.port):
                 return one

@@ -58,6 +58,10 @@ def looked_at(rule: str, packet: Packet = QUERY):
      "conntrack state is NEW, the rule wants RELATED,ESTABLISHED"),
     ("-m state --state INVALID -j DROP", "conntrack state is NEW, the rule wants INVALID"),
     ("-m addrtype --dst-type LOCAL -j DROP", "the destination's type is UNICAST, the rule wants LOCAL"),
+    ("-f -j DROP", "fragment is no, the rule wants yes"),
+    ("-m iprange --src-range 10.1.2.4-10.1.2.9 -j DROP", "source is 10.1.2.3, the rule wants 10.1.2.4-10.1.2.9"),
+    ("-m conntrack --ctproto 6 -j DROP", "protocol is udp, the rule wants 6"),
+    ("-m owner --uid-owner 0 -j DROP", "it was not made on this machine"),
     ("-m physdev --physdev-is-bridged -j DROP", "physdev-is-bridged is no, the rule wants yes"),
     ("-m conntrack --ctstate INVALID -m nfacct --nfacct-name x -j DROP",
      "conntrack state is NEW, the rule wants INVALID"),
@@ -91,7 +95,6 @@ def test_a_rule_that_matches(rule: str, why: str, verdict: str) -> None:
     ("-m limit --limit 3/min -j DROP", "-m limit depends on the packets before this one"),
     ("-m sorcery --spell abracadabra -j DROP", "unknown here: -m sorcery --spell"),
     ("-m sorcery -j DROP", "unknown here: -m sorcery"),
-    ("-f -j DROP", "unknown here: -f"),
     ("-j SORCERY --spell x", "unknown here: -j SORCERY --spell"),
     ("-m addrtype --dst-type BLACKHOLE -j DROP", "cannot be told"),
 ])
@@ -193,7 +196,7 @@ def test_what_conntrack_does_not_follow_is_no_later_packet() -> None:
     walk, = simulate(kernel("-j DNAT --to-destination 10.1.2.7", table="nat", hook="PREROUTING"),
                   QUERY._replace(states=frozenset({"UNTRACKED"})))
     assert walk.after.destination == QUERY.destination
-    assert walk.at("PREROUTING", "nat").said == "conntrack does not follow this packet: nat's rules are not read"
+    assert walk.at("PREROUTING", "nat").why == "conntrack does not follow this packet: nat's rules are not read"
 
 
 def test_what_nobody_can_tell_after_a_restored_mark_is_undecided() -> None:

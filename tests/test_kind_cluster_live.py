@@ -116,7 +116,7 @@ def test_the_kernels_trace_is_of_our_query_only_and_the_rule_walk_agrees_with_it
             pod.dig("www.example.com")
         asking.terminate()
     followed = [one for node in lab.nodes for one in seen.traced_paths(node)]
-    ends = {one.met[0].packet[end] for one in followed for end in ("SRC", "DST")}
+    ends = {one.trace_lines[0].packet[end] for one in followed for end in ("SRC", "DST")}
     assert {pod.address, lab.topology.dns_service} <= ends and other.address not in ends
     assert "www.example.org." in {sighting.message.question.name for sighting in seen.sightings}
     assert not [one.differences for one in followed if one.differences]

@@ -75,7 +75,7 @@ def test_the_choice_is_explained(destination: str, words: str) -> None:
 
 def test_what_no_route_fits_is_said() -> None:
     decision = Netfilter(Ruleset({}), ip.routes("10.1.0.0/16 dev eth0 scope link\n")).route("8.8.8.8")
-    assert decision.route is None and "no route leads there" in decision.why and not decision.is_way
+    assert decision.route is None and "no route leads there" in decision.why and not decision.is_unicast
 
 
 @pytest.mark.parametrize(("address", "kind"), [

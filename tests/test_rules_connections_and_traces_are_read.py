@@ -42,16 +42,16 @@ def test_every_recorded_ruleset_is_written_back_as_it_was() -> None:
 def test_counters_quotes_negation_and_the_unknown_are_kept() -> None:
     ruleset = iptables_save.parse(NFTABLES_1_8_11)
     rule, = ruleset.chain("filter", "FORWARD").rules
-    assert (rule.packets, rule.bytes, rule.target, rule.is_goto) == (12, 1008, "KUBE-FORWARD", True)
+    assert (rule.packets, rule.bytes, rule.target, rule.parts.is_goto) == (12, 1008, "KUBE-FORWARD", True)
     assert rule.comment == 'say "no" -j DROP'
-    assert rule.matches == (
+    assert rule.parts.matches == (
         Match("", (Option("-i", ("eth0",), True), Option("-p", ("17",), False))),
         Match("comment", (Option("--comment", ('say "no" -j DROP',), False),)),
         Match("udp", (Option("--dport", ("53",), True),)))
     unknown, = ruleset.chain("filter", "KUBE-FORWARD").rules
-    assert (unknown.target, unknown.target_options) == (
+    assert (unknown.target, unknown.parts.target_options) == (
         "SORCERY", (Option("--spell", ("a b",), False), Option("--on", (), False)))
-    assert [match.module for match in unknown.matches] == ["set", "limit"] and unknown.packets is None
+    assert [match.module for match in unknown.parts.matches] == ["set", "limit"] and unknown.packets is None
     assert unknown.text.endswith('-j SORCERY --spell "a b" --on')
     assert ruleset.chain("filter", "FORWARD").policy == "DROP" and ruleset.chain("nat", "FORWARD") is None
 
@@ -63,9 +63,9 @@ def test_debian_12s_and_debian_13s_spelling_mean_the_same() -> None:
     pairs = [(one, other) for name, chain in old.tables["filter"].items()
              for one, other in zip(chain.rules, new.chain("filter", name).rules, strict=True)]
     assert len(pairs) > 15 and old.tables["filter"].keys() == new.tables["filter"].keys()
-    assert [other._replace(text=one.text) == one for one, other in pairs].count(False) == 1
-    one, other = next(pair for pair in pairs if pair[0].matches != pair[1].matches)
-    assert (one.matches[0].options[0].values, other.matches[0].options[0].values) == (("ospf",), ("89",))
+    assert [one.parts == other.parts for one, other in pairs].count(False) == 1
+    one, other = next(pair for pair in pairs if pair[0].parts.matches != pair[1].parts.matches)
+    assert (one.parts.matches[0].options[0].values, other.parts.matches[0].options[0].values) == (("ospf",), ("89",))
 
 
 @pytest.mark.parametrize(("text", "found"), [

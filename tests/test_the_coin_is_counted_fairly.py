@@ -9,7 +9,7 @@ import pytest
 
 from kitlib import endpoint_shares, packet_from, simulate
 from kitlib.lab import open_lab
-from kitlib.netfilter.endpoint_shares import _so_far_off
+from kitlib.netfilter.endpoint_shares import _p_value
 
 NAME = "www.example.com"
 
@@ -55,4 +55,4 @@ def test_an_endpoint_that_no_rule_names_has_no_probability() -> None:
     (20, 64, 0.5, 2 * sum(comb(64, k) for k in range(21)) / 2**64),
 ])
 def test_the_two_sided_binomial_test(count: int, total: int, chance: float, expected: float) -> None:
-    assert _so_far_off(count, total, chance) == pytest.approx(expected)
+    assert _p_value(count, total, chance) == pytest.approx(expected)

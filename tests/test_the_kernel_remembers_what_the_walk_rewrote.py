@@ -153,16 +153,16 @@ def asked():
 
 def test_every_rule_does_what_the_walk_says(asked, capsys: pytest.CaptureFixture) -> None:
     followed, _ = asked
-    assert sorted(one.walk.packet[:2] for one in followed) == sorted((way[1], way[2]) for way in PACKETS)
+    assert sorted(one.path.packet[:2] for one in followed) == sorted((way[1], way[2]) for way in PACKETS)
     for one in followed:
-        assert not one.differences, f"{one.walk.packet}: {one.differences}"
-    rules = {met.rule for one in followed for met in one.met if met.rule}
+        assert not one.differences, f"{one.path.packet}: {one.differences}"
+    rules = {met.rule for one in followed for met in one.trace_lines if met.rule}
     with capsys.disabled():
         print(f"\nThis kernel and the rule walk agree on {len(followed)} packets that met {len(rules)} rules.")
 
 
 def test_the_kernel_remembers_what_the_walk_rewrote(asked) -> None:
     followed, known = asked
-    began = [one.walk.entry for one in followed if "NEW" in one.walk.after.states and one.walk.is_remembered]
+    began = [one.path.connection for one in followed if "NEW" in one.path.after.states and one.path.is_remembered]
     assert len(began) > 5
     assert {(entry.original, entry.reply) for entry in began} == {(entry.original, entry.reply) for entry in known}

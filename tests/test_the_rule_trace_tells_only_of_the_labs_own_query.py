@@ -46,7 +46,7 @@ def test_what_others_ask_meanwhile_is_not_traced(lab):
     asked = {sighting.message.question.name for sighting in seen.sightings}
     assert "www.example.org." in asked          # it was heard, and was not traced:
     traced = [one for node in lab.nodes for one in seen.traced_paths(node)]
-    ends = {(one.met[0].packet["SRC"], one.met[0].packet["DST"]) for one in traced}
+    ends = {(one.trace_lines[0].packet["SRC"], one.trace_lines[0].packet["DST"]) for one in traced}
     assert len(traced) >= 4 and (pod.address, lab.topology.dns_service) in ends
     assert not any(other.address in pair for pair in ends)
     assert [one.differences for one in traced if one.differences] == []
@@ -69,5 +69,6 @@ def test_a_connection_that_is_older_than_the_trace_is_known_for_one(lab):
     with lab.capture(trace=True) as seen:
         pod.dig("www.example.com", "-b", port)
     first = seen.traced_paths(pod.node)[0]
-    assert first.met[0].packet["SPORT"] == "40053" and first.differences == ()
-    assert "nat" not in {line.table for line in first.met} and first.walk.after.states >= {"ESTABLISHED", "DNAT"}
+    assert first.trace_lines[0].packet["SPORT"] == "40053" and first.differences == ()
+    assert "nat" not in {line.table for line in first.trace_lines}
+    assert first.path.after.states >= {"ESTABLISHED", "DNAT"}

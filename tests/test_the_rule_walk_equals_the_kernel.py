@@ -42,20 +42,20 @@ def test_the_walk_equals_the_kernels_trace(lab, scene: str) -> None:
     packets = followed(lab, scene)
     assert packets
     for one in packets:
-        assert not one.differences, f"{one.walk.packet}: {one.differences}"
+        assert not one.differences, f"{one.path.packet}: {one.differences}"
         assert all(step and met for step, met in one.pairs)
 
 
 def test_queries_and_replies_on_both_nodes_are_compared(lab, capsys: pytest.CaptureFixture) -> None:
     packets = [one for scene in TRACED for one in followed(lab, scene)]
-    rules = sum(1 for one in packets for met in one.met if met.rule)
+    rules = sum(1 for one in packets for met in one.trace_lines if met.rule)
     with capsys.disabled():
         print(f"\nThe rule walk and the kernel's trace agree on {len(packets)} packets, {rules} rules and "
-              f"{sum(len(one.met) for one in packets) - rules} policies.")
+              f"{sum(len(one.trace_lines) for one in packets) - rules} policies.")
     assert len(TRACED) == 6 and len(packets) > 60 and rules > 500
-    assert {one.walk.packet.states >= {"NEW"} for one in packets} == {True, False}
-    assert any(one.walk.after.source != one.walk.packet.source for one in packets if "NEW" in one.walk.packet.states)
-    assert any(one.walk.after.mark == 0 and "set-xmark" in str(one.walk.matched) for one in packets)
+    assert {one.path.packet.states >= {"NEW"} for one in packets} == {True, False}
+    assert any(one.path.after.source != one.path.packet.source for one in packets if "NEW" in one.path.packet.states)
+    assert any(one.path.after.mark == 0 and "set-xmark" in str(one.path.matched) for one in packets)
 
 
 @pytest.mark.parametrize("scene", TRACED)
@@ -66,10 +66,10 @@ def test_what_the_walk_sends_out_was_caught_on_the_wire(lab, scene: str) -> None
         for trace in take.traces:
             wire = {(*seen.source, *seen.destination) for seen in sightings if seen.point.place == trace.place}
             for one in traced_paths(kernel(lab, trace.place), traces(trace.stdout)):
-                after = one.walk.after
+                after = one.path.after
                 fits = {seen for seen in wire if (seen[0], *seen[2:]) == (after.source, after.destination, after.dport)}
-                assert one.walk.end == "is delivered here" or any(seen[1] == after.sport or (
-                    after.sport is None and seen[1] != one.walk.packet.sport) for seen in fits), after
+                assert one.path.end == "is delivered here" or any(seen[1] == after.sport or (
+                    after.sport is None and seen[1] != one.path.packet.sport) for seen in fits), after
 
 
 @pytest.mark.parametrize("missing", ["-j KUBE-MARK-MASQ", "-A KUBE-POSTROUTING -j MARK", "KIND-MASQ-AGENT -d 10.244",
@@ -86,4 +86,4 @@ def test_a_learner_sees_the_same_under_capture(lab) -> None:
     assert seen.trace(node).note == "recorded: take 1 of 4"
     packets = seen.traced_paths(node)
     assert len(packets) == 2 and not any(one.differences for one in packets)
-    assert packets[0].walk.after.destination == seen.journey().client_leg.endpoint.address
+    assert packets[0].path.after.destination == seen.journey().client_leg.endpoint.address

@@ -34,13 +34,13 @@ def test_each_line_says_what_was_captured_and_traced() -> None:
     assert list(facts) == list(asked)
     for who, (seen, first) in asked.items():
         said, followed = facts[who], seen.traced_query(first)
-        packet, arrived = followed.met[0].packet, seen.journey().client_leg.queries[-1].sighting
+        packet, arrived = followed.trace_lines[0].packet, seen.journey().client_leg.queries[-1].sighting
         assert followed.differences == ()
         sent, ttl = f"{packet['SRC']}:{packet['SPORT']}", said["TTL there"]
         kept = sent == str(arrived.source)
         assert said["source"] == (f"{sent}, kept" if kept else f"{sent} → {arrived.source}") and ttl == str(arrived.ttl)
-        assert said["first hook"] == followed.met[0].chain
-        marked = any(met.rule.startswith("-A KUBE-MARK-MASQ") for met in followed.met)
+        assert said["first hook"] == followed.trace_lines[0].chain
+        marked = any(met.rule.startswith("-A KUBE-MARK-MASQ") for met in followed.trace_lines)
         assert said["mark, and why"].startswith("0x4000: source is" if marked else "none: source is")
         assert marked != kept and marked == (list(facts).index(who) in table.marked)
     assert {who for who in facts if "kept" in facts[who]["source"]} == {"my-nginx", "neighbour"}
@@ -48,7 +48,7 @@ def test_each_line_says_what_was_captured_and_traced() -> None:
 
 def test_the_marking_rule_says_why() -> None:
     asked = asked_of(open_lab("recorded"))
-    steps = {who: masquerade_step(seen.traced_query(first).walk) for who, (seen, first) in asked.items()}
+    steps = {who: masquerade_step(seen.traced_query(first).path) for who, (seen, first) in asked.items()}
     assert len({step.rule.text for step in steps.values()}) == 1
     assert steps["my-nginx"].outcome is RuleOutcome.SKIPPED and "10.244.2.3" in steps["my-nginx"].why
     assert steps["outside"].outcome is RuleOutcome.MATCHED and "172.20.0.100, not" in steps["outside"].why
@@ -60,6 +60,6 @@ def test_what_was_not_traced_or_meets_no_such_rule_is_named() -> None:
     with pytest.raises(NotFound, match="met no rule that could mark it"):
         masquerade_step(simulate(first.netfilter(), packet_from(seen.at(first)[-1]))[0])
     other = lab.node("control-plane")
-    assert seen.traced_query(other).walk.packet.in_interface == "eth0"
+    assert seen.traced_query(other).path.packet.in_interface == "eth0"
     with pytest.raises(NotFound, match="No rule trace was taken on worker2"):
         seen.traced_query(lab.node("worker2"))

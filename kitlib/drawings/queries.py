@@ -62,7 +62,7 @@ def what_differs(asked: Mapping[str, tuple[Capture, Node]]) -> Table:
 
 
 def _start(seen: Capture, node: Node) -> dict[str, object]:
-    walk, arrived = seen.traced_query(node).walk, seen.journey().client_leg.farthest.sighting
+    walk, arrived = seen.traced_query(node).path, seen.journey().client_leg.farthest.sighting
     step, sent = masquerade_step(walk), Socket(walk.packet.source, walk.packet.sport or 0)
     mark = "none" if step.outcome is not RuleOutcome.MATCHED else f"{max(one.after.mark for one in walk.matched):#x}"
     # The rule's other conditions (destination, protocol, port) hold for every query to the Service.

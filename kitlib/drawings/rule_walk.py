@@ -1,4 +1,4 @@
-"""The rule walk in words: each stop of a packet, each rule that looked at it, why, and what the kernel's trace says."""
+"""The rule walk as text and HTML: each stop of a packet, each rule and why, and what the kernel's trace says."""
 
 from __future__ import annotations
 
@@ -7,102 +7,102 @@ from html import escape
 from itertools import islice
 
 from kitlib.drawings.table import CELL, MARKED, framed
-from kitlib.netfilter.matches import SkippedRules
 from kitlib.netfilter.packet import Packet, RuleStep
-from kitlib.netfilter.path import HookStep, PacketPath
+from kitlib.netfilter.path import HookStep, PacketPath, SkippedRules
 from kitlib.parsers.xtables_monitor import TraceLine
 
 PLAIN = "background:none;padding:0"      # JupyterLab paints code in a table grey
 MOST_SKIPPED = 100        # of a run of skipped rules so many are told one by one
 HEAD = ("rule", "what came of it, and why", "the packet here", "the kernel's trace")
 
-Says = Mapping[int, TraceLine]  # what the kernel says, by the id() of the walk's step
+Trace = Mapping[int, TraceLine]  # the kernel's lines, by the id() of the walk's step
 
 
-def outcome(walk: PacketPath) -> str:
-    """What becomes of the packet, in a sentence."""
-    changes = ", ".join(f"{what} {change}" for what, change in _changes(walk.packet, walk.after))
-    assumed = f" Taken for granted: {'; '.join(walk.assumptions)}." if walk.assumptions else ""
-    share = f" So do {walk.probability:.0%} of such packets." if walk.probability < 1 else ""
-    return f"The packet {walk.packet} {walk.end}: {changes or 'nothing in it was rewritten'}.{share}{assumed}"
+def ending(path: PacketPath) -> str:
+    """Say how a path ends, and why."""
+    return f"{path.end} ({path.why})" if path.why else path.end
 
 
-def stop(passage: HookStep) -> str:
-    """A stop in a line: table and hook, and what came of it."""
-    if not passage.table:
-        return f"{passage.hook}: {passage.said}"
-    matched = sum(1 for step in passage.matched if step.rule)
-    skipped = sum(_count(part) if isinstance(part, SkippedRules) else not part.verdict for part in passage.trail)
-    if passage.said or not matched + skipped:
-        return f"{passage.table} at {passage.hook}: {passage.said or 'no rules'}"
-    changes = [f"{what} {change}" for what, change in _changes(passage.before, passage.after)]
+def outcome(path: PacketPath) -> str:
+    """Say in a sentence what becomes of the packet."""
+    changes = ", ".join(f"{what} {change}" for what, change in _changes(path.packet, path.after))
+    share = f" So do {path.probability:.0%} of such packets." if path.probability < 1 else ""
+    if path.assumptions:
+        share = f" Taken for granted: {'; '.join(path.assumptions)}."
+    return f"The packet {path.packet} {ending(path)}: {changes or 'nothing in it was rewritten'}.{share}"
+
+
+def stop(step: HookStep) -> str:
+    """Say in a line what came of a stop."""
+    if not step.table:
+        return f"{step.hook}: {step.why}"
+    matched = sum(1 for rule_step in step.matched if rule_step.rule)
+    skipped = sum(part.count if isinstance(part, SkippedRules) else not part.verdict for part in step.trail)
+    if step.why or not matched + skipped:
+        return f"{step.table} at {step.hook}: {step.why or 'no rules'}"
+    changes = [f"{what} {change}" for what, change in _changes(step.before, step.after)]
     counts = f"{matched} {'rule' if matched == 1 else 'rules'} matched, {skipped} skipped"
-    return "; ".join([f"{passage.table} at {passage.hook}: {counts}", *changes])
+    return "; ".join([f"{step.table} at {step.hook}: {counts}", *changes])
 
 
-def passage_text(passage: HookStep, says: Says | None = None) -> str:
-    """The stop and its rules, one a line, deeper chains further in."""
-    told = [stop(passage)]
-    for part in passage.trail:
-        steps = _some(part, passage) if isinstance(part, SkippedRules) else [part]
-        told += [f"  {'  ' * step.depth}{_told(step, says)}" for step in steps]
-        told += [f"  {'  ' * part.depth}{_more(part)}"] if isinstance(part, SkippedRules) and _more(part) else []
-    return "\n".join(told)
+def hook_step_text(step: HookStep, trace: Trace | None = None) -> str:
+    """Write a stop and its rules, one a line, deeper chains further in."""
+    lines = [stop(step)]
+    for part in step.trail:
+        steps = _some(part, step) if isinstance(part, SkippedRules) else [part]
+        lines += [f"  {'  ' * each.depth}{_line(each, trace)}" for each in steps]
+        lines += [f"  {'  ' * part.depth}{_more(part)}"] if isinstance(part, SkippedRules) and _more(part) else []
+    return "\n".join(lines)
 
 
-def passage_html(passage: HookStep, says: Says | None = None) -> str:
-    """The stop as a table; a run of skipped rules is folded away."""
-    columns = HEAD[:3 if says is None else 4]
-    rows = "".join(_folded(part, passage, len(columns)) if isinstance(part, SkippedRules) else _row(part, says)
-                   for part in passage.trail)
-    return framed(stop(passage), columns, rows) if rows else f"<p><b>{escape(stop(passage))}</b></p>"
+def hook_step_html(step: HookStep, trace: Trace | None = None) -> str:
+    """Write a stop as a table; a run of skipped rules is folded away."""
+    columns = HEAD[:3 if trace is None else 4]
+    rows = "".join(_folded(part, step, len(columns)) if isinstance(part, SkippedRules) else _row(part, trace)
+                   for part in step.trail)
+    return framed(stop(step), columns, rows) if rows else f"<p><b>{escape(stop(step))}</b></p>"
 
 
-def _agreement(step: RuleStep, says: Says) -> str:
+def _agreement(step: RuleStep, trace: Trace) -> str:
     """What the kernel's trace has for a step that had a say."""
-    met = says.get(id(step))
-    if met is None:
+    line = trace.get(id(step))
+    if line is None:
         return "says nothing of it" if step.rule else "has no rules there"
-    named = met.rule or f"policy of {met.chain}"
-    same = (met.table, met.verdict, named) == (step.table, step.verdict, _named(step))
-    return f"the same: {met.verdict}" if same else f"differs: {named} {met.verdict}"
+    named = line.rule or f"policy of {line.chain}"
+    same = (line.table, line.verdict, named) == (step.table, step.verdict, _named(step))
+    return f"the same: {line.verdict}" if same else f"differs: {named} {line.verdict}"
 
 
-def _told(step: RuleStep, says: Says | None) -> str:
-    told = [f"{step.outcome.value} {_named(step)}", step.why]
+def _line(step: RuleStep, trace: Trace | None) -> str:
+    parts = [f"{step.outcome.value} {_named(step)}", step.why]
     if step.verdict:
-        told += [step.verdict, _packet(step), *([] if says is None else [f"kernel: {_agreement(step, says)}"])]
-    return " · ".join(told)
+        parts += [step.verdict, _packet(step), *([] if trace is None else [f"kernel: {_agreement(step, trace)}"])]
+    return " · ".join(parts)
 
 
-def _row(step: RuleStep, says: Says | None) -> str:
+def _row(step: RuleStep, trace: Trace | None) -> str:
     verdict = f"<br>→ {escape(step.verdict)}" if step.verdict else ""
-    kernel = [] if says is None else [escape(_agreement(step, says)) if step.verdict else ""]
+    kernel = [] if trace is None else [escape(_agreement(step, trace)) if step.verdict else ""]
     cells = [f'<code style="{PLAIN};margin-left:{14 * step.depth}px;display:block">{escape(_named(step))}</code>',
              f"<b>{step.outcome.value}</b>: {escape(step.why)}{verdict}", escape(_packet(step)), *kernel]
     style = MARKED if step.packet != step.after else CELL
     return "<tr>" + "".join(f'<td style="{style}">{cell}</td>' for cell in cells) + "</tr>"
 
 
-def _folded(part: SkippedRules, passage: HookStep, columns: int) -> str:
+def _folded(part: SkippedRules, hook_step: HookStep, columns: int) -> str:
     lines = [f'<li><code style="{PLAIN}">{escape(_named(step))}</code><br>skipped: {escape(step.why)}</li>'
-             for step in _some(part, passage)]
-    count = _count(part)
-    words = f"{count} {'rule' if count == 1 else 'rules'} of {escape(part.chain.name)} skipped"
+             for step in _some(part, hook_step)]
+    words = f"{part.count} {'rule' if part.count == 1 else 'rules'} of {escape(part.chain.name)} skipped"
     return (f'<tr><td colspan="{columns}" style="{CELL}"><details style="margin-left:{14 * part.depth}px">'
             f"<summary>{words}</summary><ul>{''.join(lines)}</ul>{_more(part)}</details></td></tr>")
 
 
-def _count(part: SkippedRules) -> int:
-    return part.last - part.first + 1
-
-
-def _some(part: SkippedRules, passage: HookStep) -> Iterator[RuleStep]:
-    return islice(part.steps(passage.kernel), MOST_SKIPPED)
+def _some(part: SkippedRules, hook_step: HookStep) -> Iterator[RuleStep]:
+    return islice(part.steps(hook_step.netfilter), MOST_SKIPPED)
 
 
 def _more(part: SkippedRules) -> str:
-    left = _count(part) - MOST_SKIPPED
+    left = part.count - MOST_SKIPPED
     return f"… and {left:,} more rules of {part.chain.name}, skipped too" if left > 0 else ""
 
 

@@ -1,1 +1,1 @@
-"""A packet taken through a kernel: routes, rules, and why. Pure logic, checked against the kernel's own trace."""
+"""What a machine's rules and routes do to a packet, and why: pure logic, checked against the kernel's own trace."""

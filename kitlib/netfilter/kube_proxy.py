@@ -1,13 +1,15 @@
-"""kube-proxy's rules for a Service with other endpoints than it has: what it would write, in its own words.
+"""The rules that kube-proxy writes for a Service, and what they would be with other endpoints.
 
-Source: kubernetes pkg/proxy/iptables/proxier.go (names of chains, order of rules, probabilities).
+Source: kubernetes, pkg/proxy/iptables/proxier.go (syncProxyRules, servicePortChainName, servicePortEndpointChainName,
+writeServiceToEndpointRules).
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from base64 import b32encode
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from kitlib.errors import NotFound
@@ -16,60 +18,36 @@ from kitlib.netfilter.path import PacketPath
 from kitlib.parsers.iptables_save import Chain, Rule, Ruleset, parse
 
 SERVICE, ENDPOINT, SERVICES, MARK = "KUBE-SVC-", "KUBE-SEP-", "KUBE-SERVICES", "KUBE-MARK-MASQ"
-REJECT = "REJECT --reject-with icmp-port-unreachable"
+LOCAL = "KUBE-SVL-"                       # the endpoints on this node alone: externalTrafficPolicy Local
+EXTERNAL = ("KUBE-EXT-", "KUBE-FW-", "KUBE-XLB-")     # what node ports, external and load balancer's addresses jump to
+JUMPS = (("nat", SERVICES), ("nat", "KUBE-NODEPORTS"), ("filter", "KUBE-PROXY-FIREWALL"))
+REJECT = "-j REJECT --reject-with icmp-port-unreachable"
 
 
-def endpoints(ruleset: Ruleset, service: str) -> tuple[str, ...]:
-    """The endpoints ("10.244.0.2:53") behind a chain KUBE-SVC-…, in the order of its rules."""
-    nat = ruleset.tables["nat"]
-    return tuple(_socket(nat[rule.target]) for rule in nat[service].rules if rule.target.startswith(ENDPOINT))
+def chain_name(prefix: str, port_name: str, protocol: str, endpoint: str = "") -> str:
+    """Return the name of a Service's chain or (with `endpoint`) an endpoint's: a hash, for it must be short."""
+    digest = hashlib.sha256(f"{port_name}{protocol}{endpoint}".encode()).digest()
+    return prefix + b32encode(digest).decode()[:16]
 
 
-def with_endpoints(ruleset: Ruleset, service: str, sockets: Sequence[str]) -> Ruleset:
-    """The rules as kube-proxy would write them if the Service had these endpoints; without any, it rejects."""
-    nat, wanted = ruleset.tables["nat"], sorted(sockets)
-    if not wanted:
-        return _rejecting(ruleset, service)
-    old = next(rule for rule in nat[service].rules if rule.target.startswith(ENDPOINT))
-    kept = [rule.text for rule in nat[service].rules if not rule.target.startswith(ENDPOINT)]
-    port_name, protocol = old.comment.partition(" -> ")[0], _dnat(nat[old.target]).matches[0].options[0].values[0]
-    chains, texts = [service], kept
-    for number, socket in enumerate(wanted):
-        chain = endpoint_chain(port_name, protocol, socket)
-        chains.append(chain)
-        coin = _coin(len(wanted) - number)
-        texts.append(f'-A {service} -m comment --comment "{port_name} -> {socket}"{coin} -j {chain}')
-        texts += _endpoint_rules(nat[old.target], chain, socket)
-    lines = ["*nat", *(f":{chain} - [0:0]" for chain in chains), *texts, "COMMIT"]
-    return Ruleset({**ruleset.tables, "nat": {**nat, **parse("\n".join(lines)).tables["nat"]}})
+def endpoint_rules(chain: str, port_name: str, protocol: str, endpoints: Sequence[str], affinity: str = "") -> \
+        Iterator[str]:
+    """Yield a Service chain's rules for its endpoints ("10.244.0.2:53"), and those of the endpoints' own chains.
 
-
-def masquerade_mark(ruleset: Ruleset) -> int:
-    """The bit that says "masquerade this packet": what its chain KUBE-MARK-MASQ sets, 0x4000 where there is none."""
-    chain = ruleset.chain("nat", MARK)
-    set_by = [option.values[0] for rule in chain.rules for option in rule.target_options] if chain else []
-    return int(set_by[0].partition("/")[0], 0) if set_by else 0x4000
-
-
-def masquerade_step(walk: PacketPath) -> RuleStep:
-    """The rule that says which packets to the Service are marked, to be masqueraded: it matched this one or did not."""
-    for step in walk.steps:
-        if step.rule and step.rule.target == MARK and step.chain.startswith(SERVICE):
-            return step
-    raise NotFound(f"{walk.packet} met no rule that could mark it: it did not come by a chain {SERVICE}….")
-
-
-def endpoint_chain(port_name: str, protocol: str, socket: str) -> str:
-    """The name of an endpoint's chain: "KUBE-SEP-" and a hash of Service, port, protocol and endpoint."""
-    digest = hashlib.sha256(f"{port_name}{protocol}{socket}".encode()).digest()
-    return ENDPOINT + b32encode(digest).decode()[:16]
-
-
-def _endpoint_rules(model: Chain, chain: str, socket: str) -> list[str]:
-    """The rules of an endpoint's chain, after the model of another's."""
-    old = _socket(model)
-    return [rule.text.replace(model.name, chain).replace(f"--to-destination {old}", f"--to-destination {socket}")
-            .replace(f"-s {old.partition(':')[0]}/32", f"-s {socket.partition(':')[0]}/32") for rule in model.rules]
+    They are written as iptables-save prints them. `affinity`: for how many seconds a client keeps its endpoint.
+    """
+    chains = {endpoint: chain_name(ENDPOINT, port_name, protocol, endpoint) for endpoint in endpoints}
+    clients = {each: f" --name {each} --mask 255.255.255.255 --rsource" for each in chains.values()}
+    jumps = {endpoint: f'-A {chain} -m comment --comment "{port_name} -> {endpoint}"' for endpoint in endpoints}
+    for endpoint, each in chains.items() if affinity else ():
+        yield f"{jumps[endpoint]} -m recent --rcheck --seconds {affinity} --reap{clients[each]} -j {each}"
+    for left, (endpoint, each) in zip(range(len(chains), 0, -1), chains.items(), strict=True):
+        yield f"{jumps[endpoint]}{_coin(left)} -j {each}"
+    for endpoint, each in chains.items():
+        comment, kept = f'-m comment --comment "{port_name}"', f" -m recent --set{clients[each]}" if affinity else ""
+        address = endpoint.rpartition(":")[0].strip("[]")
+        yield f"-A {each} -s {address}/{128 if ':' in address else 32} {comment} -j {MARK}"
+        yield f"-A {each} -p {protocol} {comment}{kept} -m {protocol} -j DNAT --to-destination {endpoint}"
 
 
 def _coin(left: int) -> str:
@@ -77,19 +55,89 @@ def _coin(left: int) -> str:
     return "" if left == 1 else f" -m statistic --mode random --probability {round(2**31 / left) / 2**31:.11f}"
 
 
-def _rejecting(ruleset: Ruleset, service: str) -> Ruleset:
-    nat, filters = ruleset.tables["nat"], ruleset.tables["filter"]
-    gone = [rule for rule in nat[SERVICES].rules if rule.target == service]
-    texts = [rule.text.replace(" cluster IP", " has no endpoints").replace(f"-j {service}", f"-j {REJECT}")
-             for rule in gone] + [rule.text for rule in filters[SERVICES].rules]
-    rejects = parse("\n".join(["*filter", f":{SERVICES} - [0:0]", *texts, "COMMIT"])).tables["filter"]
-    left = replace(nat[SERVICES], rules=tuple(rule for rule in nat[SERVICES].rules if rule not in gone))
-    return Ruleset({**ruleset.tables, "nat": {**nat, SERVICES: left}, "filter": {**filters, **rejects}})
+def endpoints(ruleset: Ruleset, service: str) -> tuple[str, ...]:
+    """Return the endpoints ("10.244.0.2:53") behind a chain KUBE-SVC-…, in the order of its rules."""
+    nat = ruleset.tables["nat"]
+    behind = dict.fromkeys(rule.target for rule in nat[service].rules if rule.target.startswith(ENDPOINT))
+    return tuple(_dnat(nat[chain])[1] for chain in behind)
 
 
-def _dnat(chain: Chain) -> Rule:
-    return next(rule for rule in chain.rules if rule.target == "DNAT")
+def with_endpoints(ruleset: Ruleset, service: str, sockets: Sequence[str]) -> Ruleset:
+    """Return the rules as kube-proxy would write them if the Service had these endpoints; without any, it rejects.
+
+    Where only the endpoints of this node serve callers from outside, none is added to those, as its node is not known.
+    """
+    name = service.removeprefix(SERVICE)
+    nearby, outside = LOCAL + name, tuple(prefix + name for prefix in EXTERNAL)
+    if not sockets:
+        return _refuse(ruleset, (service, nearby, *outside), "has no endpoints", REJECT)
+    before = endpoints(ruleset, nearby) if nearby in ruleset.tables["nat"] else ()
+    left = [each for each in before if each in sockets]
+    changed = _rewritten(ruleset, service, sorted(sockets))
+    if left:
+        return _rewritten(changed, nearby, left)
+    return _refuse(changed, outside, "has no local endpoints", "-j DROP") if before else changed
 
 
-def _socket(chain: Chain) -> str:
-    return next(option.values[0] for option in _dnat(chain).target_options if option.name == "--to-destination")
+def _rewritten(ruleset: Ruleset, service: str, sockets: Sequence[str]) -> Ruleset:
+    """The rules with these endpoints in one chain of a Service; its other rules stay."""
+    nat = ruleset.tables["nat"]
+    old = next(rule for rule in nat[service].rules if rule.target.startswith(ENDPOINT))
+    kept = [rule.text for rule in nat[service].rules if not rule.target.startswith(ENDPOINT)]
+    remembered = re.search(r" --rcheck --seconds (\d+) ", old.text)
+    rules = endpoint_rules(service, old.comment.partition(" -> ")[0], _dnat(nat[old.target])[0], sockets,
+                           remembered[1] if remembered else "")
+    return _with_rules(ruleset, "nat", [*kept, *rules])
+
+
+def _refuse(ruleset: Ruleset, chains: Sequence[str], reason: str, target: str) -> Ruleset:
+    """The rules that refuse what would come to these chains: the jumps are gone, and table filter does `target`."""
+    tables, refusals = dict(ruleset.tables), []
+    for chain in filter(None, (ruleset.chain(*jump) for jump in JUMPS)):
+        gone = [rule for rule in chain.rules if rule.text.rpartition(" ")[2] in chains]
+        left = [rule._replace(number=number) for number, rule in
+                enumerate((rule for rule in chain.rules if rule not in gone), 1)] if gone else chain.rules
+        tables[chain.table] = {**tables[chain.table], chain.name: replace(chain, rules=tuple(left))}
+        refusals += [_refusal(rule, reason, target) for rule in gone if chain.table == "nat"]
+    others = [rule.text for name in {text.split()[1] for text in refusals} if name in tables["filter"]
+              for rule in tables["filter"][name].rules]
+    return _with_rules(replace(ruleset, tables=tables), "filter", [*dict.fromkeys(refusals), *others])
+
+
+def _refusal(rule: Rule, reason: str, target: str) -> str:
+    """A jump of table nat as a rule of table filter that refuses; node ports are those of this machine's addresses."""
+    is_internal = rule.target.startswith((SERVICE, LOCAL))
+    port_name = rule.comment.partition(" ")[0]
+    text = re.sub(r" -[jg] \S+$", f" {target}", rule.text).replace(f'"{rule.comment}"', f'"{port_name} {reason}"')
+    if rule.chain != SERVICES:
+        text = re.sub(r"(-p (\w+) .*?) -m \2 ", r"\1 -m addrtype --dst-type LOCAL -m \2 ", text)
+    return text.replace(f"-A {rule.chain}", f"-A {SERVICES if is_internal else 'KUBE-EXTERNAL-SERVICES'}")
+
+
+def _with_rules(ruleset: Ruleset, table: str, texts: Sequence[str]) -> Ruleset:
+    """The ruleset with these rules in place of those that their chains had."""
+    heads = [f":{chain} - [0:0]" for chain in dict.fromkeys(text.split()[1] for text in texts)]
+    changed = parse("\n".join([f"*{table}", *heads, *texts, "COMMIT"])).tables[table]
+    return replace(ruleset, tables={**ruleset.tables, table: {**ruleset.tables[table], **changed}})
+
+
+def _dnat(chain: Chain) -> tuple[str, str]:
+    """The protocol and the endpoint of an endpoint's chain."""
+    parts = next(rule.parts for rule in chain.rules if rule.target == "DNAT")
+    protocol = next(option.values[0] for option in parts.matches[0].options if option.name == "-p")
+    return protocol, next(option.values[0] for option in parts.target_options if option.name == "--to-destination")
+
+
+def masquerade_mark(ruleset: Ruleset) -> int:
+    """Return the bit that says "masquerade this packet": what KUBE-MARK-MASQ sets, 0x4000 where it is not there."""
+    chain = ruleset.chain("nat", MARK)
+    values = [option.values[0] for rule in chain.rules for option in rule.parts.target_options] if chain else []
+    return int(values[0].partition("/")[0], 0) if values else 0x4000
+
+
+def masquerade_step(path: PacketPath) -> RuleStep:
+    """Find the rule that marks packets to the Service, to be masqueraded: it matched this packet or did not."""
+    for step in path.steps:
+        if step.rule and step.chain.startswith(SERVICE) and step.rule.target == MARK:
+            return step
+    raise NotFound(f"{path.packet} met no rule that could mark it: it did not come by a chain {SERVICE}….")

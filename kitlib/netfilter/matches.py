@@ -1,22 +1,21 @@
-"""The conditions that are understood: what each is about, the packet's value, and whether it fits the rule's.
+"""Does a rule match a packet, and why (not): every condition in words.
 
 Sources: iptables-extensions(8), net/netfilter/xt_*.c.
-
-
-Does a rule match a packet, and why (not): every condition in words. iptables-extensions(8), net/netfilter/xt_*.c."""
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import cache
-from ipaddress import IPv4Address
+from ipaddress import ip_address
+from math import prod
 from typing import NamedTuple
 
-from kitlib.netfilter.packet import Packet, RuleOutcome, RuleStep
+from kitlib.netfilter.packet import Packet, RuleOutcome
 from kitlib.netfilter.state import Netfilter
-from kitlib.parsers.iptables_save import Chain, Match, Option, Rule
+from kitlib.parsers.iptables_save import Match, Option, Rule
 
-PROTOCOLS = {"1": "icmp", "6": "tcp", "17": "udp", "132": "sctp"}
+PROTOCOLS = {"1": "icmp", "6": "tcp", "17": "udp", "58": "ipv6-icmp", "132": "sctp"}
 KNOWN_TYPES = ("UNSPEC", "UNICAST", "LOCAL", "BROADCAST", "ANYCAST", "MULTICAST")
 STATES = ("NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED", "SNAT", "DNAT")
 
@@ -31,18 +30,31 @@ class Property(NamedTuple):
 
 
 @cache
-def _network(words: str) -> tuple[int, int]:
+def _address(words: str) -> tuple[int, int]:
+    """An address as its IP version and a number."""
+    address = ip_address(words)
+    return address.version, int(address)
+
+
+@cache
+def _network(words: str) -> tuple[int, int, int]:
+    """A network as its IP version, its address and its mask; a mask may have holes: 255.0.0.255."""
     address, _, length = words.partition("/")
-    # A mask may have holes: iptables-save writes it as 255.0.0.255 then.
-    mask = int(IPv4Address(length)) if "." in length else (1 << 32) - (1 << 32 - int(length or 32))
-    return int(IPv4Address(address)) & mask, mask
+    version, number = _address(address)
+    bits = 128 if version == 6 else 32
+    mask = (1 << bits) - (1 << bits - int(length or bits)) if (length or "0").isdecimal() else _address(length)[1]
+    return version, number & mask, mask
 
 
-def _in_network(address: object, wanted: str) -> bool | None:
-    if "," in wanted:
-        return any(_in_network(address, one) for one in wanted.split(","))
-    network, mask = _network(wanted)
-    return int(IPv4Address(str(address))) & mask == network
+def _in_network(address: object, wanted: str) -> bool:
+    version, number = _address(address)
+    networks = map(_network, wanted.split(","))
+    return any(of == version and number & mask == network for of, network, mask in networks)
+
+
+def _in_range(address: object, wanted: str) -> bool:
+    low, _, high = wanted.partition("-")
+    return _address(low) <= _address(address) <= _address(high or low)
 
 
 def _is_interface(name: object, wanted: str) -> bool:
@@ -97,16 +109,18 @@ def _or_none(name: object) -> str:
 
 SPORT = Property("source port", lambda packet, _: packet.sport, _in_ports)
 DPORT = Property("destination port", lambda packet, _: packet.dport, _in_ports)
+PROTOCOL = Property("protocol", lambda packet, _: packet.protocol, _is_protocol)
 STATE = Property("conntrack state", lambda packet, _: packet.states, _in_state, _states)
 STRING = Property("what is found in it", lambda packet, _: packet.holds, _is_found,
                lambda found: "(unknown)" if found is None else ", ".join(sorted(found)) or "nothing")
 ALWAYS = Property("", lambda packet, _: "", lambda *_: True)
-FIELDS: dict[tuple[str, str], Property] = {
+PROPERTIES: dict[tuple[str, str], Property] = {
     ("", "-s"): Property("source", lambda packet, _: packet.source, _in_network),
     ("", "-d"): Property("destination", lambda packet, _: packet.destination, _in_network),
     ("", "-i"): Property("in-interface", lambda packet, _: packet.in_interface, _is_interface, _or_none),
     ("", "-o"): Property("out-interface", lambda packet, _: packet.out_interface, _is_interface, _or_none),
-    ("", "-p"): Property("protocol", lambda packet, _: packet.protocol, _is_protocol),
+    ("", "-p"): PROTOCOL,
+    ("", "-f"): Property("fragment", lambda *_: "no", lambda *_: False),
     **{(module, option): field for module in ("udp", "tcp", "sctp") for option, field in
        (("--sport", SPORT), ("--dport", DPORT))},
     ("multiport", "--sports"): SPORT,
@@ -114,7 +128,11 @@ FIELDS: dict[tuple[str, str], Property] = {
     ("multiport", "--ports"): Property("one of the ports", lambda packet, _: (packet.sport, packet.dport), _any_port),
     ("mark", "--mark"): Property("mark", lambda packet, _: packet.mark, _has_mark, hex),
     ("conntrack", "--ctstate"): STATE,
+    ("conntrack", "--ctproto"): PROTOCOL,
     ("state", "--state"): STATE,
+    ("iprange", "--src-range"): Property("source", lambda packet, _: packet.source, _in_range),
+    ("iprange", "--dst-range"): Property("destination", lambda packet, _: packet.destination, _in_range),
+    ("nfacct", "--nfacct-name"): ALWAYS,        # only a counter with a quota, which kube-proxy's have not, may refuse
     ("addrtype", "--src-type"): Property("the source's type", lambda packet, at: at.type_of(packet.source), _has_type),
     ("addrtype", "--dst-type"): Property("the destination's type", lambda packet, at: at.type_of(packet.destination),
                                       _has_type),
@@ -149,77 +167,76 @@ class MatchResult(NamedTuple):
     probability: float = 1.0
 
 
-def judge(rule: Rule, packet: Packet, kernel: Netfilter) -> MatchResult:
+def judge(rule: Rule, packet: Packet, netfilter: Netfilter) -> MatchResult:
     """Look at one rule as the kernel would: one condition that fails is enough to skip it."""
-    findings = [finding for match in rule.matches for finding in _findings(match, packet, kernel)]
-    failed = next((finding for finding in findings if finding.holds is False), None)
-    if failed:
-        return MatchResult(RuleOutcome.SKIPPED, failed.words)
-    unknown = [finding.words for finding in findings if finding.holds is None]
+    conditions = []
+    for condition in (each for match in rule.parts.matches for each in _conditions(match, packet, netfilter)):
+        if condition.holds is False:
+            return MatchResult(RuleOutcome.SKIPPED, condition.words)
+        conditions.append(condition)
+    unknown = [condition.words for condition in conditions if condition.holds is None]
     if unknown:
         return MatchResult(RuleOutcome.UNDECIDED, "; ".join(unknown))
-    probability = 1.0
-    for finding in findings:
-        probability *= finding.probability
-    words = ", ".join(finding.words for finding in findings if finding.words)
+    probability = prod(condition.probability for condition in conditions)
+    words = ", ".join(condition.words for condition in conditions if condition.words)
     return MatchResult(RuleOutcome.MATCHED, words or "it has no condition", probability)
 
 
-def _findings(match: Match, packet: Packet, kernel: Netfilter) -> Iterator[Condition]:
-    if match.module == "statistic":
-        yield _coin(match)
-        return
-    for option in match.options:
-        field = FIELDS.get((match.module, option.name))
-        if field:
-            yield _finding(field, option, packet, kernel)
-        elif match.module in STATEFUL:
-            yield Condition(None, f"-m {match.module} depends on the packets before this one")
-        else:
-            yield Condition(None, f"unknown here: {f'-m {match.module} ' if match.module else ''}{option.name}")
-    if not match.options and match.module not in ("udp", "tcp", "sctp", "comment"):
+def _conditions(match: Match, packet: Packet, netfilter: Netfilter) -> Iterator[Condition]:
+    if match.module in WHOLE:
+        yield WHOLE[match.module]({option.name: option for option in match.options}, packet)
+    elif match.module in STATEFUL:
+        yield Condition(None, f"-m {match.module} depends on the packets before this one")
+    elif not match.options and match.module not in ("udp", "tcp", "sctp", "comment"):
         yield Condition(None, f"unknown here: -m {match.module}")
-
-
-def _finding(field: Property, option: Option, packet: Packet, kernel: Netfilter) -> Condition:
-    value = field.value(packet, kernel)
-    wanted = option.values[0] if option.values else "yes"
-    fits = field.fits(value, wanted)
-    if fits is None:
-        return Condition(None, f"{field.name} {field.shown(value)} against {wanted} cannot be told")
-    name = f"{field.name} is {field.shown(value)}" if field.name else ""
-    if fits != option.negated:
-        return Condition(True, f"{name}, not {wanted}" if option.negated and name else name)
-    return Condition(False, f"{name}, the rule wants {'anything but ' if option.negated else ''}{wanted}")
-
-
-def _coin(match: Match) -> Condition:
-    said = {option.name: option for option in match.options}
-    if "--probability" in said:
-        option = said["--probability"]
-        chance = float(option.values[0])
-    elif "--every" in said:
-        option = said["--every"]
-        chance = 1 / int(option.values[0])
     else:
+        for option in match.options:
+            name = (match.module, option.name)
+            yield _condition(PROPERTIES[name], option, packet, netfilter) if name in PROPERTIES else Condition(
+                None, f"unknown here: {f'-m {match.module} ' if match.module else ''}{option.name}")
+
+
+def _condition(about: Property, option: Option, packet: Packet, netfilter: Netfilter) -> Condition:
+    value = about.value(packet, netfilter)
+    wanted = option.values[0] if option.values else "yes"
+    fits = about.fits(value, wanted)
+    if fits is None:
+        return Condition(None, f"{about.name} {about.shown(value)} against {wanted} cannot be told")
+    words = f"{about.name} is {about.shown(value)}" if about.name else ""
+    if fits != option.negated:
+        return Condition(True, f"{words}, not {wanted}" if option.negated and words else words)
+    return Condition(False, f"{words}, the rule wants {'anything but ' if option.negated else ''}{wanted}")
+
+
+def _coin(options: dict[str, Option], _: Packet) -> Condition:
+    option = options.get("--probability") or options.get("--every")
+    if option is None:
         return Condition(None, "unknown here: -m statistic without --probability or --every")
+    is_random = option.name == "--probability"
+    chance = float(option.values[0]) if is_random else 1 / int(option.values[0])
     chance = 1 - chance if option.negated else chance
-    how = "a coin decides" if option.name == "--probability" else "packets are counted"
+    how = "a coin decides" if is_random else "packets are counted"
     return Condition(True, f"{how}: {chance:.3g} of the packets match", chance)
 
 
-class SkippedRules(NamedTuple):
-    """Rules `first` to `last` of a chain, all of which this packet was skipped by."""
+def _recent(options: dict[str, Option], packet: Packet) -> Condition:
+    """Judge a list of addresses: --set always matches; the others ask who came before (net/netfilter/xt_recent.c)."""
+    if "--set" in options:
+        is_negated = options["--set"].negated
+        return Condition(not is_negated, "-m recent --set always matches" if is_negated else "")
+    name = options["--name"].values[0] if "--name" in options else "DEFAULT"
+    address = packet.destination if "--rdest" in options else packet.source
+    where = "to this endpoint" if name.startswith("KUBE-SEP-") else f"on the list {name}"
+    within = f" in the last {options['--seconds'].values[0]} s" if "--seconds" in options else " before"
+    is_negated = any(options[name].negated for name in ("--rcheck", "--update", "--remove") if name in options)
+    return Condition(None, f"only if {address} came {where}{within}{', or rather did not' if is_negated else ''}")
 
-    chain: Chain
-    first: int
-    last: int
-    packet: Packet
-    depth: int
 
-    def steps(self, kernel: Netfilter) -> Iterator[RuleStep]:
-        """Each of these rules, with the reason."""
-        for rule in self.chain.rules[self.first - 1:self.last]:
-            why = judge(rule, self.packet, kernel).why
-            yield RuleStep(rule.table, rule.chain, rule, RuleOutcome.SKIPPED, why, "", self.depth, self.packet,
-                           self.packet)
+def _owner(options: dict[str, Option], packet: Packet) -> Condition:
+    """Judge who made a packet: nobody here, if it came in; else it is not known (net/netfilter/xt_owner.c)."""
+    if packet.in_interface:
+        return Condition(all(option.negated for option in options.values()), "it was not made on this machine")
+    return Condition(None, f"-m owner {' '.join(options)}: which program made it is not known")
+
+
+WHOLE = {"statistic": _coin, "recent": _recent, "owner": _owner}       # options that mean something only together

@@ -1,4 +1,4 @@
-"""What of a packet rules and routes look at, and what they decided."""
+"""What rules and routes look at in a packet, and what a rule decided."""
 
 from __future__ import annotations
 
@@ -32,12 +32,13 @@ class Packet(NamedTuple):
     holds: frozenset[str] | None = None
 
     def __str__(self) -> str:
-        sport, dport = (port if port is not None else "?" for port in (self.sport, self.dport))
-        return f"{self.source}:{sport} → {self.destination}:{dport}"
+        ends = ((self.source, self.sport), (self.destination, self.dport))
+        return " → ".join(f"{f'[{address}]' if ':' in address else address}:{'?' if port is None else port}"
+                          for address, port in ends)
 
 
 def packet_from(seen: Sighting) -> Packet:
-    """The packet as the kernel of a machine gets it at the interface where it was seen; its connection is new."""
+    """Return the packet as a machine gets it at the interface where it was seen; its connection is new."""
     interface = seen.point.interface if seen.point else ""
     return Packet(seen.source.address, seen.destination.address, seen.protocol.lower(), seen.source.port,
                   seen.destination.port, interface)
@@ -71,5 +72,5 @@ class RuleStep:
 
     @property
     def is_rewrite(self) -> bool:
-        """Did this rule change addresses or ports?"""
+        """True if this rule changed addresses or ports."""
         return (self.packet[:2], self.packet[3:5]) != (self.after[:2], self.after[3:5])

@@ -1,34 +1,59 @@
-"""The nouns of a walk: the passages through tables and routing decisions, and the whole way of a packet."""
+"""A packet's path through a machine: its stops at tables and routing decisions, and how it ends."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from kitlib.errors import NotFound
-from kitlib.netfilter.matches import SkippedRules
-from kitlib.netfilter.packet import Packet, RuleStep
+from kitlib.netfilter.matches import judge
+from kitlib.netfilter.packet import Packet, RuleOutcome, RuleStep
 from kitlib.netfilter.state import Netfilter
 from kitlib.parsers.conntrack import Connection, Tuple
+from kitlib.parsers.iptables_save import Chain
 from kitlib.sighting import Socket
+
+
+class SkippedRules(NamedTuple):
+    """Rules `first` to `last` of a chain, none of which this packet matched."""
+
+    chain: Chain
+    first: int
+    last: int
+    packet: Packet
+    depth: int
+
+    @property
+    def count(self) -> int:
+        """How many rules these are."""
+        return self.last - self.first + 1
+
+    def steps(self, netfilter: Netfilter) -> Iterator[RuleStep]:
+        """Yield each of these rules, with the reason."""
+        for rule in self.chain.rules[self.first - 1:self.last]:
+            why = judge(rule, self.packet, netfilter).why
+            yield RuleStep(rule.table, rule.chain, rule, RuleOutcome.SKIPPED, why, "", self.depth, self.packet,
+                           self.packet)
 
 
 @dataclass(frozen=True)
 class HookStep:
-    """One stop on the way: a table at a hook, or (without a table) a routing decision, in words in `said`."""
+    """One stop: a table at a hook, or (without a table) a routing decision. `why` is said of what no rule decided."""
 
     hook: str
     table: str
     before: Packet
     after: Packet
-    said: str = ""
+    why: str = ""
     trail: tuple[RuleStep | SkippedRules, ...] = ()
-    kernel: Netfilter | None = field(default=None, repr=False)
+    netfilter: Netfilter | None = field(default=None, repr=False)
 
     @property
     def steps(self) -> tuple[RuleStep, ...]:
         """Every rule that was looked at, in order, the skipped ones too."""
         return tuple(step for part in self.trail
-                     for step in (part.steps(self.kernel) if isinstance(part, SkippedRules) else (part,)))
+                     for step in (part.steps(self.netfilter) if isinstance(part, SkippedRules) else (part,)))
 
     @property
     def matched(self) -> tuple[RuleStep, ...]:
@@ -38,10 +63,12 @@ class HookStep:
 
 @dataclass(frozen=True)
 class PacketPath:
-    """A packet's way through a kernel. `assumptions` are what could not be told and was taken for granted here.
+    """A packet's path through a machine.
 
     `end` says how it ends: "goes out of eth0", "is delivered here", "comes in again by lo" (made here for this
-    machine: INPUT is still to come), "is dropped", "is rejected", "is lost: …", "is undecided".
+    machine: INPUT is still to come), "is dropped", "is rejected", "is lost: …", "is undecided"; `why` adds the reason.
+    `assumptions` are what is not known here and was taken for granted; each counts as one chance in two, so that the
+    probabilities of all paths of a packet add up to 1.
     """
 
     packet: Packet
@@ -49,6 +76,7 @@ class PacketPath:
     end: str = ""
     probability: float = 1.0
     assumptions: tuple[str, ...] = ()
+    why: str = ""
 
     @property
     def after(self) -> Packet:
@@ -58,37 +86,37 @@ class PacketPath:
     @property
     def steps(self) -> tuple[RuleStep, ...]:
         """Every rule that was looked at, over all hooks and tables."""
-        return tuple(step for passage in self.hook_steps for step in passage.steps)
+        return tuple(step for hook_step in self.hook_steps for step in hook_step.steps)
 
     @property
     def matched(self) -> tuple[RuleStep, ...]:
         """Every rule and policy that had a say, over all hooks and tables."""
-        return tuple(step for passage in self.hook_steps for step in passage.matched)
+        return tuple(step for hook_step in self.hook_steps for step in hook_step.matched)
 
     def at(self, hook: str, table: str = "") -> HookStep:
-        """The stop at a hook in a table, or at a routing decision; NotFound if the packet did not come there."""
-        stops = {(passage.hook, passage.table): passage for passage in self.hook_steps}
+        """Return the stop at a hook in a table, or at a routing decision; NotFound if the packet did not come there."""
+        stops = {(hook_step.hook, hook_step.table): hook_step for hook_step in self.hook_steps}
         if (hook, table) not in stops:
             raise NotFound(f"{self.packet} did not come to {table or 'the decision'} {hook}. It came to: "
                            f"{', '.join(' '.join(stop) for stop in stops)}.")
         return stops[hook, table]
 
     def jump(self, prefix: str) -> str:
-        """The first chain of such a name ("KUBE-SVC-") that it jumped to; NotFound if there was none."""
+        """Return the first chain of such a name ("KUBE-SVC-") that it jumped to; NotFound if there was none."""
         jumps = [step.verdict.removeprefix("JUMP:") for step in self.matched if step.verdict.startswith("JUMP:")]
-        found = [chain for chain in jumps if chain.startswith(prefix)]
+        found = next((chain for chain in jumps if chain.startswith(prefix)), "")
         if not found:
             raise NotFound(f"{self.packet} jumped to no chain {prefix}… but to: {', '.join(jumps) or 'none'}.")
-        return found[0]
+        return found
 
     @property
     def is_remembered(self) -> bool:
-        """Does conntrack keep this connection? Only if its first packet got through, and was not to be tracked."""
+        """True if conntrack keeps this connection: its first packet got through, and was not exempt from tracking."""
         arrives = self.end.startswith(("goes out", "is delivered", "comes in again"))
         return arrives and "UNTRACKED" not in self.after.states
 
     @property
-    def entry(self) -> Connection:
+    def connection(self) -> Connection:
         """What conntrack will remember if this packet begins a connection; port 0 is one drawn at random."""
         first, last = self.packet, self.after
         original, reply = (Tuple(Socket(one.source, one.sport or 0), Socket(one.destination, one.dport or 0))

@@ -1,11 +1,11 @@
-"""What of a kernel decides about packets: rules, routes, addresses; and the route that a destination gets."""
+"""What decides about packets on one machine: rules, routes and addresses; and the route that a destination gets."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import ip_address, ip_interface, ip_network
 
 from kitlib.parsers.ip import Interface, Route
 from kitlib.parsers.iptables_save import Ruleset
@@ -13,76 +13,91 @@ from kitlib.parsers.iptables_save import Ruleset
 TABLES = ("local", "main", "default")     # in the order in which `ip rule` asks them, unless somebody changed it
 NO_WAY = {"blackhole": "the packet is dropped without a word", "unreachable": "the sender is told: host unreachable",
           "prohibit": "the sender is told: prohibited", "": "no route leads there: the sender is told: net unreachable"}
+IPVS = "kube-ipvs0"       # the interface to which kube-proxy in IPVS mode gives every Service's address
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What the routes say of a destination: the chosen route (None: there is none), in words, and all that fit."""
+    """The routing decision for a destination: the chosen route (None: there is none), why, and all routes that fit.
+
+    `unknown` says why the kernel may decide otherwise.
+    """
 
     destination: str
     route: Route | None
     why: str
-    fitting: tuple[Route, ...]
+    fitting: tuple[Route, ...] = ()
+    unknown: str = ""
 
     @property
     def is_local(self) -> bool:
-        """Is the packet for this machine itself (or for everybody)?"""
+        """True if the packet is for this machine itself (or for everybody)."""
         return self.route is not None and self.route.type in ("local", "broadcast", "multicast")
+
+    @property
+    def is_unicast(self) -> bool:
+        """True if a route leads on."""
+        return self.route is not None and self.route.type == "unicast"
 
     @property
     def device(self) -> str:
         """The interface that it leads out of: what is for this machine stays on the loopback."""
         return "lo" if self.is_local else self.route.device if self.route else ""
 
-    @property
-    def is_way(self) -> bool:
-        """Does a route lead on?"""
-        return self.route is not None and self.route.type == "unicast"
-
 
 @dataclass(frozen=True)
 class Netfilter:
-    """What decides about packets on one kernel. `routes` are of all tables (`ip route show table all`).
+    """What decides about packets on one machine. `routes` are of all tables (`ip route show table all`).
 
-    Not looked at: rules of `ip rule` beyond the usual three, rp_filter, route_localnet. Taken for granted: some rule
-    needs conntrack (DNAT, `-m conntrack`, …); where none does, the kernel tracks nothing and does not look into nat.
+    `unknown`: what else decides here, in words ("eBPF programs at eth0"): every packet's end is undecided then.
+    Not looked at: rp_filter, route_localnet. Taken for granted: some rule needs conntrack (DNAT, `-m conntrack`, …);
+    where none does, the kernel tracks nothing and does not look into nat.
     """
 
     ruleset: Ruleset
     routes: tuple[Route, ...]
     interfaces: tuple[Interface, ...] = ()
     forwards: bool = True                 # net.ipv4.ip_forward
+    unknown: tuple[str, ...] = ()
 
     @cached_property
-    def _networks(self) -> list[tuple[int, int, Route]]:
-        """IPv4 routes as (address, mask, route), in the order in which the kernel prefers them."""
-        def rank(entry: tuple[int, int, Route]) -> tuple[int, int]:
-            return TABLES.index(entry[2].table), -entry[1]
-
-        known = [route for route in self.routes if ":" not in route.destination and route.table in TABLES]
-        networks = [(route, IPv4Network("0.0.0.0/0" if route.destination == "default" else route.destination))
-                    for route in known]
-        return sorted(((int(net.network_address), int(net.netmask), route) for route, net in networks), key=rank)
+    def _networks(self) -> list[tuple[int, int, int, Route]]:
+        """Routes as (IP version, address, mask, route), in the order in which the kernel prefers them."""
+        found = []
+        for route in (route for route in self.routes if route.table in TABLES):
+            version = 6 if ":" in f"{route.destination}{route.via}" else 4
+            everything = "::/0" if version == 6 else "0.0.0.0/0"
+            network = ip_network(everything if route.destination == "default" else route.destination)
+            found.append((version, int(network.network_address), int(network.netmask), route))
+        return sorted(found, key=lambda entry: (TABLES.index(entry[3].table), -entry[2]))
 
     def _fitting(self, destination: str) -> Iterator[Route]:
-        address = int(IPv4Address(destination))
-        return (route for network, mask, route in self._networks if address & mask == network)
+        address = ip_address(destination)
+        return (route for version, network, mask, route in self._networks
+                if version == address.version and int(address) & mask == network)
 
     def route(self, destination: str) -> Decision:
-        """The route for a destination: of the first table that has one, the longest prefix (ip-route(8), RFC 1812)."""
+        """Find the route for a destination: of the first table that has one, the longest prefix (ip-route(8))."""
         fitting = tuple(self._fitting(destination))
         chosen = next((route for route in fitting if route.type != "throw"), None)
         if chosen is None:
-            return Decision(destination, None, f"{destination}: {NO_WAY['']}", ())
+            return Decision(destination, None, f"{destination}: {NO_WAY['']}", (), self._other_tables())
         own = chosen.destination == destination
         words = f"{destination} has a route of its own" if own else f"{destination} fits {_named(chosen)}"
         longer = [_named(route) for route in fitting if route is not chosen and route.table == chosen.table]
         words += f", a longer prefix than {' and '.join(longer)}" if longer and not own else ""
-        return Decision(destination, chosen, f"{words}: {_what_follows(chosen)}", fitting)
+        unknown = f"{destination} is an address of IPVS, which sends it to an endpoint by a table of its own" \
+            if chosen.device == IPVS else "" if chosen.table == "local" else self._other_tables()
+        return Decision(destination, chosen, f"{words}: {_consequence(chosen)}", fitting, unknown)
+
+    def _other_tables(self) -> str:
+        """Say that `ip rule` may send packets to other tables; "" if no other has a route. Table local comes first."""
+        others = ", ".join(sorted({route.table for route in self.routes} - {*TABLES}))
+        return others and f"there are routes in table {others}, and which packets use them is not known here"
 
     def type_of(self, address: str) -> str:
-        """What addrtype calls an address here: LOCAL, BROADCAST, MULTICAST or UNICAST (fib_frontend.c)."""
-        if IPv4Address(address).is_multicast:
+        """Return what addrtype calls an address: LOCAL, BROADCAST, MULTICAST or UNICAST (net/ipv4/fib_frontend.c)."""
+        if ip_address(address).is_multicast:
             return "MULTICAST"
         if address in ("0.0.0.0", "255.255.255.255"):
             return "BROADCAST"
@@ -90,35 +105,50 @@ class Netfilter:
         return local.type.upper() if local else "UNICAST"
 
     def source_for(self, decision: Decision) -> str:
-        """The address that this machine gives what it sends that way (`src` of `ip route get`)."""
+        """Return the address that this machine gives what it sends that way (`src` of `ip route get`)."""
         if decision.route is None:
             return ""
         return decision.route.source or self.address_of(decision.route.device, decision.route.via)
 
     def masquerade_address(self, interface: str, destination: str) -> str:
-        """The address that MASQUERADE takes: the out-interface's, near the next hop; on lo, no loopback address.
+        """Return the address that MASQUERADE takes: the out-interface's, near the next hop; on lo, no loopback address.
 
         Source: net/ipv4/devinet.c, inet_select_addr.
         """
         route = self.route(destination).route
         near = route.via if route and route.via else destination
-        others = (self.address_of(found.name) for found in self.interfaces if found.name != "lo")
+        others = (self.address_of(found.name, near) for found in self.interfaces if found.name != "lo")
         return self.address_of(interface, near, loopback=False) or next(filter(None, others), "")
 
-    def address_of(self, interface: str, near: str = "", loopback: bool = True) -> str:
-        """The first IPv4 address of an interface, one in the network of `near` if it has such; "" if it has none."""
-        own = [address.split("/") for found in self.interfaces if found.name == interface
-               for address in found.addresses if ":" not in address and (loopback or not address.startswith("127."))]
-        fits = [address for address, length in own
-                if near and IPv4Address(near) in IPv4Network(f"{address}/{length}", strict=False)]
-        return next(iter([*fits, *(address for address, _ in own)]), "")
+    def address_of(self, interface: str, near: str, loopback: bool = True) -> str:
+        """Return an interface's first address of the version of `near`, one in its network if possible; "" without."""
+        goal = ip_address(near or "0.0.0.0")
+        own = [address for found in self.interfaces if found.name == interface
+               for address in map(ip_interface, found.addresses)
+               if address.version == goal.version and (loopback or not address.is_loopback)]
+        fits = [address for address in own if goal in address.network]
+        return str(next(iter([*fits, *own])).ip) if own else ""
+
+
+def local_routes(interfaces: Iterable[Interface]) -> Iterator[Route]:
+    """Yield what the kernel writes into table local for its own IPv4 addresses.
+
+    Source: net/ipv4/fib_frontend.c, fib_add_ifaddr.
+    """
+    for interface in interfaces:
+        for address in (ip_interface(words) for words in interface.addresses if ":" not in words):
+            whole = address.network if address.is_loopback else address.ip
+            yield Route(str(whole), device=interface.name, type="local", table="local")
+            if address.network.prefixlen < 31 and not address.is_loopback:
+                yield Route(str(address.network.broadcast_address), device=interface.name, type="broadcast",
+                            table="local")
 
 
 def _named(route: Route) -> str:
     return "the default route" if route.destination == "default" else route.destination
 
 
-def _what_follows(route: Route) -> str:
+def _consequence(route: Route) -> str:
     if route.type in NO_WAY:
         return f"{route.type}, {NO_WAY[route.type]}"
     if route.type != "unicast":

@@ -11,7 +11,6 @@ from kitlib.parsers.iptables_save import Rule
 VERDICTS = {"": "CONTINUE", "ACCEPT": "ACCEPT", "DROP": "DROP", "RETURN": "RETURN", "REJECT": "DROP"}
 # They look, count, or change what no rule and no route here reads.
 ONLY_GO_ON = {"LOG", "NFLOG", "TRACE", "AUDIT", "CHECKSUM", "TCPMSS", "TOS", "DSCP", "TTL", "CLASSIFY", "CONNSECMARK"}
-LOCALHOST = "127.0.0.1"
 
 
 class TargetEffect(NamedTuple):
@@ -22,10 +21,10 @@ class TargetEffect(NamedTuple):
     unknown: str = ""
 
 
-def apply(rule: Rule, packet: Packet, hook: str, kernel: Netfilter) -> TargetEffect:
-    """What the target of a rule, which is no chain of the ruleset, does to a packet at this hook."""
-    target, said = rule.target, {option.name: option for option in rule.target_options}
-    words = {name: option.values[0] if option.values else "" for name, option in said.items()}
+def apply(rule: Rule, packet: Packet, hook: str, netfilter: Netfilter) -> TargetEffect:
+    """Do to a packet at this hook what the target of a rule, which is no chain of the ruleset, would do."""
+    target = rule.target
+    words = {option.name: next(iter(option.values), "") for option in rule.parts.target_options}
     if target in VERDICTS:
         return TargetEffect(VERDICTS[target], packet)
     if target in ONLY_GO_ON:
@@ -35,10 +34,13 @@ def apply(rule: Rule, packet: Packet, hook: str, kernel: Netfilter) -> TargetEff
     if target == "NOTRACK" or (target == "CT" and "--notrack" in words):
         is_known = "INVALID" not in packet.states       # it comes from lo, with its connection: too late
         return TargetEffect("CONTINUE", packet if is_known else packet._replace(states=frozenset({"UNTRACKED"})))
+    if target == "CT" and words.keys() <= {"--helper", "--ctevents", "--expevents"}:
+        return TargetEffect("CONTINUE", packet)
     if target == "DNAT" and "--to-destination" in words:
         return _to_destination(packet, *_socket(words["--to-destination"]))
     if target == "REDIRECT":
-        address = LOCALHOST if hook == "OUTPUT" else kernel.address_of(packet.in_interface)
+        any_address, loopback = ("::", "::1") if ":" in packet.destination else ("0.0.0.0", "127.0.0.1")
+        address = loopback if hook == "OUTPUT" else netfilter.address_of(packet.in_interface, any_address)
         # An interface without an address: nf_nat_redirect.c drops.
         if not address:
             return TargetEffect("DROP", packet)
@@ -46,43 +48,49 @@ def apply(rule: Rule, packet: Packet, hook: str, kernel: Netfilter) -> TargetEff
     if target == "SNAT" and "--to-source" in words:
         return _from_source(packet, *_socket(words["--to-source"]), words)
     if target == "MASQUERADE":
-        address = kernel.masquerade_address(packet.out_interface, packet.destination)
+        address = netfilter.masquerade_address(packet.out_interface, packet.destination)
         return _from_source(packet, address, words.get("--to-ports", ""), words)
     return TargetEffect("", packet, f"unknown here: -j {target}{''.join(f' {name}' for name in words)}")
 
 
 def _marked(mark: int, words: str) -> int:
-    """--set-xmark VALUE/MASK: zero the bits of the mask, then XOR the value."""
+    """Apply --set-xmark VALUE/MASK: zero the bits of the mask, then XOR the value."""
     value, _, mask = words.partition("/")
     return (mark & ~int(mask or "0xffffffff", 0) & 0xFFFFFFFF) ^ int(value, 0)
 
 
 def _socket(words: str) -> tuple[str, str]:
-    address, _, port = words.partition(":")
-    return address, port
+    """Split "10.0.0.1:53", "10.0.0.1", ":53", "fd00::1" or "[fd00::1]:53"."""
+    if words.startswith("[") or words.count(":") < 2:
+        address, _, port = words.rpartition(":") if ":" in words.rpartition("]")[2] else (words, "", "")
+        return address.strip("[]"), port
+    return words, ""
 
 
 def _to_destination(packet: Packet, address: str, port: str) -> TargetEffect:
+    """Rewrite the destination; an address or a port that is not given stays."""
     if "-" in address:
         return TargetEffect("", packet, f"which address of {address} is drawn cannot be told")
     changed = packet._replace(destination=address or packet.destination, dport=_port(port, packet.dport))
-    return TargetEffect("ACCEPT", _seen_by_conntrack(packet, changed, "DNAT"))
+    return TargetEffect("ACCEPT", _with_state(packet, changed, "DNAT"))
 
 
 def _from_source(packet: Packet, address: str, port: str, words: dict[str, str]) -> TargetEffect:
+    """Rewrite the source; the port stays, unless it is to be random."""
     if "-" in address or not address:
         return TargetEffect("", packet, f"which address of {address or 'the interface'} is drawn cannot be told")
     is_random = "--random" in words or "--random-fully" in words
     changed = packet._replace(source=address, sport=None if is_random else _port(port, packet.sport))
-    return TargetEffect("ACCEPT", _seen_by_conntrack(packet, changed, "SNAT"))
+    return TargetEffect("ACCEPT", _with_state(packet, changed, "SNAT"))
 
 
 def _port(words: str, now: int | None) -> int | None:
-    """The port that a target names; of several the kernel draws one, so that it cannot be told."""
+    """Read the port that a target names; of several the kernel draws one: None."""
     low, _, high = words.partition("-")
     return now if not low else int(low) if high in ("", low) else None
 
 
-def _seen_by_conntrack(before: Packet, after: Packet, kind: str) -> Packet:
+def _with_state(before: Packet, after: Packet, kind: str) -> Packet:
+    """Add DNAT or SNAT to the connection's state, if something was rewritten."""
     same = before._replace(states=after.states) == after
     return after if same else after._replace(states=after.states | {kind})

@@ -1,21 +1,34 @@
-"""The nouns of a ruleset: tables hold chains, chains hold rules, a rule has matches and a target.
-
-The text of iptables-save: tables, chains, rules, each rule's matches and target.
+"""The text of iptables-save and ip6tables-save: tables hold chains, chains hold rules, a rule has matches and a target.
 
 What a rule says is split into options, not interpreted: a match or target that nobody here knows is kept with its
-words, and the rule's own text verbatim. Source: iptables-save(8), iptables(8), iptables/xshared.c (save_rule).
+words, and the rule's own text verbatim. A node has a hundred thousand rules, of which a packet meets thirty: every line
+is checked when the text is read, and taken apart when somebody looks at the rule.
+Source: iptables-save(8), iptables(8), iptables/xshared.c (save_rule).
 """
 
 from __future__ import annotations
 
-import gc
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
+from heapq import merge
 from typing import NamedTuple
 
 from kitlib.errors import ParseError
+
+CHAIN = re.compile(r":(\S+) (\S+)(?: \[\d+:\d+\])?$")
+VALUE = r' +(?:"[^"\\]*(?:\\.[^"\\]*)*"|(?!-\D|! |")\S+)'
+# One value an option, but for those that take two (extensions/libxt_tcp.c, libxt_set.c, libxt_SET.c).
+PAIR = rf"--(?:tcp-flags|match-set|(?:add|del|map)-set){VALUE}{VALUE}"
+OPTION = rf" +(?:! )?(?:-[dgijmops]{VALUE}|-[abcefhklnqrt-z]|{PAIR}|--[a-z][\w-]*(?:{VALUE})?)"
+RULE = re.compile(rf"(?:\[(\d+):(\d+)\] )?(-A (\S+)(?:{OPTION})*) *$")
+WORD = re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)"|(\S+)')
+DESTINATION = re.compile(r"-A \S+ (?:(?:! )?-[sio] \S+ )*-d ([^\s/]+)(?:/32|/128)(?= |$)")
+PORT = re.compile(r"-A \S+ (?:(?:! )?-[sdio] \S+ )*-p (\w+) (?:-m comment --comment (?:\"[^\"\\]*\"|[^\s\"]+) )?"
+                  r"-m \1 --dport (\d+)(?= |$)")
+INCOMPLETE = re.compile(r"# (?:Warning: )?(.*tables present.*|Table .* is incompatible.*)")
+PARTS_KEPT = 1 << 14
 
 
 class Option(NamedTuple):
@@ -33,24 +46,39 @@ class Match(NamedTuple):
     options: tuple[Option, ...]
 
 
+class Parts(NamedTuple):
+    """A rule taken apart; `target` is "" if the rule only counts, `is_goto` tells -g from -j."""
+
+    matches: tuple[Match, ...]
+    target: str
+    target_options: tuple[Option, ...]
+    is_goto: bool
+
+
 class Rule(NamedTuple):
     """One rule; `number` counts from 1 in its chain, `text` is its line as iptables-save wrote it, without counters."""
 
     table: str
     chain: str
     number: int
-    matches: tuple[Match, ...]
-    target: str                        # "" if the rule only counts
-    target_options: tuple[Option, ...]
-    is_goto: bool
     text: str
     packets: int | None = None
     bytes: int | None = None
 
     @property
+    def parts(self) -> Parts:
+        """The rule taken apart."""
+        return _parts(self.text)
+
+    @property
+    def target(self) -> str:
+        """The target, or the chain that it jumps or goes to."""
+        return _parts(self.text).target
+
+    @property
     def comment(self) -> str:
         """What `-m comment` says, "" if nothing."""
-        return next((option.values[0] for match in self.matches if match.module == "comment"
+        return next((option.values[0] for match in self.parts.matches if match.module == "comment"
                      for option in match.options), "")
 
 
@@ -64,112 +92,86 @@ class Chain:
     rules: tuple[Rule, ...] = ()
 
     @cached_property
-    def by_destination(self) -> dict[str, list[Rule]]:
-        """The rules that can match only one destination address, by it; all others under ""."""
-        found: dict[str, list[Rule]] = {"": []}
+    def _index(self) -> dict[str | tuple[str, str], list[Rule]]:
+        """The rules that can match one destination only, by it; one protocol and port, by these; all others by ""."""
+        index: dict[str | tuple[str, str], list[Rule]] = {}
         for rule in self.rules:
-            found.setdefault(_only_destination(rule), []).append(rule)
-        return found
+            address, port = DESTINATION.match(rule.text), PORT.match(rule.text)
+            index.setdefault(address[1] if address else port.groups() if port else "", []).append(rule)
+        return index
+
+    def candidates(self, destination: str, protocol: str, dport: int | None) -> Iterator[Rule]:
+        """Yield in order the rules that are not ruled out by destination and port alone."""
+        if dport is None:
+            return iter(self.rules)
+        keys = (destination, (protocol, str(dport)), "")
+        return merge(*(self._index.get(key, ()) for key in keys), key=lambda rule: rule.number)
 
 
 @dataclass(frozen=True)
 class Ruleset:
-    """All tables: chains by table and name."""
+    """All tables: chains by table and name. `unknown`: what is in the kernel but not in this text, in words."""
 
     tables: dict[str, dict[str, Chain]]
+    unknown: tuple[str, ...] = ()
 
     def chain(self, table: str, name: str) -> Chain | None:
-        """A chain, or None if this ruleset has none of that name."""
+        """Return a chain, or None if this ruleset has none of that name."""
         return self.tables.get(table, {}).get(name)
 
 
-def _only_destination(rule: Rule) -> str:
-    for option in rule.matches[0].options if rule.matches and not rule.matches[0].module else ():
-        if option.name == "-d" and not option.negated and option.values[0].endswith("/32"):
-            return option.values[0][:-3]
-    return ""
+def parse(text: str, stderr: str = "") -> Ruleset:
+    """Parse the output of `iptables-save` or `ip6tables-save` (one table or all, with -c or without), 1.8.9 to 1.8.11.
 
-
-CHAIN = re.compile(r":(\S+) (\S+)(?: \[(\d+):(\d+)\])?$")
-COUNTERS = re.compile(r"\[(\d+):(\d+)\] ")
-QUOTED = re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)"|(\S+)')
-TARGETS = ("-j", "-g")
-
-
-def parse(text: str) -> Ruleset:
-    """The ruleset in the output of `iptables-save` (one table or all, with -c or without), of 1.8.9 to 1.8.11.
-
-    ParseError, with the line's number, for a line that is none of: a comment, `*TABLE`, `:CHAIN POLICY`, `-A CHAIN …`,
-    `COMMIT`; for a rule of a chain that was not declared; and if the last table has no COMMIT.
+    What it warned of, in a comment or on `stderr`, makes the ruleset incomplete (`unknown`), and so does a table that
+    comes twice. ParseError, with the line's number, for a line that is none of: a comment, `*TABLE`, `:CHAIN POLICY`,
+    `-A CHAIN …`, `COMMIT`; for a rule of a chain that was not declared; and if the last table has no COMMIT.
     """
-    collecting = gc.isenabled()
-    gc.disable()      # half a million small tuples, none of them garbage: looking for some would take twice as long
-    try:
-        return Ruleset(_tables(text))
-    finally:
-        if collecting:
-            gc.enable()
-
-
-def _tables(text: str) -> dict[str, dict[str, Chain]]:
     tables: dict[str, dict[str, Chain]] = {}
+    unknown = [f"iptables-save warned: {line}" for line in stderr.splitlines() if line.strip()]
+    lines = enumerate(text.splitlines(), 1)
+    for number, line in lines:
+        if line[:1] == "*":
+            name, chains = line[1:], _table(line[1:], lines)
+            if tables.setdefault(name, chains) is not chains:
+                unknown.append(f"table {name} stands twice in the text (two dumps?), and only the first was read")
+        elif warning := INCOMPLETE.match(line):
+            unknown.append(f"iptables-save warned: {warning[1]}")
+        elif line and line[0] != "#":
+            raise ParseError("iptables-save", "*TABLE", line, f"line {number}")
+    return Ruleset(tables, tuple(unknown))
+
+
+def _table(table: str, lines: Iterator[tuple[int, str]]) -> dict[str, Chain]:
+    policies: dict[str, str] = {}
     rules: dict[str, list[Rule]] = {}
-    table = ""
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line or line[0] == "#":
-            continue
-        if line[0] == "*" and not table:
-            table, rules = line[1:], {}
-            tables[table] = {}
-        elif table and line[0] == ":" and (chain := CHAIN.match(line)):
-            policy = "" if chain[2] == "-" else chain[2]
-            tables[table][chain[1]], rules[chain[1]] = Chain(table, chain[1], policy), []
-        elif table and line[0] in "-[":
-            rule = _rule(line, table, number, rules)
-            rules[rule.chain].append(rule)
-        elif table and line == "COMMIT":
-            tables[table] = {name: Chain(table, name, chain.policy, tuple(rules[name]))
-                             for name, chain in tables[table].items()}
-            table = ""
-        else:
-            raise ParseError("iptables-save", "*TABLE, :CHAIN POLICY, -A CHAIN … or COMMIT", line, f"line {number}")
-    if table:
-        raise ParseError("iptables-save", f"COMMIT at the end of table {table}", "the end of the text")
-    return tables
+    for number, line in lines:
+        if line == "COMMIT":
+            return {name: Chain(table, name, policy, tuple(rules[name])) for name, policy in policies.items()}
+        if rule := RULE.match(line):
+            packets, octets, text, chain = rule.groups()
+            if chain not in rules:
+                raise ParseError("iptables-save", "a chain that was declared above", line, f"line {number}")
+            counters = (int(packets), int(octets)) if packets else ()
+            rules[chain].append(Rule(table, chain, len(rules[chain]) + 1, text, *counters))
+        elif chain := CHAIN.match(line):
+            policies[chain[1]], rules[chain[1]] = "" if chain[2] == "-" else chain[2], []
+        elif line and line[0] != "#":
+            expected = ":CHAIN POLICY, COMMIT, or -A CHAIN and options, each with the values that it takes"
+            raise ParseError("iptables-save", expected, line, f"line {number}")
+    raise ParseError("iptables-save", f"COMMIT at the end of table {table}", "the end of the text")
 
 
-def _rule(line: str, table: str, number: int, rules: dict[str, list[Rule]]) -> Rule:
-    counters = COUNTERS.match(line) if line[0] == "[" else None
-    text = line[counters.end():] if counters else line
-    words = _words(text)
-    if len(words) < 2 or words[0] != "-A" or words[1] not in rules:
-        raise ParseError("iptables-save", "-A and a chain that was declared above", line, f"line {number}")
-    try:
-        matches, target, options, is_goto = _parts(words[2:])
-    except IndexError:
-        raise ParseError("iptables-save", "options that begin with a dash, -m, -j and -g with a name", line,
-                         f"line {number}") from None
-    return Rule(table, words[1], len(rules[words[1]]) + 1, matches, target, options, is_goto, text,
-                *(map(int, counters.groups()) if counters else ()))
-
-
-def _words(text: str) -> list[str]:
-    """The words of a rule; a quoted one is marked by a leading quote, so that it is never taken for an option."""
-    if '"' not in text:
-        return text.split()
-    return [plain or '"' + (re.sub(r"\\(.)", r"\1", quoted) if "\\" in quoted else quoted)
-            for quoted, plain in QUOTED.findall(text)]
-
-
-def _parts(words: list[str]) -> tuple[tuple[Match, ...], str, tuple[Option, ...], bool]:
-    """The matches, the target, its options, and whether it is a goto."""
+@lru_cache(maxsize=PARTS_KEPT)
+def _parts(text: str) -> Parts:
+    """Take apart a rule that RULE has matched."""
     own: list[Option] = []
     modules: list[tuple[str, list[Option]]] = []
     target, is_goto, target_options = "", False, []
-    for option in _options(words):
+    for option in _options(text):
         if option.name == "-m":
             modules.append((option.values[0], []))
-        elif option.name in TARGETS:
+        elif option.name in ("-j", "-g"):
             target, is_goto = option.values[0], option.name == "-g"
         elif target:
             target_options.append(option)
@@ -178,21 +180,21 @@ def _parts(words: list[str]) -> tuple[tuple[Match, ...], str, tuple[Option, ...]
         else:
             own.append(option)
     first = [Match("", tuple(own))] if own else []
-    return (*first, *(Match(name, tuple(options)) for name, options in modules)), target, tuple(target_options), is_goto
+    matches = (*first, *(Match(name, tuple(options)) for name, options in modules))
+    return Parts(matches, target, tuple(target_options), is_goto)
 
 
-def _options(words: Iterable[str]) -> Iterator[Option]:
+def _options(text: str) -> Iterator[Option]:
+    """Yield the options of a rule behind its -A CHAIN."""
     name, values, negated, next_negated = "", [], False, False
-    for word in words:
-        if not name and word[0] not in "-!":
-            raise IndexError
-        if word == "!":
+    for quoted, plain in WORD.findall(text, len("-A ")):
+        if plain == "!":
             next_negated = True
-        elif word[0] == "-" and word[1:2] not in "0123456789":
+        elif plain[:1] == "-" and plain[1:2] not in "0123456789":
             if name:
                 yield Option(name, tuple(values), negated)
-            name, values, negated, next_negated = word, [], next_negated, False
+            name, values, negated, next_negated = plain, [], next_negated, False
         else:
-            values.append(word.removeprefix('"'))
+            values.append(plain or re.sub(r"\\(.)", r"\1", quoted))
     if name:
         yield Option(name, tuple(values), negated)

@@ -1,6 +1,6 @@
-"""The kernel's own account of which rules a packet met: the text of `xtables-monitor --trace`.
+"""The kernel's own account of which rules a packet matched: the text of `xtables-monitor --trace`.
 
-Only packets that a TRACE rule matched are told of, and only rules that matched: xtables-monitor(8).
+It has only the packets that a TRACE rule matched, and of the rules only those that matched: xtables-monitor(8).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class TraceLine:
 
 
 def traces(text: str) -> dict[str, tuple[TraceLine, ...]]:
-    """For each packet, by its trace id and in order of appearance, the rules and policies it met. Raises ParseError.
+    """Parse a trace: for each packet, by its id and in order of appearance, its rules and policies. Raises ParseError.
 
     The kernel makes the id from the packet's place in memory, and may use it again: then a second one is "ID'". Where a
     bridge hands a packet on to IP (br_netfilter), the kernel goes on under another id: that is one packet here.
@@ -44,33 +44,33 @@ def traces(text: str) -> dict[str, tuple[TraceLine, ...]]:
     for line in text.splitlines():
         if packet := PACKET.match(line):
             headers[packet[2]] = dict(_fields(packet[3]))
-        elif (met := TRACE.match(line)) and met[2] in headers:
-            name = latest.get(met[2], met[2])
-            if met[3] == "raw" and name in found and found[name][-1].table != "raw":     # back at the beginning
-                name = latest[met[2]] = f"{name}'"
-            elif met[3] != "raw" and name not in found:         # every trace begins in raw
-                name = latest[met[2]] = _handed_on(found, headers[met[2]]) or name
-            found.setdefault(name, []).append(_met(met, headers[met[2]], line))
+        elif (match := TRACE.match(line)) and match[2] in headers:
+            name = latest.get(match[2], match[2])
+            if match[3] == "raw" and name in found and found[name][-1].table != "raw":     # back at the beginning
+                name = latest[match[2]] = f"{name}'"
+            elif match[3] != "raw" and name not in found:         # every trace begins in raw
+                name = latest[match[2]] = _handed_on(found, headers[match[2]]) or name
+            found.setdefault(name, []).append(_trace_line(match, headers[match[2]]))
         elif line.strip():
-            raise ParseError("xtables-monitor --trace", "PACKET: or TRACE: of a packet told of before", line)
+            raise ParseError("xtables-monitor --trace", "PACKET: or TRACE: of a packet named before", line)
     return {packet: tuple(lines) for packet, lines in found.items()}
 
 
 def _handed_on(found: dict[str, list[TraceLine]], packet: dict[str, str]) -> str:
-    """Under which id this packet was told of before; "" if under none. Only its destination can have changed since."""
+    """Find the id that this packet had before; "" if none. Only its destination can have changed since."""
     same = (name for name in reversed(found) if all(found[name][-1].packet.get(header) == packet.get(header)
                                                     for header in ("SRC", "SPORT", "ID", "LEN")))
     return next(same, "")
 
 
-def _met(line: re.Match, packet: dict[str, str], whole: str) -> TraceLine:
-    _, _, table, chain, kind, said, text = line.groups()
+def _trace_line(line: re.Match, packet: dict[str, str]) -> TraceLine:
+    _, _, table, chain, kind, outcome, text = line.groups()
     if kind == "policy":
-        return TraceLine(table, chain, said, "", packet)
-    verdict = RULE.match(said)
+        return TraceLine(table, chain, outcome, "", packet)
+    verdict = RULE.match(outcome)
     if not verdict:
-        raise ParseError("xtables-monitor --trace", "rule:HANDLE:VERDICT", whole)
-    rule = text.removeprefix(f"-4 -t {table} ").strip()
+        raise ParseError("xtables-monitor --trace", "rule:HANDLE:VERDICT", line.string)
+    rule = re.sub(rf"^-[46] -t {table} ", "", text).strip()
     return TraceLine(table, chain, VERDICTS.get(verdict[1], verdict[1]), rule, packet)
 
 

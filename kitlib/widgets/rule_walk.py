@@ -1,11 +1,11 @@
-"""The rule-walk explorer: a packet's stops in a kernel, every rule with its why, the kernel's trace beside it."""
+"""The rule-walk explorer: a packet's stops in a machine, every rule with its why, the kernel's trace beside it."""
 
 from __future__ import annotations
 
 from html import escape
 
 from kitlib.drawings.queries import shortened
-from kitlib.drawings.rule_walk import outcome, passage_html, passage_text, stop
+from kitlib.drawings.rule_walk import hook_step_html, hook_step_text, outcome, stop
 from kitlib.netfilter.compare import TracedPath
 from kitlib.netfilter.path import PacketPath
 from kitlib.widgets.controls import WithFallback, chooser, with_fallback
@@ -13,33 +13,34 @@ from kitlib.widgets.controls import WithFallback, chooser, with_fallback
 LONGEST = 66        # letters of a line that the list shows on a narrow page
 
 
-def rule_walk(walked: PacketPath | TracedPath) -> WithFallback:
-    """A walk, with the kernel's trace beside it if it was followed by one; choose a stop to see its rules."""
-    walk = walked.walk if isinstance(walked, TracedPath) else walked
-    says = None if walk is walked else {id(step): met for step, met in walked.pairs if step and met}
-    told = [outcome(walk), *([] if walk is walked else _agreement(walked))]
-    lines = [shortened(f"{number}. {stop(passage)}", LONGEST) for number, passage in enumerate(walk.hook_steps, 1)]
+def rule_walk(shown: PacketPath | TracedPath) -> WithFallback:
+    """Show a path, with the kernel's trace beside it if there is one; choose a stop to see its rules."""
+    is_traced = isinstance(shown, TracedPath)
+    path = shown.path if is_traced else shown
+    trace = {id(step): line for step, line in shown.pairs if step and line} if is_traced else None
+    lines = [shortened(f"{number}. {stop(step)}", LONGEST) for number, step in enumerate(path.hook_steps, 1)]
     # Begin where something is rewritten: that is what to look at.
-    start = next((index for index, passage in enumerate(walk.hook_steps) if passage.before[:2] != passage.after[:2]), 0)
-    head = "".join(f"<p>{escape(words)}</p>" for words in told)
+    start = next((index for index, step in enumerate(path.hook_steps) if step.before[:2] != step.after[:2]), 0)
+    summary = [outcome(path), *(_agreement(shown) if is_traced else ())]
+    head = "".join(f"<p>{escape(words)}</p>" for words in summary)
 
     def show(index: int) -> str:
-        return head + passage_html(walk.hook_steps[index], says)
+        return head + hook_step_html(path.hook_steps[index], trace)
 
     return with_fallback(lambda: chooser("Stop", lines, show, start),
-                     head + "".join(passage_html(passage, says) for passage in walk.hook_steps),
-                     "\n".join([*told, *(passage_text(passage, says) for passage in walk.hook_steps)]))
+                         head + "".join(hook_step_html(step, trace) for step in path.hook_steps),
+                         "\n".join([*summary, *(hook_step_text(step, trace) for step in path.hook_steps)]))
 
 
-def _agreement(followed: TracedPath) -> list[str]:
+def _agreement(traced: TracedPath) -> list[str]:
     """Whether walk and kernel say the same, in words."""
-    count = len(followed.met)
-    if not followed.differences:
+    count = len(traced.trace_lines)
+    if not traced.differences:
         return [f"The kernel's own trace has {count} lines of this packet, and the walk says the same in each of them."]
-    return [f"The kernel's own trace has {count} lines of this packet. The walk differs:", *followed.differences]
+    return [f"The kernel's own trace has {count} lines of this packet. The walk differs:", *traced.differences]
 
 
-def rules_at(walk: PacketPath, hook: str, table: str = "nat") -> WithFallback:
-    """One stop of a walk alone: each rule with its why, the skipped ones folded."""
-    passage = walk.at(hook, table)
-    return WithFallback(passage_html(passage), passage_text(passage))
+def rules_at(path: PacketPath, hook: str, table: str = "nat") -> WithFallback:
+    """Show one stop of a path alone: each rule with its why, the skipped ones folded."""
+    step = path.at(hook, table)
+    return WithFallback(hook_step_html(step), hook_step_text(step))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, ip_address
 from typing import TYPE_CHECKING
 
+from kitlib.drawings.rule_walk import ending
 from kitlib.drawings.table import Table
 from kitlib.errors import KitError
 from kitlib.netfilter.kube_proxy import SERVICE, endpoints, masquerade_mark, with_endpoints
@@ -20,7 +21,6 @@ from kitlib.widgets.controls import WithFallback, redrawn, with_fallback
 if TYPE_CHECKING:
     from ipywidgets import Widget
 
-
 OUTSIDE = "192.0.2.1"     # an address for documentation (RFC 5737): nobody in a cluster has it
 COLUMNS = ("share", "from", "to", "mark", "how it ends", "if")
 FIELDS = {"Source": "The address that the packet comes from",
@@ -30,19 +30,19 @@ FIELDS = {"Source": "The address that the packet comes from",
 Case = tuple[str, str, str]     # what stands in the fields
 
 
-def what_if(kernel: Netfilter, packet: Packet) -> WithFallback:
-    """The ways of a packet through a kernel, ready to be changed; its twin shows a few changes."""
-    before = simulate(kernel, packet)
-    service = next((step.verdict.removeprefix("JUMP:") for walk in before for step in walk.matched
+def what_if(netfilter: Netfilter, packet: Packet) -> WithFallback:
+    """Show the paths of a packet through a machine, ready to be changed; the stored output has a few changes."""
+    before = simulate(netfilter, packet)
+    service = next((step.verdict.removeprefix("JUMP:") for path in before for step in path.matched
                     if step.verdict.startswith(f"JUMP:{SERVICE}")), "")
-    known = endpoints(kernel.ruleset, service) if service else ()
-    cases = dict(_cases(kernel, packet, known))
+    known = endpoints(netfilter.ruleset, service) if service else ()
+    cases = dict(_cases(netfilter, packet, known))
 
-    def ways(*typed: str) -> tuple[PacketPath, ...]:
-        changed, behind = _read(packet, *typed)
+    def paths(*fields: str) -> tuple[PacketPath, ...]:
+        changed, behind = _read(packet, *fields)
         if behind == known:
-            return simulate(kernel, changed)
-        return simulate(replace(kernel, ruleset=with_endpoints(kernel.ruleset, service, behind)), changed)
+            return simulate(netfilter, changed)
+        return simulate(replace(netfilter, ruleset=with_endpoints(netfilter.ruleset, service, behind)), changed)
 
     def build() -> list:
         import ipywidgets
@@ -56,22 +56,22 @@ def what_if(kernel: Netfilter, packet: Packet) -> WithFallback:
             button.on_click(partial(_fill, fields, case))
         _fill(fields, next(iter(cases.values())))
         return [ipywidgets.HBox(tries, layout={"flex_flow": "row wrap"}), *fields,
-                redrawn(fields, lambda *typed: _shown(ways(*typed), before))]
+                redrawn(fields, lambda *typed: _changed(paths(*typed), before))]
 
-    tables = [_ways(ways(*case), title) for title, case in cases.items()]
+    tables = [_paths_table(paths(*case), title) for title, case in cases.items()]
     return with_fallback(build, "".join(table.html for table in tables), "\n\n".join(table.text for table in tables))
 
 
-def _cases(kernel: Netfilter, packet: Packet, known: tuple[str, ...]) -> Iterator[tuple[str, Case]]:
+def _cases(netfilter: Netfilter, packet: Packet, known: tuple[str, ...]) -> Iterator[tuple[str, Case]]:
     """The case as it is, and what one would try first."""
     source, mark, behind = packet.source, f"{packet.mark:#x}", ", ".join(known)
     yield f"As it is: {packet}", (source, mark, behind)
     yield f"What if it came from {OUTSIDE}?", (OUTSIDE, mark, behind)
-    masquerade = f"{masquerade_mark(kernel.ruleset):#x}"
+    masquerade = f"{masquerade_mark(netfilter.ruleset):#x}"
     yield f"What if it carried the mark {masquerade}?", (source, masquerade, behind)
     if known:
-        address, _, port = known[-1].partition(":")
-        third = f"{IPv4Address(address) + 9}:{port}"
+        address, _, port = known[-1].rpartition(":")
+        third = f"{ip_address(address) + 9}:{port}"
         yield f"What if there were also the endpoint {third}?", (source, mark, f"{behind}, {third}")
         yield f"What if the endpoint {known[-1]} were gone?", (source, mark, ", ".join(known[:-1]))
 
@@ -82,7 +82,7 @@ def _fill(fields: Sequence[Widget], case: Case, _: object = None) -> None:
 
 
 def _read(packet: Packet, source: str, mark: str, behind: str) -> tuple[Packet, tuple[str, ...]]:
-    """What was typed; KitError if it is not what it should be."""
+    """Read what was typed; KitError if it is not what it should be."""
     sockets = []
     for words in behind.replace(",", " ").split():
         address, _, port = words.partition(":")
@@ -108,18 +108,18 @@ def _address(words: str) -> str:
         raise KitError(f"an address is four numbers, as 10.244.2.3; found {words.strip()!r}") from None
 
 
-def _shown(now: Sequence[PacketPath], before: Sequence[PacketPath]) -> str:
-    """The ways, and the rules that have a say on one of them only now, or no longer."""
-    rules, were = ({step.rule.text: None for walk in some for step in walk.matched if step.rule}
-                   for some in (now, before))
+def _changed(now: Sequence[PacketPath], before: Sequence[PacketPath]) -> str:
+    """The paths, and the rules that have a say on one of them only now, or no longer."""
+    rules, were = ({step.rule.text: None for path in paths for step in path.matched if step.rule}
+                   for paths in (now, before))
     rows = [("only\xa0now", text) for text in rules if text not in were]
     rows += [("no\xa0longer", text) for text in were if text not in rules]
     different = Table("Rules that have a say", ("", "rule"), tuple(rows)).html if rows else \
         "<p>The same rules have a say as before.</p>"
-    return _ways(now, f"{now[0].packet}, mark {now[0].packet.mark:#x}").html + different
+    return _paths_table(now, f"{now[0].packet}, mark {now[0].packet.mark:#x}").html + different
 
 
-def _ways(ways: Sequence[PacketPath], title: str) -> Table:
-    rows = tuple((f"{walk.probability:.0%}", *str(walk.after).split(" → "), f"{walk.after.mark:#x}", walk.end,
-                  " and ".join(walk.assumptions) or "–") for walk in ways)
+def _paths_table(paths: Sequence[PacketPath], title: str) -> Table:
+    rows = tuple(("?" if path.assumptions else f"{path.probability:.0%}", *str(path.after).split(" → "),
+                  f"{path.after.mark:#x}", ending(path), " and ".join(path.assumptions) or "–") for path in paths)
     return Table(title, COLUMNS, rows)

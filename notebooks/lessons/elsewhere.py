@@ -52,7 +52,7 @@ def eth0s_passed(place: Place, nodes: tuple[Node, ...], seen: Capture) -> Quiz:
 
 def who_is_masqueraded(traced_paths: Mapping[str, TracedPath]) -> Quiz:
     """Ask which of the senders, by name, CoreDNS sees under another address (check)."""
-    paths = {name: traced.walk for name, traced in traced_paths.items()}
+    paths = {name: traced.path for name, traced in traced_paths.items()}
     right = frozenset(name for name, path in paths.items() if path.packet.source != path.after.source
                       or path.packet.sport != path.after.sport)
 

@@ -65,4 +65,4 @@ def where_it_is_undone(path: PacketPath) -> Quiz:
         hints=hints | {"nowhere": f"The pod asked {path.after.source}, and throws away what others send."},
         hint="A destination can be changed before routing; a source is changed last.",
         more="The table that rewrote the query undoes it in the reply. At which hook does it come last?",
-        solution=lambda: f"{stops[right].said}." if right in stops else "Nothing was rewritten.")
+        solution=lambda: f"{stops[right].why}." if right in stops else "Nothing was rewritten.")

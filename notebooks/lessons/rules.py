@@ -27,8 +27,9 @@ def rule_it_matches(netfilter: Netfilter, path: PacketPath, chain: str) -> Quiz:
     steps = [step for step in path.steps if (step.table, step.chain) == ("nat", chain)]
     if not steps:
         raise NotFound(f"{path.packet} did not come to {chain}.")
-    packet, known = steps[0].packet, netfilter.ruleset.tables["nat"][chain].by_destination
-    rules = {_short(rule): rule for rule in (*known.get(packet.destination, ()), *known[""])}
+    packet = steps[0].packet
+    known = netfilter.ruleset.tables["nat"][chain].candidates(packet.destination, packet.protocol, packet.dport)
+    rules = {_short(rule): rule for rule in known}
     matched = next((step for step in steps if step.outcome is RuleOutcome.MATCHED), None)
     right = _short(matched.rule) if matched else "none of them"
 

@@ -97,7 +97,7 @@ def _saved_rule(chain: str, words: tuple[str, ...]) -> str:
     if protocol and f"-m {protocol}" not in " ".join(words):
         at = given.index("-p") + 2
         given[at:at] = ["-m", protocol]
-    return f"-A {chain} {shlex.join(given)}"
+    return " ".join(["-A", chain, *(f'"{word}"' if re.search(r"[\s|'<>]", word) else word for word in given)])
 
 
 def _rule_to_delete(rules: list[str], words: tuple[str, ...]) -> str:

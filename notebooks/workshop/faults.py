@@ -11,7 +11,7 @@ from ipaddress import ip_network
 from typing import TYPE_CHECKING, NamedTuple
 
 from kitlib.errors import NotFound
-from kitlib.netfilter.kube_proxy import endpoint_chain
+from kitlib.netfilter.kube_proxy import ENDPOINT, chain_name
 
 if TYPE_CHECKING:
     from kitlib.lab import Lab
@@ -89,7 +89,7 @@ def _values(lab: Lab, pod: Pod) -> dict[str, str]:
             "pod": pod.id, "pod_address": pod.address, "pod_veth": pod.veth.interface, "pod_range": pod.node.pod_range,
             "node": pod.node.id, "node_address": pod.node.address,
             "to_first": f"kube-system/kube-dns:dns -> {dns[0].address}:53",
-            "first_chain": endpoint_chain("kube-system/kube-dns:dns", "udp", f"{dns[0].address}:53")} | comments
+            "first_chain": chain_name(ENDPOINT, "kube-system/kube-dns:dns", "udp", f"{dns[0].address}:53")} | comments
 
 
 FIRST_AAAA = ("PREROUTING -i {pod_veth} -p udp --dport 53 -m string --algo bm --hex-string |00001c0001| "

@@ -1,0 +1,142 @@
+"""A packet taken through one table at one hook: chain by chain, rule by rule, with a branch at each fork.
+
+It forks where a coin decides (`statistic`), and where nobody here can tell whether a rule matches. Only rules that can
+match are looked at; those that cannot (another destination address) are judged when somebody asks to see them, so that
+ten thousand Services cost no more than ten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from kitlib.netfilter.matches import MatchResult, judge
+from kitlib.netfilter.packet import Packet, RuleOutcome, RuleStep
+from kitlib.netfilter.path import SkippedRules
+from kitlib.netfilter.state import Netfilter
+from kitlib.netfilter.targets import apply
+from kitlib.parsers.iptables_save import Chain, Rule
+
+
+@dataclass(frozen=True)
+class Branch:
+    """One branch of a packet's path through a table, so far. `stack` is where jumps return to.
+
+    `verdict` is "" while it goes on, then ACCEPT, DROP or UNDECIDED (POLICY: nothing decided, so the policy will).
+    """
+
+    packet: Packet
+    chain: Chain
+    number: int = 1                     # of the next rule
+    stack: tuple[tuple[Chain, int], ...] = ()
+    trail: tuple[RuleStep | SkippedRules, ...] = ()
+    verdict: str = ""
+    probability: float = 1.0
+    assumptions: tuple[str, ...] = ()
+
+    @property
+    def end(self) -> str:
+        """How the packet ends here, "" if it goes on. REJECT drops it too, and tells the sender."""
+        if self.verdict != "DROP":
+            return "is undecided" if self.verdict == "UNDECIDED" else ""
+        return "is rejected" if self._last_rule and self._last_rule.target == "REJECT" else "is dropped"
+
+    @property
+    def why(self) -> str:
+        """Why it ends here, where there is more to say: the comment of the rule, or what is unknown of it."""
+        if self.verdict == "UNDECIDED":
+            return self.trail[-1].why
+        return self._last_rule.comment if self.verdict == "DROP" and self._last_rule else ""
+
+    @property
+    def _last_rule(self) -> Rule | None:
+        return self.trail[-1].rule if isinstance(self.trail[-1], RuleStep) else None
+
+    def step(self, rule: Rule, outcome: RuleOutcome, why: str, verdict: str = "",
+             after: Packet | None = None) -> Branch:
+        """Add a rule to the trail, and go on behind it with the packet as it left it."""
+        step = RuleStep(self.chain.table, self.chain.name, rule, outcome, why, verdict, len(self.stack), self.packet,
+                        after or self.packet)
+        return replace(self, packet=step.after, trail=(*self.trail, step))
+
+    def leave(self) -> Branch:
+        """Go back to where this chain was jumped to; from the built-in chain, or after a goto, to its policy."""
+        if not self.stack:
+            return replace(self, verdict="POLICY")
+        chain, number = self.stack[-1]
+        return replace(self, chain=chain, number=number, stack=self.stack[:-1])
+
+
+def branches(netfilter: Netfilter, hook: str, table: str, packet: Packet) -> Iterator[Branch]:
+    """Yield every branch that this packet may take through a table at a hook, in the order of the rules."""
+    built_in = netfilter.ruleset.tables[table][hook]
+    pending = [Branch(packet, built_in)]
+    while pending:
+        branch = pending.pop()
+        if branch.verdict == "POLICY":
+            step = RuleStep(table, hook, None, RuleOutcome.MATCHED, "no rule decided: the chain's policy does",
+                            built_in.policy, 0, branch.packet, branch.packet)
+            yield replace(branch, trail=(*branch.trail, step), verdict=built_in.policy)
+        elif branch.verdict:
+            yield branch
+        else:
+            pending += reversed(_advance(netfilter, hook, branch))
+
+
+def _advance(netfilter: Netfilter, hook: str, branch: Branch) -> list[Branch]:
+    """Take a branch past the next rule that may match; two branches if both is possible."""
+    rule, result = _next(branch, netfilter)
+    last = rule.number - 1 if rule else len(branch.chain.rules)
+    if last >= branch.number:
+        skipped = SkippedRules(branch.chain, branch.number, last, branch.packet, len(branch.stack))
+        branch = replace(branch, trail=(*branch.trail, skipped))
+    if rule is None or result is None:
+        return [branch.leave()]
+    branch = replace(branch, number=rule.number + 1)
+    taken = _take(netfilter, hook, branch, rule, result)
+    if result.outcome is RuleOutcome.UNDECIDED:
+        return _fork(branch, taken, rule, result)
+    if result.probability == 1:
+        return [taken]
+    other = branch.step(rule, RuleOutcome.SKIPPED, f"{result.why}; here it is not so")
+    return [replace(taken, probability=branch.probability * result.probability),
+            replace(other, probability=branch.probability * (1 - result.probability))]
+
+
+def _fork(branch: Branch, taken: Branch, rule: Rule, result: MatchResult) -> list[Branch]:
+    """Go on as if the rule matched, and as if it did not; once if that makes no difference."""
+    if not taken.verdict and (taken.chain, taken.number, taken.packet) == (branch.chain, branch.number, branch.packet):
+        return [taken]
+    other = branch.step(rule, RuleOutcome.UNDECIDED, result.why)
+    return [replace(way, probability=branch.probability / 2, assumptions=(
+        *branch.assumptions, f"rule {rule.number} of {rule.chain} ({result.why}) {words}"))
+        for way, words in ((taken, "matches"), (other, "does not match"))]
+
+
+def _take(netfilter: Netfilter, hook: str, branch: Branch, rule: Rule, result: MatchResult) -> Branch:
+    """Do what a rule does that matches: jump, or what its target says."""
+    chain = netfilter.ruleset.chain(branch.chain.table, rule.target)
+    if chain:
+        is_goto = rule.parts.is_goto
+        stack = branch.stack if is_goto else (*branch.stack, (branch.chain, branch.number))
+        branch = branch.step(rule, result.outcome, result.why, f"{'GOTO' if is_goto else 'JUMP'}:{rule.target}")
+        return replace(branch, chain=chain, number=1, stack=stack)
+    effect = apply(rule, branch.packet, hook, netfilter)
+    if effect.unknown:
+        after = branch.step(rule, RuleOutcome.UNDECIDED, f"{result.why}, but {effect.unknown}")
+        return replace(after, verdict="UNDECIDED")
+    after = branch.step(rule, result.outcome, result.why, effect.verdict, effect.packet)
+    if effect.verdict in ("ACCEPT", "DROP"):
+        return replace(after, verdict=effect.verdict)
+    return after.leave() if effect.verdict == "RETURN" else after
+
+
+def _next(branch: Branch, netfilter: Netfilter) -> tuple[Rule, MatchResult] | tuple[None, None]:
+    """Find the next rule that this packet is not skipped by for certain."""
+    packet = branch.packet
+    for rule in branch.chain.candidates(packet.destination, packet.protocol, packet.dport):
+        if rule.number >= branch.number:
+            result = judge(rule, packet, netfilter)
+            if result.outcome is not RuleOutcome.SKIPPED:
+                return rule, result
+    return None, None
