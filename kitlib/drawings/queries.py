@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from kitlib.place import Node
 
 
-def search_list(candidates: Iterable[Candidate], title: str = "What the resolver asks for, in order") -> Table:
+def draw_search_list(candidates: Iterable[Candidate], title: str = "What the resolver asks for, in order") -> Table:
     """The candidates as a numbered table; none (an address is not asked about) is said in the table."""
     rows = tuple((str(number), candidate.name, candidate.why) for number, candidate in enumerate(candidates, 1))
     return Table(title, ("", "the resolver asks for", "why"), rows)

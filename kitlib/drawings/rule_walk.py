@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from html import escape
 from itertools import islice
 
-from kitlib.drawings.table import CELL, MARKED, framed
+from kitlib.drawings.table import CELL, MARKED, html_table
 from kitlib.netfilter.matches import SkippedRules
 from kitlib.netfilter.packet import Packet, RuleStep
 from kitlib.netfilter.path import HookStep, PacketPath
@@ -55,7 +55,7 @@ def passage_html(passage: HookStep, says: Says | None = None) -> str:
     columns = HEAD[:3 if says is None else 4]
     rows = "".join(_folded(part, passage, len(columns)) if isinstance(part, SkippedRules) else _row(part, says)
                    for part in passage.trail)
-    return framed(stop(passage), columns, rows) if rows else f"<p><b>{escape(stop(passage))}</b></p>"
+    return html_table(stop(passage), columns, rows) if rows else f"<p><b>{escape(stop(passage))}</b></p>"
 
 
 def _agreement(step: RuleStep, says: Says) -> str:

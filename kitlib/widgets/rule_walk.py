@@ -8,7 +8,7 @@ from kitlib.drawings.queries import shortened
 from kitlib.drawings.rule_walk import outcome, passage_html, passage_text, stop
 from kitlib.netfilter.compare import TracedPath
 from kitlib.netfilter.path import PacketPath
-from kitlib.widgets.controls import WithFallback, chooser, with_fallback
+from kitlib.widgets.controls import WithFallback, select_list
 
 LONGEST = 66        # letters of a line that the list shows on a narrow page
 
@@ -26,9 +26,9 @@ def rule_walk(walked: PacketPath | TracedPath) -> WithFallback:
     def show(index: int) -> str:
         return head + passage_html(walk.hook_steps[index], says)
 
-    return with_fallback(lambda: chooser("Stop", lines, show, start),
-                     head + "".join(passage_html(passage, says) for passage in walk.hook_steps),
-                     "\n".join([*told, *(passage_text(passage, says) for passage in walk.hook_steps)]))
+    return WithFallback(head + "".join(passage_html(passage, says) for passage in walk.hook_steps),
+                        "\n".join([*told, *(passage_text(passage, says) for passage in walk.hook_steps)]),
+                        lambda: select_list("Stop", lines, show, start))
 
 
 def _agreement(followed: TracedPath) -> list[str]:
