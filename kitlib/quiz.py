@@ -105,7 +105,7 @@ class Verdict:
 
 @dataclass(frozen=True, repr=False)
 class Quiz:
-    """What to predict or to find out. `right` may be a function: it is asked when an answer is checked.
+    """What to predict or to find out. `right` may be a function: it is called when an answer is checked.
 
     `hints` speaks to particular wrong answers: a mapping, or a function of the answer as `read` returns it ("" where
     it has nothing to say); `hint` is for all others, `more` a second hint. `solution` says why the right answer is

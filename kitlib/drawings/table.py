@@ -71,6 +71,11 @@ def aligned(lines: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[s
                       for i, (cell, wide) in enumerate(zip(cells, widths, strict=True))).rstrip() for cells in lines]
 
 
+def shorten(words: str, limit: int) -> str:
+    """Cut words to so many letters; an ellipsis marks what is left out."""
+    return words if len(words) <= limit else words[: limit - 1] + "…"
+
+
 def table(rows: Sequence[object], columns: Sequence[str] | None = None, title: str = "") -> Table:
     """Show dataclasses or dicts, one a row; `columns` chooses and orders the fields (all, if not given)."""
     records = [_values(row) for row in rows]

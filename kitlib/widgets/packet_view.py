@@ -11,7 +11,7 @@ from kitlib.parsers.header_fields import Field, header_fields
 from kitlib.sighting import Sighting
 from kitlib.widgets.controls import WithFallback, select_list
 
-MOST_LISTED = 100     # packets that the stored output lists: some 60 KB; the live list has them all
+MOST_LISTED = 60      # packets that the stored output lists, so that it stays below 100 KB; the live list has them all
 
 
 def packet_view(sightings: Sequence[Sighting]) -> WithFallback:

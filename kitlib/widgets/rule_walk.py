@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from html import escape
 
-from kitlib.drawings.queries import shortened
 from kitlib.drawings.rule_walk import outcome, passage_html, passage_text, stop
+from kitlib.drawings.table import shorten
 from kitlib.netfilter.compare import TracedPath
 from kitlib.netfilter.path import PacketPath
 from kitlib.widgets.controls import WithFallback, select_list
@@ -18,7 +18,7 @@ def rule_walk(walked: PacketPath | TracedPath) -> WithFallback:
     walk = walked.walk if isinstance(walked, TracedPath) else walked
     says = None if walk is walked else {id(step): met for step, met in walked.pairs if step and met}
     told = [outcome(walk), *([] if walk is walked else _agreement(walked))]
-    lines = [shortened(f"{number}. {stop(passage)}", LONGEST) for number, passage in enumerate(walk.hook_steps, 1)]
+    lines = [shorten(f"{number}. {stop(passage)}", LONGEST) for number, passage in enumerate(walk.hook_steps, 1)]
     # Begin where something is rewritten: that is what to look at.
     start = next((index for index, passage in enumerate(walk.hook_steps) if passage.before[:2] != passage.after[:2]), 0)
     head = "".join(f"<p>{escape(words)}</p>" for words in told)
