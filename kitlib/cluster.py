@@ -36,9 +36,9 @@ class Topology:
     service_range: str              # "10.96.0.0/16"
     dns_service: str                # the ClusterIP of kube-dns: "10.96.0.10"
 
-    def pods_on(self, node: Node) -> list[Pod]:
-        """Return the pods of this node, in the order of the map."""
-        return [pod for pod in self.veths if pod.node == node]
+    def cables(self, node: Node) -> list[tuple[Pod, str]]:
+        """Return the pods behind a cable of this node, each with the node's end of it."""
+        return [(pod, veth) for pod, veth in self.veths.items() if pod.node == node]
 
     def along(self, journey: Journey) -> Topology:
         """Return only what the journey came by: places where it was seen, and those whose address it carried."""

@@ -16,10 +16,14 @@ from html import escape
 from ipaddress import ip_address
 from pathlib import Path
 from string import ascii_lowercase
+from typing import TYPE_CHECKING
 
 from kitlib.drawings.table import Table, table
 from kitlib.errors import KitError, ParseError
 from kitlib.widgets.controls import WithFallback
+
+if TYPE_CHECKING:
+    from ipywidgets import Widget
 
 Answer = str | int | frozenset[str]
 WHAT = "your answer"
@@ -62,10 +66,7 @@ def address(answer: object) -> str:
 
 
 def some_of(known: dict[str, str], answer: object) -> frozenset[str]:
-    """Read one or several names, with commas or "and" between; `known` leads from each spelling to its name.
-
-    ParseError if there is none, or one that is not known.
-    """
+    """Read names with commas or "and" between; `known` leads from each spelling to its name, ParseError from others."""
     listed = not isinstance(answer, str) and isinstance(answer, Iterable)
     text = ",".join(map(str, answer)) if listed else str(answer)
     given = [part.strip() for part in text.replace(" and ", ",").split(",") if part.strip()]
@@ -200,14 +201,11 @@ def check(question: Quiz, answer: object) -> Verdict:
 
 
 def predict(question: Quiz) -> WithFallback:
-    """Show the question with its choices (or a field to type in), a Check and a Hint button.
-
-    Without a kernel, the question and its choices are shown, never the answer.
-    """
+    """Show the question with its choices or a field to type in, Check and Hint; before a check, never the answer."""
     return WithFallback(question._repr_html_(), repr(question), lambda: _controls(question))
 
 
-def _controls(question: Quiz) -> list:
+def _controls(question: Quiz) -> list[Widget]:
     import ipywidgets
 
     prompt = ipywidgets.HTML(f"<p><strong>Predict:</strong> {_marked(question.prompt)}</p>")
@@ -222,17 +220,15 @@ def _controls(question: Quiz) -> list:
             wrong.add(field.value)
         feedback.value = verdict._repr_html_() + (_folded_solution(question) if len(wrong) >= TRIES else "")
 
-    def show_hint(_: object) -> None:
-        feedback.value = f"<p><strong>Hint:</strong> {_marked(question.hint)}</p>"
-
     check_button.on_click(judge)
-    hint_button.on_click(show_hint)
+    hint = f"<p><strong>Hint:</strong> {_marked(question.hint)}</p>"
+    hint_button.on_click(lambda _: setattr(feedback, "value", hint))
     if not question.choices:
         field.observe(judge, "value")     # Enter in the field checks too
     return [prompt, field, ipywidgets.HBox([check_button, hint_button]), feedback]
 
 
-def _answer_field(question: Quiz):
+def _answer_field(question: Quiz) -> Widget:
     import ipywidgets
 
     tooltip = f"Your answer to: {question.prompt}"

@@ -60,8 +60,8 @@ def ladder(journey: Journey) -> Drawing:
     _lifelines(page)
     page.y += 8
     for ambiguity in journey.ambiguous:
-        page.paragraph(f"Not decided: {ambiguity}", bold=True)
-    page.paragraph(LEGEND + (f" ({journey.note})" if journey.note else ""), fill=svg.QUIET)
+        page.add_paragraph(f"Not decided: {ambiguity}", bold=True)
+    page.add_paragraph(LEGEND + (f" ({journey.note})" if journey.note else ""), fill=svg.QUIET)
     return Drawing(title, alt, page.finish(title, alt), ladder_text(journey), ladder_mermaid(journey))
 
 
@@ -81,7 +81,7 @@ def _page(journey: Journey, shown: list[Row], title: str, framed: Row | None = N
     left = MARGIN + max(svg.width(micros(row.since_first_ns)) for row in rows(journey)) + 10
     spacing = max(NARROWEST_LANE, (svg.PAGE - left - MARGIN) / len(columns))
     page = LadderPage(left + spacing * len(columns) + MARGIN, lanes=columns, left=left, spacing=spacing)
-    page.heading(title)
+    page.add_title(title)
     _lane_heads(page)
     for run in runs(shown):
         _band(page, journey, run, framed)
@@ -130,7 +130,7 @@ def _band(page: LadderPage, journey: Journey, run: list[Row], framed: Row | None
     """Draw a run of rows of one leg under its heading; the deeper the leg, the darker its band."""
     top, first, fill = page.y, len(page.marks), BANDS[min(_depth(journey, run[0].leg_index), len(BANDS) - 1)]
     page.y += 10
-    page.paragraph(heading(run), bold=True)
+    page.add_paragraph(heading(run), bold=True)
     page.marks.insert(first, svg.box(1, top, page.width - 2, page.y - top, fill, radius=0))
     page.y += 8
     for row in run:

@@ -90,10 +90,10 @@ def _amount(nanoseconds: float) -> str:
 
 def _picture(groups: Sequence[Group], rows: Sequence[Span | str], title: str, caption: str, alt: str) -> str:
     page = svg.Page()
-    page.heading(title)
+    page.add_title(title)
     _bars(page, groups)
     _chart(page, groups, rows)
-    page.paragraph(caption, fill=svg.QUIET)
+    page.add_paragraph(caption, fill=svg.QUIET)
     return page.finish(title, alt)
 
 

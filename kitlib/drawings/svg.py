@@ -142,15 +142,16 @@ class Page:
     behind: list[str] = field(default_factory=list)
     marks: list[str] = field(default_factory=list)
 
-    def paragraph(self, words: str, x: float = MARGIN, size: int = SIZE, bold: bool = False, fill: str = INK) -> None:
+    def add_paragraph(self, words: str, x: float = MARGIN, size: int = SIZE, bold: bool = False,
+                      fill: str = INK) -> None:
         """Add text from `x` to the right edge."""
         for part in wrap(words, self.width - MARGIN - PAD - x, size, bold):
             self.y += size + 5
             self.marks.append(text(x, self.y - 4, part, size, bold, fill))
 
-    def heading(self, words: str) -> None:
+    def add_title(self, words: str) -> None:
         """Add the picture's title, with some air below it."""
-        self.paragraph(words, size=TITLE_SIZE, bold=True)
+        self.add_paragraph(words, size=TITLE_SIZE, bold=True)
         self.y += 10
 
     def finish(self, title: str, alt: str) -> str:

@@ -35,25 +35,25 @@ class Map(svg.Page):
     pods_x: float = POD
 
 
-def draw_topology(world: Topology, lit: Iterable[VantagePoint | str] = ()) -> Drawing:
+def draw_topology(topology: Topology, lit: Iterable[VantagePoint | str] = ()) -> Drawing:
     """Draw the lab as a map; `lit` are vantage points or places, numbered in order. NotFound: not on this map."""
     spots = [(spot, "") if isinstance(spot, str) else (spot.place, spot.interface) for spot in lit]
-    lit = _markers(world, spots)
-    ends = [_words_x(VETH, lit.get((pod.node.id, veth))) + svg.width(veth) + PAD for pod, veth in world.veths.items()]
-    page = Map(lit=lit, pods_x=max([POD, *(end + CABLE for end in ends)]))
-    title, alt = _title(world), _alt_text(world, lit)
-    page.heading(title)
-    _host(page, world)
+    lit = _markers(topology, spots)
+    ends = (_words_x(VETH, lit.get((pod.node.id, veth))) + svg.width(veth) for pod, veth in topology.veths.items())
+    page = Map(lit=lit, pods_x=max([POD, *(end + PAD + CABLE for end in ends)]))
+    title, alt = _title(topology), _alt_text(topology, lit)
+    page.add_title(title)
+    _host(page, topology)
     page.y += 14
-    _service(page, world)
-    return Drawing(title, alt, page.finish(title, alt), _tree(world, lit))
+    _service(page, topology)
+    return Drawing(title, alt, page.finish(title, alt), _tree(topology, lit))
 
 
-def _markers(world: Topology, spots: Sequence[tuple[str, str]]) -> Lit:
+def _markers(topology: Topology, spots: Sequence[tuple[str, str]]) -> Lit:
     """Return which ends and places are lit, each with its marker: its numbers, or "here" if it is the only one."""
-    ends = {"host": {world.bridge}}
-    ends |= {node.id: {NODE_INTERFACE, *(world.veths[pod] for pod in world.pods_on(node))} for node in world.nodes}
-    wholes = [pod.id for node in world.nodes for pod in world.pods_on(node)] + [at.id for at in world.containers]
+    ends = {"host": {topology.bridge}}
+    ends |= {node.id: {NODE_INTERFACE, *(veth for _, veth in topology.cables(node))} for node in topology.nodes}
+    wholes = [place.id for place in (*topology.veths, *topology.containers)]
     found: dict[tuple[str, str], list[str]] = {}
     for number, (place, interface) in enumerate(spots, 1):
         if place not in ends and place not in wholes:
@@ -64,34 +64,36 @@ def _markers(world: Topology, spots: Sequence[tuple[str, str]]) -> Lit:
             for shown, numbers in found.items()}
 
 
-def _title(world: Topology) -> str:
-    return f"Each node hangs on the host's bridge{', each pod behind a veth pair' if world.veths else ''}"
+def _title(topology: Topology) -> str:
+    return f"Each node hangs on the host's bridge{', each pod behind a veth pair' if topology.veths else ''}"
 
 
-def _ranges(world: Topology) -> str:
+def _ranges(topology: Topology) -> str:
     """Say where the addresses of Services and pods come from."""
-    return f"Services: {world.service_range} · Pods: {world.pod_range}"
+    return f"Services: {topology.service_range} · Pods: {topology.pod_range}"
 
 
-def _alt_text(world: Topology, lit: Lit) -> str:
-    sentences = [f"Map of the lab: the host with bridge {world.bridge} ({world.gateway}, network {world.subnet})."]
-    for node in world.nodes:
-        pods = ", ".join(f"{pod.title} {pod.address} ({world.veths[pod]})" for pod in world.pods_on(node)) or "none"
+def _alt_text(topology: Topology, lit: Lit) -> str:
+    sentences = [f"Map of the lab: the host with bridge {topology.bridge} "
+                 f"({topology.gateway}, network {topology.subnet})."]
+    for node in topology.nodes:
+        pods = ", ".join(f"{pod.title} {pod.address} ({veth})" for pod, veth in topology.cables(node)) or "none"
         sentences.append(f"Node {node.title} {node.address}, pods: {pods}.")
-    sentences += [f"{at.title} {at.address}, a container on the bridge." for at in world.containers]
-    sentences.append(f"{world.dns_service}: {NOBODY}")
+    sentences += [f"{at.title} {at.address}, a container on the bridge." for at in topology.containers]
+    sentences.append(f"{topology.dns_service}: {NOBODY}")
     markers = [f"{marker}: {' '.join(filter(None, where))}" for where, marker in lit.items()]
     return " ".join([*sentences, *([f"Lit: {'; '.join(markers)}."] if markers else [])])
 
 
-def _tree(world: Topology, lit: Lit) -> str:
+def _tree(topology: Topology, lit: Lit) -> str:
     """Return the map as an indented tree; what is lit has an arrowhead and its marker."""
     def mark(place: str, interface: str = "") -> str:
         return f" ◀ {lit[place, interface]}" if (place, interface) in lit else ""
 
-    lines = [_title(world), "", f"host{mark('host')}",
-             f"└── bridge {world.bridge}  {world.gateway}  (network {world.subnet}){mark('host', world.bridge)}"]
-    places = [*world.nodes, *world.containers]
+    lines = [_title(topology), "", f"host{mark('host')}",
+             f"└── bridge {topology.bridge}  {topology.gateway}  (network {topology.subnet})"
+             f"{mark('host', topology.bridge)}"]
+    places = [*topology.nodes, *topology.containers]
     for place in places:
         stem, rest = ("└──", "   ") if place is places[-1] else ("├──", "│  ")
         if not isinstance(place, Node):
@@ -99,32 +101,32 @@ def _tree(world: Topology, lit: Lit) -> str:
             continue
         lines.append(f"    {stem} {NODE_INTERFACE} {place.address}{mark(place.id, NODE_INTERFACE)}  {place.title} "
                      f"(node, {place.role}){mark(place.id)}")
-        pods = world.pods_on(place)
-        lines += [f"    {rest} {'└──' if pod is pods[-1] else '├──'} {world.veths[pod]}"
-                  f"{mark(place.id, world.veths[pod])} ═══ {POD_INTERFACE} {pod.address}  {pod.title}{mark(pod.id)}"
-                  for pod in pods]
-    return "\n".join([*lines, "", f"{world.dns_service}  {NOBODY}", _ranges(world)])
+        cables = topology.cables(place)
+        for pod, veth in cables:
+            lines.append(f"    {rest} {'└──' if (pod, veth) == cables[-1] else '├──'} {veth}{mark(place.id, veth)} ═══ "
+                         f"{POD_INTERFACE} {pod.address}  {pod.title}{mark(pod.id)}")
+    return "\n".join([*lines, "", f"{topology.dns_service}  {NOBODY}", _ranges(topology)])
 
 
-def _host(page: Map, world: Topology) -> None:
+def _host(page: Map, topology: Topology) -> None:
     """Draw the host's frame: the bridge down its left side, on it the nodes and the containers."""
     top = page.y
     page.marks.append(svg.text(MARGIN + PAD, page.y + 19, "host", SIZE + 1, True))
     page.y += 28
-    _, bridge = _chip(page, MARGIN + PAD, f"bridge {world.bridge} · {world.gateway}", f"network {world.subnet}", GREY,
-                      ("host", world.bridge), RIGHT)
+    _, bridge = _chip(page, MARGIN + PAD, f"bridge {topology.bridge} · {topology.gateway}",
+                      f"network {topology.subnet}", GREY, ("host", topology.bridge), RIGHT)
     page.y, last = bridge + 16, bridge
-    for place in (*world.nodes, *world.containers):
-        last = _node(page, world, place) if isinstance(place, Node) else _container(page, place)
+    for place in (*topology.nodes, *topology.containers):
+        last = _node(page, topology, place) if isinstance(place, Node) else _container(page, place)
         page.y += 12
     page.behind.insert(0, svg.line(BUS, bridge, BUS, last + 1.5, GREY.edge, 6))
-    if world.veths:
-        page.paragraph(VETH_PAIR, NODE, fill=svg.QUIET)
+    if topology.veths:
+        page.add_paragraph(VETH_PAIR, NODE, fill=svg.QUIET)
         page.y += 10
     _frame(page, top, MARGIN, PAGE - MARGIN, Shade(GREY.edge, PAPER), "host")
 
 
-def _node(page: Map, world: Topology, node: Node) -> float:
+def _node(page: Map, topology: Topology, node: Node) -> float:
     """Draw a node and its pods; return the y at which it hangs on the bridge."""
     top, page.y = page.y, page.y + 10
     right, bottom = _chip(page, NODE + PAD, f"{NODE_INTERFACE} {node.address}", "", PORT, (node.id, NODE_INTERFACE))
@@ -135,7 +137,7 @@ def _node(page: Map, world: Topology, node: Node) -> float:
         page.marks.append(svg.text(right + 14, page.y + 16, part, SIZE + 1, True))
         page.y += LINE
     page.y = max(page.y, bottom) + 10
-    cables = [_pod(page, pod, world.veths[pod]) for pod in world.pods_on(node)]
+    cables = [_pod(page, pod, veth) for pod, veth in topology.cables(node)]
     if cables:
         page.behind.append(svg.line(NODE + 22, bottom, NODE + 22, cables[-1], svg.FAINT, 1.5))
     _frame(page, top, NODE, RIGHT, BLUE, node.id)
@@ -162,13 +164,13 @@ def _container(page: Map, place: Place) -> float:
     return joint
 
 
-def _service(page: Map, world: Topology) -> None:
+def _service(page: Map, topology: Topology) -> None:
     """Draw the ClusterIP in a dashed frame without a cable, and the ranges."""
     top, page.y = page.y, page.y + 8
-    page.marks.append(svg.text(MARGIN + PAD, page.y + 13, world.dns_service, SIZE + 1, True))
-    page.paragraph(NOBODY, MARGIN + PAD + svg.width(world.dns_service, SIZE + 1, True) + 14)
+    page.marks.append(svg.text(MARGIN + PAD, page.y + 13, topology.dns_service, SIZE + 1, True))
+    page.add_paragraph(NOBODY, MARGIN + PAD + svg.width(topology.dns_service, SIZE + 1, True) + 14)
     page.y += 4
-    page.paragraph(_ranges(world), MARGIN + PAD, fill=svg.QUIET)
+    page.add_paragraph(_ranges(topology), MARGIN + PAD, fill=svg.QUIET)
     page.y += 8
     page.behind.append(svg.box(MARGIN, top, PAGE - 2 * MARGIN, page.y - top, PAPER, svg.QUIET, 8, dashed=True))
 
