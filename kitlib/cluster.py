@@ -6,9 +6,10 @@ In what a cluster differs from the walkthrough's, in words, and what still holds
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from kitlib.backends import Backend
 from kitlib.errors import KitError, NotFound, PlaceGone
@@ -18,69 +19,39 @@ from kitlib.parsers.process_flags import flag
 from kitlib.place import Host, Node, Place, Pod
 from kitlib.result import Result
 
-if TYPE_CHECKING:
-    pass
-
-
-@dataclass(frozen=True)
-class PodBox:
-    """A pod on its node. `veth` is the node's end of its cable; empty for a hostNetwork pod, which has none."""
-
-    place: str            # "pod:NAMESPACE/NAME"
-    title: str            # "my-nginx", "coredns 10.244.0.3"
-    address: str
-    veth: str
-    kind: str             # "pod" or "coredns"
-
-
-@dataclass(frozen=True)
-class NodeBox:
-    """A node: a container of the host with an address on the bridge."""
-
-    place: str            # "node:NAME"
-    title: str            # "worker3"
-    address: str
-    role: str             # "control plane" or "worker"
-    interface: str        # the one that leads to the bridge: "eth0"
-    pods: tuple[PodBox, ...] = ()
-
-
-@dataclass(frozen=True)
-class MachineBox:
-    """A container on the bridge that is no node."""
-
-    place: str            # "container:NAME"
-    title: str
-    address: str
-    kind: str             # "upstream" or "container"
+NODE_INTERFACE = "eth0"     # what kind calls a node's interface to the bridge
 
 
 @dataclass(frozen=True)
 class Topology:
-    """Everything that a picture of the lab shows."""
+    """Everything that a map of the lab shows. A hostNetwork pod has no cable, and so is not on the map."""
 
-    bridge: str           # "br-13ebef48a9f1"
-    subnet: str           # "172.20.0.0/16"
-    gateway: str          # the host's address on the bridge
-    nodes: tuple[NodeBox, ...]
-    machines: tuple[MachineBox, ...]
-    pod_range: str        # "10.244.0.0/16"
-    service_range: str    # "10.96.0.0/16"
-    dns_service: str      # the ClusterIP of kube-dns: "10.96.0.10"
+    bridge: str                     # "br-13ebef48a9f1"
+    subnet: str                     # "172.20.0.0/16"
+    gateway: str                    # the host's address on the bridge
+    nodes: tuple[Node, ...]
+    veths: Mapping[Pod, str]        # each pod with a cable, and the node's end of it: "veth4b6923b0"
+    containers: tuple[Place, ...]   # those on the bridge that are not nodes
+    pod_range: str                  # "10.244.0.0/16"
+    service_range: str              # "10.96.0.0/16"
+    dns_service: str                # the ClusterIP of kube-dns: "10.96.0.10"
 
+    def cables(self, node: Node) -> list[tuple[Pod, str]]:
+        """Return the pods behind a cable of this node, each with the node's end of it."""
+        return [(pod, veth) for pod, veth in self.veths.items() if pod.node == node]
 
-def along(world: Topology, journey: Journey) -> Topology:
-    """Only what the journey came by: places where it was seen, and those whose address it carried."""
-    seen = [hop.sighting for hop in journey.hops]
-    places = {sighting.point.place for sighting in seen if sighting.point}
-    addresses = {end.address for sighting in seen for end in (sighting.source, sighting.destination)}
+    def along(self, journey: Journey) -> Topology:
+        """Return only what the journey came by: places where it was seen, and those whose address it carried."""
+        sightings = [hop.sighting for hop in journey.hops]
+        places = {sighting.point.place for sighting in sightings if sighting.point}
+        addresses = {end.address for sighting in sightings for end in (sighting.source, sighting.destination)}
 
-    def passed(box: NodeBox | PodBox | MachineBox) -> bool:
-        return box.place in places or box.address in addresses
+        def passed(place: Place) -> bool:
+            return place.id in places or place.address in addresses
 
-    nodes = (replace(node, pods=tuple(filter(passed, node.pods))) for node in world.nodes)
-    return replace(world, nodes=tuple(node for node in nodes if node.pods or passed(node)),
-                   machines=tuple(filter(passed, world.machines)))
+        veths = {pod: veth for pod, veth in self.veths.items() if passed(pod)}
+        nodes = tuple(node for node in self.nodes if passed(node) or any(pod.node == node for pod in veths))
+        return replace(self, nodes=nodes, veths=veths, containers=tuple(filter(passed, self.containers)))
 
 
 NETWORK = "kind"                          # the Docker network that kind puts its nodes on
@@ -180,20 +151,17 @@ class Cluster:
 
     @cached_property
     def topology(self) -> Topology:
-        """The picture of this lab: host, bridge, nodes, veth pairs, pods and their addresses."""
-        wires = self.network
+        """What a map of this lab shows: host, bridge, nodes, veth pairs, pods and their addresses."""
+        network = self.network
         dns = next((service for service in self.services if (service.namespace, service.name) == DNS_SERVICE), None)
-        boxes = tuple(NodeBox(node.id, node.title, node.address, node.role, "eth0", self._pod_boxes(node))
-                      for node in self.nodes)
-        machines = tuple(MachineBox(at.id, at.title, at.address, at.kind) for at in self.containers)
-        return Topology(wires.bridge, wires.subnet, wires.gateway, boxes, machines, *self.ranges,
-                        dns.cluster_ip if dns else "")
+        return Topology(network.bridge, network.subnet, network.gateway, self.nodes, self._veths(), self.containers,
+                        *self.ranges, dns.cluster_ip if dns else "")
 
-    def _pod_boxes(self, node: Node) -> tuple[PodBox, ...]:
-        devices = {route.destination: route.device for route in node.routes()}
-        return tuple(PodBox(pod.id, pod.title, pod.address, device, pod.kind) for pod in self.every_pod
-                     if pod.node == node and not pod.host_network
-                     and (device := devices.get(pod.address) or _cable(pod)))
+    def _veths(self) -> dict[Pod, str]:
+        """Find the node's end of each pod's cable; a pod whose cable cannot be found is left out."""
+        devices = {(node, route.destination): route.device for node in self.nodes for route in node.routes()}
+        return {pod: veth for pod in self.every_pod if not pod.host_network
+                and (veth := devices.get((pod.node, pod.address)) or _cable(pod))}
 
 
 def _cable(pod: Pod) -> str:

@@ -1,10 +1,7 @@
-"""What learners type, brought into the form in which answers compare. Each reader raises ParseError.
+"""Predict and check: questions whose right answers come from the lab's data, verdicts on answers, and progress.
 
-A learner's progress, kept in one file on their own machine: delete it to start over.
-
-Predict and check: a question whose right answer comes from the lab's data, and the verdict on an answer.
-
-A question with buttons: predict first, then look."""
+First the readers, which bring what learners type into the form in which answers compare.
+"""
 
 from __future__ import annotations
 
@@ -21,34 +18,36 @@ from pathlib import Path
 from string import ascii_lowercase
 from typing import TYPE_CHECKING
 
+from kitlib.drawings.table import Table, table
 from kitlib.errors import KitError, ParseError
-from kitlib.widgets.controls import WithFallback, with_fallback
+from kitlib.widgets.controls import WithFallback
 
 if TYPE_CHECKING:
-    from kitlib.drawings.table import Table
-
+    from ipywidgets import Widget
 
 Answer = str | int | frozenset[str]
 WHAT = "your answer"
+TRIES = 2                             # different wrong answers before the solution is offered
+FILE = "workshop-progress.json"       # beside the notebook, unless KITLIB_PROGRESS names another file
 
 
 def words(answer: object) -> str:
-    """Text as it is, but for space and case."""
+    """Read text, whatever its spaces and case; ParseError if it is not text."""
     if not isinstance(answer, str):
         raise ParseError(WHAT, "words in quotes", answer)
     return " ".join(answer.split()).casefold()
 
 
 def number(answer: object) -> int:
-    """A whole number, also as text."""
+    """Read a whole number, also as text; ParseError if it is none."""
     text = str(answer).strip()
     if isinstance(answer, bool) or not (text.isascii() and text.isdigit()):
         raise ParseError(WHAT, "a whole number in digits", text)
     return int(text)
 
 
-def name(answer: object) -> str:
-    """A DNS name, with or without its final dot, in either case (RFC 4343)."""
+def dns_name(answer: object) -> str:
+    """Read a DNS name, with or without its final dot, in either case (RFC 4343); ParseError if it is none."""
     text = str(answer).strip().casefold().removesuffix(".")
     if not text or any(not label or any(map(str.isspace, label)) for label in text.split(".")):
         raise ParseError(WHAT, "a DNS name: labels with dots between", text)
@@ -56,7 +55,7 @@ def name(answer: object) -> str:
 
 
 def address(answer: object) -> str:
-    """An IP address; a final dot and DNS's port (:53 or #53) may follow it."""
+    """Read an IP address, which a final dot or DNS's port (:53, #53) may follow; ParseError if it is none."""
     text = str(answer).strip().removesuffix(".")
     for port in (":53", "#53"):
         text = text.removesuffix(port)
@@ -67,7 +66,7 @@ def address(answer: object) -> str:
 
 
 def some_of(known: dict[str, str], answer: object) -> frozenset[str]:
-    """One or several of what is known, with commas or "and" between; `known` leads from each spelling to the name."""
+    """Read names with commas or "and" between; `known` leads from each spelling to its name, ParseError from others."""
     listed = not isinstance(answer, str) and isinstance(answer, Iterable)
     text = ",".join(map(str, answer)) if listed else str(answer)
     given = [part.strip() for part in text.replace(" and ", ",").split(",") if part.strip()]
@@ -75,39 +74,6 @@ def some_of(known: dict[str, str], answer: object) -> frozenset[str]:
     if unknown or not given:
         raise ParseError(WHAT, f"one or several of {', '.join(dict.fromkeys(known.values()))}", ", ".join(unknown))
     return frozenset(known[part.casefold()] for part in given)
-
-
-FILE = "workshop-progress.json"       # beside the notebook, unless KITLIB_PROGRESS names another file
-
-
-def progress() -> Table:
-    """What was answered so far, and how often it was tried."""
-    from kitlib.drawings.table import table
-
-    rows = [{"question": question, **entry} for question, entry in _read().items()]
-    return table(rows, title=f"Your progress, kept in {_file().name}: delete that file to start over")
-
-
-def note_progress(question: str, outcome: str) -> None:
-    """Remember how an answer was judged; an untouched question is not noted."""
-    if outcome.endswith("Not attempted"):
-        return
-    known = _read()
-    known[question] = {"outcome": outcome, "tries": known.get(question, {}).get("tries", 0) + 1}
-    with suppress(OSError):          # a folder that cannot be written must not keep anybody from learning
-        _file().write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def _file() -> Path:
-    return Path(os.environ.get("KITLIB_PROGRESS") or FILE)
-
-
-def _read() -> dict[str, dict]:
-    try:
-        known = json.loads(_file().read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return known if isinstance(known, dict) else {}
 
 
 class Outcome(Enum):
@@ -135,12 +101,12 @@ class Verdict:
     def _repr_html_(self) -> str:
         return (f'<div class="kit-verdict" role="status" style="border-left:4px solid {EDGES[self.outcome]};'
                 f'padding:4px 12px;margin:4px 0;line-height:1.5;white-space:pre-line"><strong>{self.outcome.value}.'
-                f"</strong> {marked(self.message)}</div>")
+                f"</strong> {_marked(self.message)}</div>")
 
 
 @dataclass(frozen=True, repr=False)
 class Quiz:
-    """What to predict or to find out. `right` may be a function: it is asked when an answer is checked.
+    """What to predict or to find out. `right` may be a function: it is called when an answer is checked.
 
     `hints` speaks to particular wrong answers: a mapping, or a function of the answer as `read` returns it ("" where
     it has nothing to say); `hint` is for all others, `more` a second hint. `solution` says why the right answer is
@@ -160,7 +126,7 @@ class Quiz:
 
     @property
     def options(self) -> dict[str, Answer]:
-        """The choices in order, by letter."""
+        """Return the choices in order, by letter."""
         return dict(zip(ascii_lowercase, sorted(set(self.choices)), strict=False))
 
     def __repr__(self) -> str:
@@ -169,12 +135,12 @@ class Quiz:
     def _repr_html_(self) -> str:
         items = "".join(f"<li>{escape(option)}</li>" for option in self.listed)
         choices = f'<ul style="list-style:none;margin:0;padding-left:12px">{items}</ul>' if items else ""
-        return (f'<div class="kit-question"><p><strong>Question:</strong> {marked(self.prompt)}</p>{choices}'
+        return (f'<div class="kit-question"><p><strong>Question:</strong> {_marked(self.prompt)}</p>{choices}'
                 f"<p>{escape(self._how)}</p></div>")
 
     @property
     def listed(self) -> list[str]:
-        """The choices as they are shown: "a) …"."""
+        """Return the choices as they are shown: "a) …"."""
         return [f"{letter}) {choice}" for letter, choice in self.options.items()]
 
     @property
@@ -188,18 +154,18 @@ class Quiz:
             return Verdict(Outcome.NOT_ATTEMPTED, f"Give {wanted}; a guess is welcome.")
         try:
             given = self._given(answer)
-            if given == self.read(value_of(self.right)):
-                return Verdict(Outcome.RIGHT, value_of(self.solution))
+            if given == self.read(_value_of(self.right)):
+                return Verdict(Outcome.RIGHT, _value_of(self.solution))
             return Verdict(Outcome.WRONG, self._hint_for(given) or self.hint)
         except KitError as error:
             return Verdict(Outcome.ERROR, str(error))
 
     def reveal(self) -> str:
-        """The right answer, and below it why."""
+        """Return the right answer, and below it why."""
         try:
-            right = value_of(self.right)
+            right = _value_of(self.right)
             shown = " and ".join(sorted(right)) if isinstance(right, frozenset) else right
-            return f"{shown}\n{value_of(self.solution)}".strip()
+            return f"{shown}\n{_value_of(self.solution)}".strip()
         except KitError as error:
             return str(error)
 
@@ -216,64 +182,89 @@ class Quiz:
         return {self.read(wrong): hint for wrong, hint in self.hints.items()}.get(given, "")
 
 
-def check(question: Quiz, answer: object) -> Verdict:
-    """Judge an answer given in a cell: check(question, "b") or check(question, 8)."""
-    verdict = question.check(answer)
-    if question.id:
-        note_progress(question.id, verdict.outcome.value)
-    return verdict
-
-
-def marked(words: str) -> str:
-    """Words as HTML: what stands between backquotes as code."""
+def _marked(words: str) -> str:
+    """Return words as HTML: what stands between backquotes as code."""
     return re.sub("`([^`]+)`", r"<code>\1</code>", escape(words))
 
 
-def value_of(fact):
-    """A fact, or what the function that finds it returns."""
+def _value_of(fact):
+    """Return a fact, or what the function that finds it returns."""
     return fact() if callable(fact) else fact
 
 
-TRIES = 2        # different wrong answers before the solution is offered
+def check(question: Quiz, answer: object) -> Verdict:
+    """Judge an answer given in a cell: check(question, "b") or check(question, 8)."""
+    verdict = question.check(answer)
+    if question.id and verdict.outcome is not Outcome.NOT_ATTEMPTED:
+        _record(question.id, verdict.outcome)
+    return verdict
 
 
 def predict(question: Quiz) -> WithFallback:
-    """Show the question with its choices (or a field to type in), a Check and a Hint button.
-
-    Without a kernel its twin shows the question and the choices, never the answer.
-    """
-    return with_fallback(lambda: _parts(question), question._repr_html_(), repr(question))
+    """Show the question with its choices or a field to type in, Check and Hint; before a check, never the answer."""
+    return WithFallback(question._repr_html_(), repr(question), lambda: _controls(question))
 
 
-def _parts(question: Quiz) -> list:
+def _controls(question: Quiz) -> list[Widget]:
     import ipywidgets
 
-    about = f"Your answer to: {question.prompt}"
-    if question.choices:
-        options = list(zip(question.listed, question.options, strict=True))
-        field = ipywidgets.RadioButtons(options=options, index=None, layout={"width": "auto"}, tooltip=about)
-    else:
-        field = ipywidgets.Text(description="Answer", placeholder="type it here", continuous_update=False,
-                                tooltip=about)
-    check = ipywidgets.Button(description="Check", tooltip="Check your answer")
-    hint = ipywidgets.Button(description="Hint", tooltip="Show a hint")
-    said = ipywidgets.HTML()
+    prompt = ipywidgets.HTML(f"<p><strong>Predict:</strong> {_marked(question.prompt)}</p>")
+    field, feedback = _answer_field(question), ipywidgets.HTML()
+    check_button = ipywidgets.Button(description="Check", tooltip="Check your answer")
+    hint_button = ipywidgets.Button(description="Hint", tooltip="Show a hint")
     wrong: set[str] = set()
 
     def judge(_: object) -> None:
         verdict = question.check(field.value)
         if verdict.outcome is Outcome.WRONG:
             wrong.add(field.value)
-        said.value = verdict._repr_html_() + (_folded(question) if len(wrong) >= TRIES else "")
+        feedback.value = verdict._repr_html_() + (_folded_solution(question) if len(wrong) >= TRIES else "")
 
-    check.on_click(judge)
-    hint.on_click(lambda _: setattr(said, "value", f"<p><strong>Hint:</strong> {marked(question.hint)}</p>"))
+    check_button.on_click(judge)
+    hint = f"<p><strong>Hint:</strong> {_marked(question.hint)}</p>"
+    hint_button.on_click(lambda _: setattr(feedback, "value", hint))
     if not question.choices:
         field.observe(judge, "value")     # Enter in the field checks too
-    asked = ipywidgets.HTML(f"<p><strong>Predict:</strong> {marked(question.prompt)}</p>")
-    return [asked, field, ipywidgets.HBox([check, hint]), said]
+    return [prompt, field, ipywidgets.HBox([check_button, hint_button]), feedback]
 
 
-def _folded(question: Quiz) -> str:
+def _answer_field(question: Quiz) -> Widget:
+    import ipywidgets
+
+    tooltip = f"Your answer to: {question.prompt}"
+    if question.choices:
+        options = list(zip(question.listed, question.options, strict=True))
+        return ipywidgets.RadioButtons(options=options, index=None, layout={"width": "auto"}, tooltip=tooltip)
+    return ipywidgets.Text(description="Answer", placeholder="type it here", continuous_update=False, tooltip=tooltip)
+
+
+def _folded_solution(question: Quiz) -> str:
     right, _, why = question.reveal().partition("\n")
-    return f"<details><summary>Solution</summary><p><strong>{marked(right)}</strong></p><p>{marked(why)}</p></details>"
+    return (f"<details><summary>Solution</summary><p><strong>{_marked(right)}</strong></p>"
+            f"<p>{_marked(why)}</p></details>")
+
+
+def progress() -> Table:
+    """Return what was answered so far, and how often it was tried: kept in one file on the learner's own machine."""
+    rows = [{"question": question, **entry} for question, entry in _recorded().items()]
+    return table(rows, title=f"Your progress, kept in {_file().name}: delete that file to start over")
+
+
+def _record(question: str, outcome: Outcome) -> None:
+    """Note how an answer was judged."""
+    known = _recorded()
+    known[question] = {"outcome": outcome.value, "tries": known.get(question, {}).get("tries", 0) + 1}
+    with suppress(OSError):          # a folder that cannot be written must not keep anybody from learning
+        _file().write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _recorded() -> dict[str, dict]:
+    try:
+        known = json.loads(_file().read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def _file() -> Path:
+    return Path(os.environ.get("KITLIB_PROGRESS") or FILE)

@@ -66,13 +66,13 @@ def test_a_fault_of_ours_is_not_hidden_as_an_answer() -> None:
 @pytest.mark.parametrize("typed, read", [
     ("WWW.Example.com.", "www.example.com"), ("a.b", "a.b"), (" a. ", "a")])
 def test_names_compare_without_case_and_final_dot(typed: str, read: str) -> None:
-    assert quiz.name(typed) == read
+    assert quiz.dns_name(typed) == read
 
 
 @pytest.mark.parametrize("typed", ["a..b", ".", "two words", ".a"])
 def test_what_is_no_name_is_said_so(typed: str) -> None:
     with pytest.raises(ParseError, match="a DNS name"):
-        quiz.name(typed)
+        quiz.dns_name(typed)
 
 
 @pytest.mark.parametrize("given", ["one, TWO", "two and one", ["one", "two"], {"two", "one"}, "kind-one,two"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -14,17 +15,17 @@ from test_drawings_topology_shows_the_lab import REAL
 
 from kitlib.drawings.drawing import Drawing, png
 from kitlib.drawings.ladder import ladder
-from kitlib.drawings.queries import search_list
-from kitlib.drawings.svg import ACCENT, card, text, width, wrap
+from kitlib.drawings.queries import draw_search_list
+from kitlib.drawings.svg import ACCENT, Page, text, width, wrap
 from kitlib.drawings.table import table
-from kitlib.drawings.topology import topology
+from kitlib.drawings.topology import draw_topology
 from kitlib.errors import KitError
 from kitlib.parsers.header_fields import Field
 from kitlib.search_list import Candidate
-from kitlib.widgets.packet_view import packet
+from kitlib.widgets.packet_view import marked_fields
 
 SVG = "{http://www.w3.org/2000/svg}"
-PICTURES = {"ladder": lambda: ladder(journey()), "topology": lambda: topology(REAL)}
+PICTURES = {"ladder": lambda: ladder(journey()), "topology": lambda: draw_topology(REAL)}
 
 
 @pytest.mark.parametrize("make", PICTURES.values(), ids=PICTURES)
@@ -57,12 +58,21 @@ def test_each_suffix_writes_its_format(tmp_path: Path) -> None:
     with pytest.raises(KitError, match=r"x\.pdf.*\.svg, \.png, \.txt, \.mmd"):
         drawn.save(tmp_path / "x.pdf")
     with pytest.raises(KitError, match=r"\.svg, \.png, \.txt$"):
-        topology(REAL).save(tmp_path / "x.mmd")
+        draw_topology(REAL).save(tmp_path / "x.mmd")
 
 
 def test_the_png_shows_text_with_fonts_of_its_own() -> None:
-    blank = card("t", "a", 200, 40, [])
-    assert png(card("t", "a", 200, 40, [text(10, 20, "10.96.0.10")])) != png(blank)
+    blank, page = Page(200, 40), Page(200, 40, marks=[text(10, 20, "10.96.0.10")])
+    assert png(page.finish("t", "a")) != png(blank.finish("t", "a"))
+
+
+@pytest.mark.parametrize("missing", ["resvg_py", "matplotlib"])
+def test_where_no_png_can_be_drawn_the_svg_is_offered(missing: str, monkeypatch: pytest.MonkeyPatch,
+                                                      tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(KitError, match=f"{missing}: save the picture as .svg"):
+        draw_topology(REAL).save(tmp_path / "x.png")
+    assert draw_topology(REAL).save(tmp_path / "x.svg").exists() and not (tmp_path / "x.png").exists()
 
 
 @pytest.mark.parametrize("bold", [False, True])
@@ -129,15 +139,15 @@ FIELDS = [Field("IP", "ttl", "63", "hop limit", 22, 1), Field("IP", "dst", "10.2
 
 
 def test_a_packet_marks_what_changed_in_words_and_accent() -> None:
-    shown = packet(FIELDS, "The query", {("IP", "dst"): "10.96.0.10"})
+    shown = marked_fields(FIELDS, "The query", {("IP", "dst"): "10.96.0.10"})
     assert "10.244.0.3 (was 10.96.0.10)" in shown.text and shown.html.count(ACCENT) == 1
     assert [row[0] for row in shown.rows] == ["IP", "", "UDP"], "a layer is named once"
-    plain = packet(FIELDS, "The query")
+    plain = marked_fields(FIELDS, "The query", {})
     assert ACCENT not in plain.html and "was" not in plain.text
     assert all(field.meaning in plain.text and field.value in plain.html for field in FIELDS)
 
 
 def test_the_search_list_is_numbered_in_order() -> None:
-    shown = search_list([Candidate("a.svc.", "svc", "search list: svc"), Candidate("a.", "", "as it is")], "Asked")
+    shown = draw_search_list([Candidate("a.svc.", "svc", "search list: svc"), Candidate("a.", "", "as it is")], "Asked")
     assert [row[:2] for row in shown.rows] == [("1", "a.svc."), ("2", "a.")]
-    assert "(none)" in search_list([], "Asked").text
+    assert "(none)" in draw_search_list([], "Asked").text

@@ -9,110 +9,115 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_drawings_ladder_tells_the_journey import POINTS, WORD, assert_fits, journey, words_in
 
-from kitlib.cluster import MachineBox, NodeBox, PodBox, Topology, along
+from kitlib.cluster import Topology
 from kitlib.drawings.svg import ACCENT, FOCUS
-from kitlib.drawings.topology import topology
+from kitlib.drawings.topology import draw_topology
 from kitlib.errors import NotFound
-from kitlib.sighting import VantagePoint
+from kitlib.place import Node, Place, Pod
 
 
-def node(name: str, address: str, *pods: PodBox) -> NodeBox:
+def node(name: str, address: str) -> Node:
     role = "control plane" if name.endswith("control-plane") else "worker"
-    return NodeBox(f"node:kind-test1-{name}", name, address, role, "eth0", pods)
+    return Node(f"node:kind-test1-{name}", name, "node", name, address, None, role)
 
 
-def lab(*nodes: NodeBox, machines: tuple[MachineBox, ...] = ()) -> Topology:
-    return Topology("br-13ebef48a9f1", "172.20.0.0/16", "172.20.0.1", nodes, machines, "10.244.0.0/16",
+def pod(node: Node, name: str, title: str, address: str, kind: str = "pod") -> Pod:
+    return Pod(f"pod:{name}", title, kind, node.title, address, None, node)
+
+
+def container(title: str, address: str, kind: str) -> Place:
+    return Place(f"container:{title}", title, kind, title, address, None)
+
+
+def lab(*nodes: Node, veths: dict[Pod, str] | None = None, containers: tuple[Place, ...] = ()) -> Topology:
+    return Topology("br-13ebef48a9f1", "172.20.0.0/16", "172.20.0.1", nodes, veths or {}, containers, "10.244.0.0/16",
                     "10.96.0.0/16", "10.96.0.10")
 
 
-CONTROL_PLANE = node(
-    "control-plane", "172.20.0.2",
-    PodBox("pod:kube-system/coredns-66bc5c9577-hskrg", "coredns hskrg", "10.244.0.2", "veth9ddf2a71", "coredns"),
-    PodBox("pod:kube-system/coredns-66bc5c9577-6l2wj", "coredns 6l2wj", "10.244.0.3", "veth3a81c04e", "coredns"),
-    PodBox("pod:default/neighbour", "neighbour", "10.244.0.4", "vethb7c6113d", "pod"))
-WORKER3 = node(
-    "worker3", "172.20.0.4",
-    PodBox("pod:default/my-nginx-84bbfd8fd5-qbh65", "my-nginx", "10.244.2.3", "veth4b6923b0", "pod"),
-    PodBox("pod:default/dns-default", "dns-default", "10.244.2.4", "veth5d2c0f11", "pod"),
-    PodBox("pod:default/dns-none", "dns-none", "10.244.2.5", "vethc0a81b22", "pod"),
-    PodBox("pod:default/host-client", "host-client", "172.20.0.4", "", "pod"))
-MACHINES = (MachineBox("container:upstream", "upstream", "172.20.0.53", "upstream"),
-            MachineBox("container:outside", "outside", "172.20.0.100", "container"))
-REAL = lab(CONTROL_PLANE, node("worker", "172.20.0.3"), node("worker2", "172.20.0.5"), WORKER3, machines=MACHINES)
+CONTROL_PLANE, WORKER3 = node("control-plane", "172.20.0.2"), node("worker3", "172.20.0.4")
+VETHS = {
+    pod(CONTROL_PLANE, "kube-system/coredns-66bc5c9577-hskrg", "coredns hskrg", "10.244.0.2", "coredns"):
+        "veth9ddf2a71",
+    pod(CONTROL_PLANE, "kube-system/coredns-66bc5c9577-6l2wj", "coredns 6l2wj", "10.244.0.3", "coredns"):
+        "veth3a81c04e",
+    pod(CONTROL_PLANE, "default/neighbour", "neighbour", "10.244.0.4"): "vethb7c6113d",
+    pod(WORKER3, "default/my-nginx-84bbfd8fd5-qbh65", "my-nginx", "10.244.2.3"): "veth4b6923b0",
+    pod(WORKER3, "default/dns-default", "dns-default", "10.244.2.4"): "veth5d2c0f11",
+    pod(WORKER3, "default/dns-none", "dns-none", "10.244.2.5"): "vethc0a81b22"}
+CONTAINERS = container("upstream", "172.20.0.53", "upstream"), container("outside", "172.20.0.100", "container")
+REAL = lab(CONTROL_PLANE, node("worker", "172.20.0.3"), node("worker2", "172.20.0.5"), WORKER3, veths=VETHS,
+           containers=CONTAINERS)
 
 
 @st.composite
 def labs(draw: st.DrawFn) -> Topology:
-    """1 to 8 nodes with up to 20 pods and up to 3 machines; long names, IPv4 and IPv6."""
+    """1 to 8 nodes with up to 20 pods and up to 3 containers; long names, IPv4 and IPv6."""
     def one_of(*choices: str) -> str:
         return draw(st.sampled_from(choices))
 
-    pods = [PodBox(f"pod:default/{i}", draw(WORD), one_of(f"10.244.0.{i}", f"fd00:10:244:1:2:3:4:{i:x}"),
-                   one_of("", f"veth{i:08x}", f"longest-name-{i:02}"), one_of("pod", "coredns"))
-            for i in range(draw(st.integers(0, 20)))]
-    count = draw(st.integers(1, 8))
-    nodes = [node(f"{draw(WORD)}{i}", one_of(f"172.20.0.{i}", f"fc00:f853:ccd:e793:1:2:3:{i:x}"), *pods[i::count])
-             for i in range(count)]
-    machines = tuple(MachineBox(f"container:{i}", draw(WORD), f"172.20.1.{i}", "upstream")
-                     for i in range(draw(st.integers(0, 3))))
-    return lab(*nodes, machines=machines)
+    nodes = [node(f"{draw(WORD)}{i}", one_of(f"172.20.0.{i}", f"fc00:f853:ccd:e793:1:2:3:{i:x}"))
+             for i in range(draw(st.integers(1, 8)))]
+    veths = {}
+    for i in range(draw(st.integers(0, 20))):
+        address = one_of(f"10.244.0.{i}", f"fd00:10:244:1:2:3:4:{i:x}")
+        each = pod(nodes[i % len(nodes)], f"default/{i}", draw(WORD), address, one_of("pod", "coredns"))
+        veths[each] = one_of(f"veth{i:08x}", f"longest-name-{i:02}")
+    containers = [container(f"{draw(WORD)}{i}", f"172.20.1.{i}", "upstream") for i in range(draw(st.integers(0, 3)))]
+    return lab(*nodes, veths=veths, containers=tuple(containers))
 
 
 @settings(max_examples=60)
 @given(labs(), st.data())
 def test_any_map_fits_its_page(world: Topology, data: st.DataObject) -> None:
-    veths = [VantagePoint(each.place, pod.veth, "", "node", "")
-             for each in world.nodes for pod in each.pods if pod.veth]
-    places = ["host", *(each.place for each in (*world.nodes, *world.machines)),
-              *(pod.place for each in world.nodes for pod in each.pods)]
-    drawn = topology(world, data.draw(st.lists(st.sampled_from([*veths, *places]), max_size=30)))
+    veths = [pod.node.at(veth) for pod, veth in world.veths.items()]
+    places = ["host", *(each.id for each in (*world.nodes, *world.containers, *world.veths))]
+    drawn = draw_topology(world, data.draw(st.lists(st.sampled_from([*veths, *places]), max_size=30)))
     assert_fits(drawn.svg)
     assert 'width="760"' in drawn.svg
 
 
 def test_every_address_and_interface_is_on_the_map() -> None:
-    drawn = topology(REAL)
-    boxes = [*REAL.nodes, *REAL.machines, *(pod for each in REAL.nodes for pod in each.pods)]
-    facts = [fact for each in boxes for fact in (each.address, each.title, getattr(each, "veth", ""))]
+    drawn = draw_topology(REAL)
+    places = [*REAL.nodes, *REAL.containers, *REAL.veths]
+    facts = [*(fact for each in places for fact in (each.address, each.title)), *REAL.veths.values()]
     shown = " ".join(entry[0] for entry in words_in(drawn.svg))
     for fact in (*facts, REAL.bridge, REAL.subnet, REAL.gateway, REAL.dns_service, REAL.service_range, REAL.pod_range):
         assert fact in shown and fact in drawn.text
 
 
 def test_a_pod_stands_in_its_node_behind_its_cable() -> None:
-    boxes = {words: (x, y) for words, x, y, _, _ in words_in(topology(REAL).svg)}
+    boxes = {words: (x, y) for words, x, y, _, _ in words_in(draw_topology(REAL).svg)}
     veth, pod = boxes["veth4b6923b0"], boxes["eth0 10.244.2.3"]
     assert veth[0] < pod[0] and abs(veth[1] - pod[1]) < 0.2
     assert boxes["eth0 172.20.0.4"][1] < veth[1] < boxes["container 172.20.0.53"][1]
-    lines = topology(REAL).text.splitlines()
+    lines = draw_topology(REAL).text.splitlines()
     depth = {name: next(line for line in lines if name in line).index(name) for name in ("worker3", "my-nginx")}
     assert lines.index(next(line for line in lines if "worker3" in line)) < lines.index(
         next(line for line in lines if "my-nginx" in line)) and depth["worker3"] < depth["my-nginx"]
 
 
 def test_nobody_owns_the_cluster_ip() -> None:
-    drawn = topology(REAL)
+    drawn = draw_topology(REAL)
     assert "10.96.0.10: the ClusterIP of the DNS Service: an address that nobody owns" in drawn.alt
-    dashed = [rect for rect in re.findall(r"<rect [^>]*>", topology(lab(node("worker", "172.20.0.3"))).svg)
+    dashed = [rect for rect in re.findall(r"<rect [^>]*>", draw_topology(lab(node("worker", "172.20.0.3"))).svg)
               if "dasharray" in rect]
     assert len(dashed) == 1, "its frame has no cable and no solid edge"
     assert drawn.text.splitlines()[-2].startswith("10.96.0.10  the ClusterIP"), "outside the tree"
 
 
 def test_what_is_lit_has_an_outline_and_a_marker() -> None:
-    drawn = topology(REAL, [POINTS["veth"]])
+    drawn = draw_topology(REAL, [POINTS["veth"]])
     assert "veth4b6923b0 ◀ here ═══ eth0 10.244.2.3" in drawn.text
     assert "here: node:kind-test1-worker3 veth4b6923b0" in drawn.alt
     words = [entry[0] for entry in words_in(drawn.svg)]
     assert words[words.index("here") + 1] == "veth4b6923b0" and words.count("here") == 1
     assert len(re.findall(f'stroke="{FOCUS}"', drawn.svg)) == 1
-    assert FOCUS not in topology(REAL).svg and ACCENT not in drawn.svg
+    assert FOCUS not in draw_topology(REAL).svg and ACCENT not in drawn.svg
 
 
 def test_several_lit_hops_are_numbered_in_order() -> None:
     way = [POINTS[label] for label in ("pod", "veth", "eth0", "bridge")]
-    text = topology(REAL, [*way, "container:upstream", POINTS["eth0"]]).text
+    text = draw_topology(REAL, [*way, "container:upstream", POINTS["eth0"]]).text
     for words in ("my-nginx ◀ 1", "veth4b6923b0 ◀ 2", "eth0 172.20.0.4 ◀ 3, 6", "(network 172.20.0.0/16) ◀ 4",
                   "upstream ◀ 5"):
         assert words in text
@@ -120,12 +125,12 @@ def test_several_lit_hops_are_numbered_in_order() -> None:
 
 def test_what_is_not_on_the_map_cannot_be_lit() -> None:
     with pytest.raises(NotFound, match=r"node:elsewhere is not on this map.*node:kind-test1-worker3"):
-        topology(REAL, ["node:elsewhere"])
+        draw_topology(REAL, ["node:elsewhere"])
 
 
 def test_the_map_along_a_journey_shows_what_it_passed_and_no_more() -> None:
-    passed = along(REAL, journey())
+    passed = REAL.along(journey())
     assert [each.title for each in passed.nodes] == ["control-plane", "worker3"]
-    assert [pod.title for each in passed.nodes for pod in each.pods] == ["coredns 6l2wj", "my-nginx"]
-    assert [machine.title for machine in passed.machines] == ["upstream"]
-    assert_fits(topology(passed, [hop.sighting.point for hop in journey().hops]).svg)
+    assert [pod.title for pod in passed.veths] == ["coredns 6l2wj", "my-nginx"]
+    assert [each.title for each in passed.containers] == ["upstream"]
+    assert_fits(draw_topology(passed, [hop.sighting.point for hop in journey().hops]).svg)

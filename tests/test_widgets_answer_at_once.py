@@ -73,8 +73,7 @@ def test_the_packet_view_shows_the_chosen_packet_and_what_changed(seen: Capture)
 
 def test_a_packet_is_only_compared_with_the_same_message(seen: Capture) -> None:
     """CoreDNS's own query has another DNS id: nothing in it was rewritten."""
-    twin = packet_view(seen.sightings)
-    chosen, _, shown, _ = twin.widget.children
+    chosen, _, shown, _ = packet_view(seen.sightings).widget.children
     queries = [number for number, each in enumerate(seen.sightings) if each.direction == "query"]
     own = next(number for number in queries if seen.sightings[number].message.id != seen.sightings[0].message.id)
     chosen.value = own

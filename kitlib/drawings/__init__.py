@@ -1,1 +1,1 @@
-"""Pictures of facts: SVG in HTML, text, Mermaid. Nothing here fetches or decides."""
+"""Pictures and tables of facts: SVG in HTML, text, Mermaid. Nothing here fetches or decides."""

@@ -1,6 +1,4 @@
-"""A picture with its words: SVG for the notebook, text for the terminal, files for slides.
-
-Sentences with numbers in them that come from the data, so that they stay true on another cluster."""
+"""A picture with its words: SVG for the notebook, text for the terminal, files for slides; and a note, words alone."""
 
 from __future__ import annotations
 
@@ -27,7 +25,7 @@ class Drawing:
 
     @property
     def html(self) -> str:
-        """The picture in a figure that scrolls sideways where the page is narrower than the picture."""
+        """Return the picture in a figure that scrolls sideways where the page is narrower than the picture."""
         return f'<figure class="kit-drawing" style="margin:8px 0;overflow-x:auto">{self.svg}</figure>'
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
@@ -47,10 +45,12 @@ class Drawing:
 
 
 def png(svg: str) -> bytes:
-    """The SVG as PNG, drawn with matplotlib's DejaVu fonts, so that every machine shows the same text."""
-    import resvg_py
-    from matplotlib import get_data_path
-
+    """Return the SVG as PNG, drawn with matplotlib's DejaVu fonts, so that every machine shows the same text."""
+    try:
+        import resvg_py
+        from matplotlib import get_data_path
+    except ImportError as error:      # in a browser there is neither
+        raise KitError(f"cannot draw a .png here, for lack of {error.name}: save the picture as .svg") from error
     fonts = Path(get_data_path()) / "fonts" / "ttf"
     return resvg_py.svg_to_bytes(svg_string=svg, zoom=PNG_ZOOM, skip_system_fonts=True, font_dirs=[str(fonts)],
                                  font_family="DejaVu Sans", sans_serif_family="DejaVu Sans")
@@ -58,7 +58,7 @@ def png(svg: str) -> bytes:
 
 @dataclass(frozen=True)
 class note:
-    """Show a sentence as text of the notebook: say(f"The query took {n} µs."). Named as the verb it is there."""
+    """Show a sentence with numbers from the lab's data as text of the notebook: note(f"The query took {n} µs.")."""
 
     words: str
 

@@ -1,210 +1,182 @@
-"""Pictures with axes: matplotlib draws them, in px, onto the same card as all other pictures.
-
-The page of the latency budget: a row for each span, each part of the way and the whole, on one scale of µs.
-
-The latency budget: how long each hop takes over several takes, with and without the question upstream."""
+"""The latency budget: where the time goes over several takes, with and without a question upstream."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
-from io import BytesIO
+from dataclasses import dataclass
 from itertools import groupby
-from math import floor, log10
-from typing import TYPE_CHECKING, NamedTuple
+from math import ceil, floor, log10
 
+from kitlib.drawings import svg
 from kitlib.drawings.drawing import Drawing
-from kitlib.drawings.latency_spans import PHASES, WHOLE, Span, by_phase, in_order, medians, spans
-from kitlib.drawings.svg import (
-    BANDS,
-    FAINT,
-    FONT,
-    INK,
-    LINE,
-    MARGIN,
-    PAGE,
-    PLACES,
-    QUIET,
-    SIZE,
-    TITLE_SIZE,
-    Shade,
-    card,
-    width,
-    wrap,
-)
+from kitlib.drawings.latency_spans import PHASES, WHOLE, Span, Spread, by_phase, medians, span_order, spans
+from kitlib.drawings.svg import MARGIN, PAD, PAGE, Shade
 from kitlib.drawings.table import Table
 from kitlib.errors import KitError
 from kitlib.journey.model import Journey
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+NAMES, NUMBERS, TICK = 344, 84, 80              # px: the columns of names and numbers, a label of the scale
+ROW, BAR, BARS_X = 22, 26, MARGIN + 84          # px: the heights of a row and of a bar, where the bars begin
+PHASE_COLOURS = dict(zip(PHASES, map(svg.shade, ("node", "host", "coredns", "upstream", "node")), strict=True))
+CAPTION = ("Uncached: CoreDNS asked upstream. Cached: no question upstream was seen. Bars: the medians of the parts, "
+           "on a linear scale. Mark and number: median, in µs. Line: from least to most. The medians of the parts do "
+           "not add up to the median of the whole.")
+SORTS = (("uncached", svg.dot, svg.shade("node"), True), ("cached", svg.diamond, svg.shade("pod"), False))
 
 
-# Text stays text, words are never read as formulas, and the same picture is the same bytes.
-SETTINGS = {"svg.fonttype": "none", "svg.hashsalt": "kitlib", "text.parse_math": False, "font.family": "DejaVu Sans",
-            "font.size": SIZE, "axes.edgecolor": FAINT, "text.color": INK, "xtick.color": INK,
-            "axes.spines.top": False, "axes.spines.right": False, "axes.spines.left": False}
-PX = 72       # matplotlib writes 72 units an inch: so one unit is one px here
-
-
-def figure(title: str, alt: str, wide: float, high: float, draw: Callable[[Figure], None]) -> str:
-    """The SVG of what `draw` puts on a matplotlib figure of this size in px."""
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    page, file = Figure(figsize=(wide / PX, high / PX), facecolor="none"), BytesIO()
-    with matplotlib.rc_context(SETTINGS):
-        draw(page)
-        page.savefig(file, format="svg", metadata={"Date": None})
-    return card(title, alt, wide, high, [_inside(file.getvalue().decode())])
-
-
-def _inside(svg: str) -> str:
-    """What the SVG draws, without what could disturb the page around it: styles, and ids that nothing refers to."""
-    body = re.sub(r"<metadata>.*?</metadata>|<defs>\s*<style.*?</style>\s*</defs>", "",
-                  re.search(r"<svg[^>]*>(.*)</svg>", svg, re.DOTALL)[1], flags=re.DOTALL)
-    used = set(re.findall(r"url\(#([^)]+)\)|href=\"#([^\"]+)\"", body))
-    kept = {name for pair in used for name in pair if name}
-    body = re.sub(r' id="([^"]+)"', lambda found: found[0] if found[1] in kept else "", body)
-    return re.sub(r">\s+<", "><", body.replace("'DejaVu Sans'", FONT).replace("xlink:href", "href")).strip()
-
-
-NAMES, COLUMN, ROW, SCALE, TITLE = 344, 84, 22, 44, 21      # px: widths, and heights
-
-
-class Group(NamedTuple):
-    """The takes of one sort, and how they are marked; `found` has median, least and most in ns."""
+@dataclass(frozen=True)
+class Group:
+    """The takes of one sort, and the mark that stands for them."""
 
     name: str
-    marker: str
+    mark: Callable[[float, float, str, str], str]
     colours: Shade
     count: int
-    found: dict[Span | str, tuple[float, float, float]]
+    found: dict[Span | str, Spread]
 
-
-def told(nanoseconds: float) -> str:
-    """A time in µs, from a second on in s."""
-    return f"{nanoseconds / 1e9:,.1f} s" if nanoseconds >= 1e9 else f"{nanoseconds / 1000:,.0f}"
-
-
-def layout(groups: Sequence[Group], rows: Sequence[Span | str], title: str,
-           caption: str) -> tuple[float, Callable[[Figure], None]]:
-    """The height of the page in px, and what draws it."""
-    heads, notes = wrap(title, PAGE - 2 * MARGIN, TITLE_SIZE, True), wrap(caption, PAGE - 2 * MARGIN)
-    top = MARGIN + TITLE * len(heads) + 34
-    bottom = top + ROW * len(rows)
-    high = bottom + SCALE + LINE * len(notes) + MARGIN
-    left, wide = MARGIN + NAMES, PAGE - 2 * MARGIN - NAMES - COLUMN * len(groups)
-
-    def draw(figure: Figure) -> None:
-        for i, words in enumerate(heads, 1):
-            figure.text(MARGIN / PAGE, 1 - (MARGIN + TITLE * i - 5) / high, words, size=TITLE_SIZE, weight="bold")
-        for i, words in enumerate(notes, 1):
-            figure.text(MARGIN / PAGE, 1 - (bottom + SCALE + LINE * i - 4) / high, words, color=QUIET)
-        page = figure.add_axes((0, 1 - bottom / high, 1, (bottom - top) / high), xlim=(0, PAGE), ylim=(len(rows), 0))
-        page.axis("off")
-        plot = figure.add_axes((left / PAGE, 1 - bottom / high, wide / PAGE, (bottom - top) / high),
-                               facecolor="none", ylim=page.get_ylim(), yticks=[])
-        _names(page, rows)
-        _scale(plot, groups)
-        for number, group in enumerate(groups, 1):
-            _numbers(page, group, rows, left + wide + COLUMN * number - 4)
-            _marks(plot, group, rows, number / (len(groups) + 1))
-
-    return high, draw
-
-
-def _names(page: Axes, rows: Sequence[Span | str]) -> None:
-    """The names of the rows; a part of the way is bold and on a ground."""
-    for y, row in enumerate(rows):
-        if isinstance(row, str):
-            page.axhspan(y, y + 1, 0.01, 0.99, color=BANDS[2])
-            page.text(MARGIN, y + 0.7, row, weight="bold")
-        else:
-            first, *rest = wrap(row.name, NAMES - 24)
-            page.text(MARGIN + 8, y + 0.7, f"{first} …" if rest else first)
-
-
-def _scale(plot: Axes, groups: Sequence[Group]) -> None:
-    """From the power of ten below the least to the one above the most, in µs."""
-    from matplotlib.ticker import LogLocator
-
-    values = [value / 1000 for group in groups for three in group.found.values() for value in three]
-    low, most = (floor(log10(max(1, end(values)))) for end in (min, max))
-    plot.set(xscale="log", xlim=(10 ** low, 10 ** (most + 1)), xlabel="µs, on a logarithmic scale")
-    plot.xaxis.set_major_locator(LogLocator(numticks=5))
-    plot.xaxis.set_major_formatter("{x:,g}")
-    plot.xaxis.set_minor_formatter("")
-    plot.grid(axis="x", color=FAINT, linewidth=0.5)
-
-
-def _numbers(page: Axes, group: Group, rows: Sequence[Span | str], right: float) -> None:
-    """A column of medians under the group's name and marker."""
-    page.text(right, -0.4, group.name, ha="right", weight="bold")
-    _dots(page, group, [right - width(group.name, bold=True) - 10], [-0.6])
-    for y, row in enumerate(rows):
-        page.text(right, y + 0.7, told(group.found[row][0]) if row in group.found else "–", ha="right")
-
-
-def _marks(plot: Axes, group: Group, rows: Sequence[Span | str], depth: float) -> None:
-    """In each row, at this part of its height, a line from least to most and the group's marker at the median."""
-    found = {y + depth: group.found[row] for y, row in enumerate(rows) if row in group.found}
-    median, least, most = ([max(three[i] / 1000, plot.get_xlim()[0]) for three in found.values()] for i in range(3))
-    plot.hlines(list(found), least, most, group.colours.edge, linewidth=2)
-    _dots(plot, group, median, list(found))
-
-
-def _dots(axes: Axes, group: Group, xs: Sequence[float], ys: Sequence[float]) -> None:
-    axes.plot(xs, ys, group.marker, color=group.colours.fill, markeredgecolor=group.colours.edge, markersize=6,
-              markeredgewidth=1.5, clip_on=False)
-
-
-CAPTION = ("Uncached: CoreDNS asked upstream. Cached: no question upstream was seen. Mark and number: median, in µs. "
-           "Line: from least to most. The medians of the parts do not add up to the median of the whole.")
-SORTS = (("uncached", "o", PLACES["node"], True), ("cached", "D", PLACES["pod"], False))
+    def draw_mark(self, x: float, y: float) -> str:
+        """Draw the mark, its middle at x and y."""
+        return self.mark(x, y, self.colours.fill, self.colours.edge)
 
 
 def latency_budget(journeys: Sequence[Journey]) -> Drawing:
-    """Where the time of these journeys goes; KitError if no answer came back in any of them."""
+    """Draw where the time of these journeys goes; KitError if no answer came back in any of them."""
     journeys = list(dict.fromkeys(journeys))      # a recorded take that was played again is not another take
     back = [one for one in journeys if one.came_back]
     if not back:
         raise KitError(f"there is no time to share out: of {len(journeys)} journeys, none came back with an answer")
-    groups = [Group(name, marker, colours, len(some), medians(list(map(_times, some))))
-              for name, marker, colours, asked in SORTS
-              if (some := [one for one in back if bool(one.upstream_legs) is asked])]
+    groups = [Group(name, mark, colours, len(some), medians(list(map(_times, some))))
+              for name, mark, colours, upstream in SORTS
+              if (some := [one for one in back if bool(one.upstream_legs) is upstream])]
     rows: list[Span | str] = []
-    for phase, members in groupby(in_order(map(spans, back)), lambda span: span.phase):
+    for phase, members in groupby(span_order(map(spans, back)), lambda span: span.phase):
         rows += [phase, *members]
     rows.append(WHOLE)
     title, left_out = " ".join(map(_sentence, groups)), len(journeys) - len(back)
     caption = CAPTION + (f" Left out, for lack of an answer: {left_out}." if left_out else "")
     table = _table(groups, rows, title)
     alt = f"{title} {caption} " + " ".join(f"{row[0]} {row[1]}: {', '.join(row[2:])}." for row in table.rows)
-    drawn = figure(title, alt, PAGE, *layout(groups, rows, title, caption))
-    return Drawing(title, alt, drawn, f"{table.text}\n{caption}")
+    return Drawing(title, alt, _picture(groups, rows, title, caption, alt), f"{table.text}\n{caption}")
 
 
 def _times(journey: Journey) -> dict[Span | str, int]:
-    """The time of each span, of each part of the way, and of the whole."""
+    """Return the time of each span, of each part of the way, and of the whole."""
     found = spans(journey)
     return {**found, **by_phase(found), WHOLE: sum(found.values())}
 
 
 def _sentence(group: Group) -> str:
-    most = max((phase for phase in PHASES if phase in group.found), key=lambda phase: group.found[phase][0])
+    most = max((phase for phase in PHASES if phase in group.found), key=lambda phase: group.found[phase].median)
     takes = "1 take" if group.count == 1 else f"{group.count} takes"
-    return (f"{group.name.capitalize()} ({takes}): {group.found[WHOLE][0] / 1e6:.1f} ms, "
-            f"most of it {most}, {group.found[most][0] / 1e6:.1f} ms.")
+    return (f"{group.name.capitalize()} ({takes}): {group.found[WHOLE].median / 1e6:.1f} ms, "
+            f"most of it {most}, {group.found[most].median / 1e6:.1f} ms.")
 
 
-def _spread(found: tuple[float, float, float] | None) -> str:
-    return "{} ({} – {})".format(*map(told, found)) if found else "–"
-
-
-def _table(groups: list[Group], rows: list[Span | str], title: str) -> Table:
+def _table(groups: Sequence[Group], rows: Sequence[Span | str], title: str) -> Table:
     heads = (f"{group.name}, µs: median (least – most)" for group in groups)
     cells = ((*(("", row.name) if isinstance(row, Span) else (row, "in all")),
-              *(_spread(group.found.get(row)) for group in groups)) for row in rows)
+              *(_spread_words(group.found.get(row)) for group in groups)) for row in rows)
     return Table(title, ("part", "between", *heads), tuple(cells))
+
+
+def _spread_words(spread: Spread | None) -> str:
+    return "{} ({} – {})".format(*map(_amount, spread)) if spread else "–"
+
+
+def _amount(nanoseconds: float) -> str:
+    """Return a time in µs, from a second on in s."""
+    return f"{nanoseconds / 1e9:,.1f} s" if nanoseconds >= 1e9 else f"{nanoseconds / 1000:,.0f}"
+
+
+def _picture(groups: Sequence[Group], rows: Sequence[Span | str], title: str, caption: str, alt: str) -> str:
+    page = svg.Page()
+    page.add_title(title)
+    _bars(page, groups)
+    _chart(page, groups, rows)
+    page.add_paragraph(caption, fill=svg.QUIET)
+    return page.finish(title, alt)
+
+
+def _bars(page: svg.Page, groups: Sequence[Group]) -> None:
+    """Draw one bar a group, its parts side by side, all on one linear scale; under them what the colours mean."""
+    phases = [phase for phase in PHASES if any(phase in group.found for group in groups)]
+    bars = [[(phase, group.found[phase].median) for phase in phases if phase in group.found] for group in groups]
+    longest = max(sum(took for _, took in bar) for bar in bars) or 1
+    scale = (PAGE - MARGIN - NUMBERS - BARS_X) / longest
+    for group, bar in zip(groups, bars, strict=True):
+        page.marks.append(svg.text(MARGIN, page.y + 18, group.name, bold=True))
+        x: float = BARS_X
+        for phase, took in bar:
+            _bar_part(page, phase, x, took * scale)
+            x += took * scale
+        whole = _amount(group.found[WHOLE].median)
+        page.marks.append(svg.text(x + 8, page.y + 18, whole if whole.endswith("s") else f"{whole} µs"))
+        page.y += BAR + 8
+    x = BARS_X
+    for phase in phases:
+        page.marks += [svg.box(x, page.y, 12, 12, *PHASE_COLOURS[phase][::-1], radius=2),
+                       svg.text(x + 18, page.y + 11, phase)]
+        x += 18 + svg.width(phase) + 18
+    page.y += 34
+
+
+def _bar_part(page: svg.Page, phase: str, x: float, wide: float) -> None:
+    """Draw one part of a bar, with its name where there is room for it."""
+    edge, fill = PHASE_COLOURS[phase]
+    page.marks.append(svg.box(x, page.y, wide, BAR, fill, edge, radius=0))
+    if svg.width(phase) + PAD < wide:
+        page.marks.append(svg.text(x + wide / 2, page.y + 18, phase, anchor="middle"))
+
+
+def _chart(page: svg.Page, groups: Sequence[Group], rows: Sequence[Span | str]) -> None:
+    """Draw a row for each span, each part and the whole: name, spread on a logarithmic scale, medians."""
+    page.y += 18
+    left, right = MARGIN + NAMES, PAGE - MARGIN - NUMBERS * len(groups)
+    low, high = _decades(groups)
+
+    def x(nanoseconds: float) -> float:
+        decades = max(log10(max(nanoseconds, 1) / 1000), low) - low
+        return left + decades * (right - left) / (high - low)
+
+    columns = [(right + NUMBERS * number - 4, group) for number, group in enumerate(groups, 1)]
+    for column, group in columns:
+        page.marks += [svg.text(column, page.y - 8, group.name, bold=True, anchor="end"),
+                       group.draw_mark(column - svg.width(group.name, bold=True) - 10, page.y - 12)]
+    top = page.y
+    for row in rows:
+        _row_name(page, row)
+        for number, (column, group) in enumerate(columns, 1):
+            _spread_marks(page, group, group.found.get(row), x, page.y + ROW * number / (len(groups) + 1), column)
+        page.y += ROW
+    for power in range(low, high + 1, ceil((high - low) * TICK / (right - left))):
+        tick = x(10 ** power * 1000)
+        page.behind.append(svg.line(tick, top, tick, page.y, svg.FAINT, 0.5))
+        page.marks.append(svg.text(tick, page.y + 16, f"{10 ** power:,}", anchor="middle"))
+    page.marks += [svg.line(left, page.y, right, page.y, svg.FAINT),
+                   svg.text((left + right) / 2, page.y + 34, "µs, on a logarithmic scale", anchor="middle")]
+    page.y += 44
+
+
+def _decades(groups: Sequence[Group]) -> tuple[int, int]:
+    """Return the powers of ten, in µs, between which all times lie; less than 1 µs counts as 1."""
+    times = [time / 1000 for group in groups for spread in group.found.values() for time in spread]
+    return floor(log10(max(1, min(times)))), floor(log10(max(1, max(times)))) + 1
+
+
+def _row_name(page: svg.Page, row: Span | str) -> None:
+    """Write the name of a row; a part of the way is bold and on a ground."""
+    if isinstance(row, str):
+        page.behind.append(svg.box(8, page.y, PAGE - 16, ROW, svg.BANDS[2], radius=0))
+        page.marks.append(svg.text(MARGIN, page.y + 15, row, bold=True))
+    else:
+        first, *rest = svg.wrap(row.name, NAMES - 24)
+        page.marks.append(svg.text(MARGIN + 8, page.y + 15, f"{first} …" if rest else first))
+
+
+def _spread_marks(page: svg.Page, group: Group, spread: Spread | None, x: Callable[[float], float], y: float,
+                  column: float) -> None:
+    """Draw a line from least to most with the group's mark at the median, and the median as a number."""
+    if spread:
+        page.marks += [svg.line(x(spread.least), y, x(spread.most), y, group.colours.edge, 2),
+                       group.draw_mark(x(spread.median), y)]
+    page.marks.append(svg.text(column, page.y + 15, _amount(spread.median) if spread else "–", anchor="end"))

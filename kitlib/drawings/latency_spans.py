@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from statistics import median
 from typing import NamedTuple
 
 from kitlib.drawings.ladder_words import Row, nat, point, rows
@@ -26,8 +27,16 @@ class Span(NamedTuple):
     name: str
 
 
+class Spread(NamedTuple):
+    """The middle, the least and the most of several times, in nanoseconds."""
+
+    median: float
+    least: float
+    most: float
+
+
 def spans(journey: Journey) -> dict[Span, int]:
-    """The journey's time from its first sighting to its last, in nanoseconds, cut up at every sighting between."""
+    """Cut up the journey's time from its first sighting to its last at every sighting between; in nanoseconds."""
     found: dict[Span, int] = {}
     for before, now in pairwise(rows(journey)):
         span = _span(before, now, journey)
@@ -35,8 +44,8 @@ def spans(journey: Journey) -> dict[Span, int]:
     return found
 
 
-def in_order(found: Iterable[Iterable[Span]]) -> list[Span]:
-    """All spans of several journeys, each where it comes on the way."""
+def span_order(found: Iterable[Iterable[Span]]) -> list[Span]:
+    """Return all spans of several journeys, each where it comes on the way."""
     order: list[Span] = []
     for one in sorted(map(list, found), key=len, reverse=True):
         at = 0
@@ -48,7 +57,7 @@ def in_order(found: Iterable[Iterable[Span]]) -> list[Span]:
 
 
 def by_phase(found: dict[Span, int]) -> dict[str, int]:
-    """The time of each part that this journey has, in nanoseconds."""
+    """Return the time of each part that this journey has, in nanoseconds."""
     return {phase: sum(took for span, took in found.items() if span.phase == phase)
             for phase in PHASES if any(span.phase == phase for span in found)}
 
@@ -57,14 +66,14 @@ def _span(before: Row, now: Row, journey: Journey) -> Span:
     (who, end), (next_who, next_end) = (_part(point(row.hop), journey) for row in (before, now))
     way = f"{who}: {end} → {next_end}" if who == next_who and end else \
         f"{who} {end}".strip() + " → " + f"{next_who} {next_end}".strip()
-    if before.leg == now.leg and before.hop.direction == now.hop.direction:
-        phase = UPSTREAM if now.leg else THERE if now.hop.direction == "query" else BACK
-        return Span(phase, f"{way}{_done(now, journey)}")
-    if before.leg == now.leg:
-        if who == "CoreDNS" and not now.leg:
+    if before.leg_index == now.leg_index and before.hop.direction == now.hop.direction:
+        phase = UPSTREAM if now.leg_index else THERE if now.hop.direction == "query" else BACK
+        return Span(phase, f"{way}{_done(now)}")
+    if before.leg_index == now.leg_index:
+        if who == "CoreDNS" and not now.leg_index:
             return Span(SERVER, "answers at once")
-        return Span(UPSTREAM if now.leg else UNSEEN, f"beyond {who} {end}".strip())
-    if 0 in (before.leg, now.leg):
+        return Span(UPSTREAM if now.leg_index else UNSEEN, f"beyond {who} {end}".strip())
+    if 0 in (before.leg_index, now.leg_index):
         what = "makes its answer" if now.hop.direction == "response" else "before it asks upstream"
         return Span(SERVER, what if who == next_who == "CoreDNS" else f"{way}: {what}")
     what = "hands the answer on" if now.hop.direction == "response" else "asks on"
@@ -72,7 +81,7 @@ def _span(before: Row, now: Row, journey: Journey) -> Span:
 
 
 def _part(at: VantagePoint, journey: Journey) -> tuple[str, str]:
-    """Which part a vantage point plays in this journey: whose it is, and which end there."""
+    """Say which part a vantage point plays in this journey: whose it is, and which end there."""
     near, far = (point(hop).machine for hop in (journey.client_leg.hops[0], journey.client_leg.farthest))
     if at.kind == "host":
         return "the bridge", ""
@@ -82,20 +91,18 @@ def _part(at: VantagePoint, journey: Journey) -> tuple[str, str]:
     return who, "veth" if at.interface.startswith("veth") else at.interface
 
 
-def _done(row: Row, journey: Journey) -> str:
-    """What the kernel did to the packet in between, as far as the packet shows it."""
-    work = [nat(rewrite, row.hop, journey.legs[row.leg]) or f"{rewrite.end} rewritten" for rewrite in row.hop.rewrites]
+def _done(row: Row) -> str:
+    """Say what the kernel did to the packet in between, as far as the packet shows it."""
+    work = [nat(rewrite, row) or f"{rewrite.end} rewritten" for rewrite in row.hop.rewrites]
     if row.origin and row.hop.sighting.ttl < row.origin.sighting.ttl:
         work.append("route")
     return f" ({', '.join(work)})" if work else ""
 
 
-def medians(found: Sequence[dict]) -> dict:
-    """For each key of these dicts: median, least and most of its values."""
-    from statistics import median
-
-    values: dict = {}
+def medians(found: Sequence[dict]) -> dict[Span | str, Spread]:
+    """Return median, least and most of the values of each key in these dicts."""
+    values: dict[Span | str, list[int]] = {}
     for one in found:
         for key, value in one.items():
             values.setdefault(key, []).append(value)
-    return {key: (median(those), min(those), max(those)) for key, those in values.items()}
+    return {key: Spread(median(those), min(those), max(those)) for key, those in values.items()}

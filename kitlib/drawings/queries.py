@@ -1,4 +1,4 @@
-"""What was asked: the names that a resolver asks for, the queries of a capture, the same question from everywhere."""
+"""Tables of queries: what a resolver would ask, what a capture holds, the same question from everywhere."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from kitlib.drawings.table import Table, table
+from kitlib.drawings.table import Table, shorten, table
 from kitlib.journey.model import Journey
 from kitlib.netfilter.kube_proxy import masquerade_step
 from kitlib.netfilter.packet import RuleOutcome
@@ -17,15 +17,16 @@ if TYPE_CHECKING:
     from kitlib.capture import Capture
     from kitlib.place import Node
 
+LONGEST_ANSWER = 48        # letters
 
-def search_list(candidates: Iterable[Candidate], title: str = "What the resolver asks for, in order") -> Table:
-    """The candidates as a numbered table; none (an address is not asked about) is said in the table."""
+def draw_search_list(candidates: Iterable[Candidate], title: str = "What the resolver asks for, in order") -> Table:
+    """Number the candidates in a table; it says so if there is none, as for an address."""
     rows = tuple((str(number), candidate.name, candidate.why) for number, candidate in enumerate(candidates, 1))
     return Table(title, ("", "the resolver asks for", "why"), rows)
 
 
 def queries_table(journeys: Sequence[Journey], title: str = "") -> Table:
-    """A table of queries in the order sent; times in µs since the first query."""
+    """List queries in the order sent; times in µs since the first query."""
     start = min((journey.hops[0].sighting.time_ns for journey in journeys), default=0)
     return table([_query(journey, start) for journey in journeys], title=title or _count(journeys))
 
@@ -38,12 +39,7 @@ def _query(journey: Journey, start: int) -> dict[str, object]:
             "from port": leg.client.port, "over": leg.hops[0].sighting.protocol,
             "sent (µs)": (leg.hops[0].sighting.time_ns - start) // 1000,
             "answered (µs)": "never" if back is None else (back - start) // 1000,
-            "rcode": leg.response.rcode if leg.response else "", "answer": shortened(answers)}
-
-
-def shortened(words: str, limit: int = 48) -> str:
-    """Words that fit a table cell; what is left out is marked with an ellipsis."""
-    return words if len(words) <= limit else words[: limit - 1] + "…"
+            "rcode": leg.response.rcode if leg.response else "", "answer": shorten(answers, LONGEST_ANSWER)}
 
 
 def _count(journeys: Sequence[Journey]) -> str:
@@ -51,22 +47,22 @@ def _count(journeys: Sequence[Journey]) -> str:
     return ("1 query" if len(journeys) == 1 else f"{len(journeys)} queries") + (f" ({notes})" if notes else "")
 
 
-def what_differs(asked: Mapping[str, tuple[Capture, Node]]) -> Table:
-    """A line for each place that asked: its capture with rule trace, and the node whose kernel met the query first.
+def what_differs(captures: Mapping[str, tuple[Capture, Node]]) -> Table:
+    """Compare captures of the same question, by the name of who asked; rows with a rewritten source are marked.
 
-    Marked are the lines in which the source was rewritten.
+    With each capture, which has a rule trace, goes the node whose kernel met the query first.
     """
-    rows = [{"asked from": name, **_start(*where)} for name, where in asked.items()]
+    rows = [{"asked from": name, **_start(*capture)} for name, capture in captures.items()]
     rewritten = frozenset(i for i, row in enumerate(rows) if "→" in row["source"])
     return replace(table(rows, title="The same question from everywhere"), marked=rewritten)
 
 
 def _start(seen: Capture, node: Node) -> dict[str, object]:
-    walk, arrived = seen.traced_query(node).path, seen.journey().client_leg.farthest.sighting
-    step, sent = masquerade_step(walk), Socket(walk.packet.source, walk.packet.sport or 0)
-    mark = "none" if step.outcome is not RuleOutcome.MATCHED else f"{max(one.after.mark for one in walk.matched):#x}"
+    path, arrived = seen.traced_query(node).path, seen.journey().client_leg.farthest.sighting
+    step, sent = masquerade_step(path), Socket(path.packet.source, path.packet.sport or 0)
+    mark = f"{max(one.after.mark for one in path.matched):#x}" if step.outcome is RuleOutcome.MATCHED else "none"
     # The rule's other conditions (destination, protocol, port) hold for every query to the Service.
-    return {"first hook": "PREROUTING" if walk.packet.in_interface else "OUTPUT",
+    return {"first hook": "PREROUTING" if path.packet.in_interface else "OUTPUT",
             "mark, and why": f"{mark}: {step.why.partition(', destination is')[0]}",
             "source": f"{sent}, kept" if sent == arrived.source else f"{sent} → {arrived.source}",
-            "leaves by": walk.after.out_interface, "TTL there": arrived.ttl}
+            "leaves by": path.after.out_interface, "TTL there": arrived.ttl}

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from html import escape
 from itertools import islice
 
-from kitlib.drawings.table import CELL, MARKED, framed
+from kitlib.drawings.table import CELL, MARKED, html_table
 from kitlib.netfilter.packet import Packet, RuleStep
 from kitlib.netfilter.path import HookStep, PacketPath, SkippedRules
 from kitlib.parsers.xtables_monitor import TraceLine
@@ -60,7 +60,7 @@ def hook_step_html(step: HookStep, trace: Trace | None = None) -> str:
     columns = HEAD[:3 if trace is None else 4]
     rows = "".join(_folded(part, step, len(columns)) if isinstance(part, SkippedRules) else _row(part, trace)
                    for part in step.trail)
-    return framed(stop(step), columns, rows) if rows else f"<p><b>{escape(stop(step))}</b></p>"
+    return html_table(stop(step), columns, rows) if rows else f"<p><b>{escape(stop(step))}</b></p>"
 
 
 def _agreement(step: RuleStep, trace: Trace) -> str:

@@ -1,20 +1,14 @@
-"""One palette for every picture: Okabe and Ito's colours, which colour-blind readers can tell apart.
+"""The palette, the marks and the page of every picture, as SVG; lengths in px.
 
-Every picture lies on a light card of its own, so that it looks the same in a light and a dark theme, in a file and on
-a projector. A colour never says anything alone: each place also carries its name, each rewrite the word.
-
-
-The few marks that pictures are made of, each returned as a string of SVG; lengths in px.
-
-No ids, no style sheets, no markers: two pictures on one page cannot disturb each other.
-
-
-The page that a picture is drawn on from top to bottom; lengths in px."""
+The colours are Okabe and Ito's, which colour-blind readers can tell apart. A colour never says anything alone: each
+place also carries its name, each rewrite the word. Every picture lies on a light card of its own, so that it looks the
+same in a light and a dark theme, in a file and on a projector. It has no ids, style sheets or markers, so that two
+pictures on one page cannot disturb each other.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from html import escape
 from typing import NamedTuple
@@ -45,12 +39,13 @@ PLACES = {
 
 
 def shade(kind: str) -> Shade:
-    """The colours of a kind of place; those of a container for a kind that has none."""
+    """Return the colours of a kind of place; those of a container for a kind that has none."""
     return PLACES.get(kind, PLACES["container"])
 
 
+PAGE, MARGIN, PAD = 760, 14, 10     # PAD: between a box and its words
 FONT = "'DejaVu Sans','Helvetica Neue',Arial,sans-serif"    # the widest first: widths are measured on it
-SIZE, LINE = 12, 17
+SIZE, LINE, TITLE_SIZE = 12, 17, 16
 BOLDER = 1.17
 SMALLEST = 0.75     # a picture shrinks to this on a narrow page, where it is still readable; then it scrolls
 _GROUPS = (("'ijl", 0.29), ("IJ ,.·|/\\", 0.34), (":;f-", 0.38), ("()[]t!", 0.41), ("r", 0.43), ("sz", 0.53),
@@ -60,13 +55,13 @@ _EMS = {character: ems for characters, ems in _GROUPS for character in character
 
 
 def width(words: str, size: float = SIZE, bold: bool = False) -> float:
-    """At least the width of `words` in px: DejaVu's widths rounded up, so that a narrower font fits too."""
+    """Return at least the width of `words`: DejaVu's widths rounded up, so that a narrower font fits too."""
     ems = sum(_EMS.get(character, 0.64 if character < "\x7f" else 1.45) for character in words)
     return ems * size * (BOLDER if bold else 1)
 
 
 def wrap(words: str, limit: float, size: float = SIZE, bold: bool = False) -> list[str]:
-    """The words in lines of at most `limit` px; a word that is too long alone is cut, nothing is left out."""
+    """Break words into lines of at most `limit` px; a word that is too long by itself is cut, none is left out."""
     lines: list[str] = []
     limit += 0.01     # what was measured to fit exactly must not fail by a rounding error
     for word in words.split():
@@ -78,7 +73,7 @@ def wrap(words: str, limit: float, size: float = SIZE, bold: bool = False) -> li
 
 
 def _cut(word: str, limit: float, size: float, bold: bool) -> list[str]:
-    """The word in pieces that fit, cut after a hyphen, dot, colon or slash where there is one."""
+    """Cut a word into pieces that fit: after a hyphen, dot, colon or slash where there is one."""
     pieces = []
     while width(word, size, bold) > limit and len(word) > 1:
         fits = max((n for n in range(1, len(word)) if width(word[:n], size, bold) <= limit), default=1)
@@ -88,12 +83,13 @@ def _cut(word: str, limit: float, size: float, bold: bool) -> list[str]:
     return [*pieces, word]
 
 
-def _words(words: str) -> str:
-    """Escaped for XML, which allows no control characters at all."""
+def _escaped(words: str) -> str:
+    """Escape words for XML, which allows no control characters at all."""
     return escape("".join(c if c.isprintable() else "\ufffd" for c in words), quote=False)
 
 
 def _tag(name: str, **values: object) -> str:
+    """Begin a tag; numbers have one decimal, and what is empty or 0, as SVG assumes, is left out."""
     shown = ((key.replace("_", "-"), f"{round(value, 1):g}" if isinstance(value, float) else str(value))
              for key, value in values.items() if value)
     return f"<{name} " + " ".join(f'{key}="{escape(value)}"' for key, value in shown)
@@ -101,68 +97,68 @@ def _tag(name: str, **values: object) -> str:
 
 def text(x: float, y: float, words: str, size: int = SIZE, bold: bool = False, fill: str = INK,
          anchor: str = "start") -> str:
-    """One line of text with its baseline at `y`; `anchor` is start, middle or end."""
+    """Draw one line of text with its baseline at `y`; `anchor` is start, middle or end."""
     return _tag("text", x=x, y=y, font_size=size, font_weight="bold" if bold else "", fill=fill,
-                text_anchor=anchor) + f">{_words(words)}</text>"
+                text_anchor=anchor) + f">{_escaped(words)}</text>"
 
 
 def box(x: float, y: float, w: float, h: float, fill: str = PAPER, edge: str = "", radius: float = 5,
         thick: float = 1.3, dashed: bool = False) -> str:
-    """A rounded rectangle."""
+    """Draw a rounded rectangle."""
     return _tag("rect", x=x, y=y, width=w, height=h, rx=radius, fill=fill, stroke=edge,
                 stroke_width=thick if edge else "", stroke_dasharray="5 4" if dashed else "") + "/>"
 
 
 def line(x1: float, y1: float, x2: float, y2: float, ink: str = INK, thick: float = 1, dashed: bool = False) -> str:
-    """A straight line."""
+    """Draw a straight line."""
     return _tag("line", x1=x1, y1=y1, x2=x2, y2=y2, stroke=ink, stroke_width=thick,
                 stroke_dasharray="5 4" if dashed else "") + "/>"
 
 
-def dot(x: float, y: float, ink: str = INK, radius: float = 4.5) -> str:
-    """A filled circle."""
-    return _tag("circle", cx=x, cy=y, r=radius, fill=ink) + "/>"
+def dot(x: float, y: float, fill: str = INK, edge: str = "", radius: float = 4.5) -> str:
+    """Draw a circle."""
+    return _tag("circle", cx=x, cy=y, r=radius, fill=fill, stroke=edge, stroke_width=1.5 if edge else "") + "/>"
 
 
-def arrow(x1: float, x2: float, y: float, ink: str = INK, dashed: bool = False) -> str:
-    """A level arrow from x1 to x2."""
+def diamond(x: float, y: float, fill: str, edge: str, radius: float = 5) -> str:
+    """Draw a square that stands on its corner."""
+    corners = f"{x - radius:.1f},{y:.1f} {x:.1f},{y - radius:.1f} {x + radius:.1f},{y:.1f} {x:.1f},{y + radius:.1f}"
+    return _tag("polygon", points=corners, fill=fill, stroke=edge, stroke_width=1.5) + "/>"
+
+
+def arrow(x1: float, x2: float, y: float, dashed: bool = False) -> str:
+    """Draw a horizontal arrow from x1 to x2."""
     back = x2 - math.copysign(8, x2 - x1)
     tip = f"{x2:.1f},{y:.1f} {back:.1f},{y - 4.5:.1f} {back:.1f},{y + 4.5:.1f}"
-    return line(x1, y, back, y, ink, 1.6, dashed) + _tag("polygon", points=tip, fill=ink) + "/>"
-
-
-def card(title: str, alt: str, w: float, h: float, parts: Iterable[str]) -> str:
-    """The whole picture on its card, named and described for a screen reader."""
-    w, h = round(w), round(h)
-    head = _tag("svg", xmlns="http://www.w3.org/2000/svg", role="img", viewBox=f"0 0 {w} {h}", width=w, height=h,
-                font_family=FONT, style=f"max-width:100%;min-width:{w * SMALLEST:g}px;height:auto")
-    return (f"{head}><title>{_words(title)}</title><desc>{_words(alt)}</desc>"
-            f"{box(0.5, 0.5, w - 1, h - 1, PAPER, PAPER_EDGE, 8, 1)}{''.join(parts)}</svg>")
-
-
-PAGE, MARGIN, PAD, TITLE_SIZE = 760, 14, 10, 16      # PAD: between a box and its words
+    return line(x1, y, back, y, INK, 1.6, dashed) + _tag("polygon", points=tip, fill=INK) + "/>"
 
 
 @dataclass
 class Page:
-    """The picture so far: `y` is where the next thing goes; what is `behind` lies under the marks."""
+    """A picture in the making, from top to bottom: `y` is where the next thing goes; `behind` lies under the marks."""
 
     width: float = PAGE
     y: float = 18
     behind: list[str] = field(default_factory=list)
     marks: list[str] = field(default_factory=list)
 
-    def paragraph(self, words: str, x: float = MARGIN, size: int = SIZE, bold: bool = False, fill: str = INK) -> None:
-        """Text from `x` to the right edge."""
+    def add_paragraph(self, words: str, x: float = MARGIN, size: int = SIZE, bold: bool = False,
+                      fill: str = INK) -> None:
+        """Add text from `x` to the right edge."""
         for part in wrap(words, self.width - MARGIN - PAD - x, size, bold):
             self.y += size + 5
             self.marks.append(text(x, self.y - 4, part, size, bold, fill))
 
-    def title(self, words: str) -> None:
-        """The picture's title, with some air below it."""
-        self.paragraph(words, size=TITLE_SIZE, bold=True)
+    def add_title(self, words: str) -> None:
+        """Add the picture's title, with some air below it."""
+        self.add_paragraph(words, size=TITLE_SIZE, bold=True)
         self.y += 10
 
-    def svg(self, title: str, alt: str) -> str:
-        """The whole picture."""
-        return card(title, alt, self.width, self.y + PAD, [*self.behind, *self.marks])
+    def finish(self, title: str, alt: str) -> str:
+        """Return the SVG of the page on its card, named and described for a screen reader."""
+        w, h = round(self.width), round(self.y + PAD)
+        head = _tag("svg", xmlns="http://www.w3.org/2000/svg", role="img", viewBox=f"0 0 {w} {h}", width=w, height=h,
+                    font_family=FONT, style=f"max-width:100%;min-width:{w * SMALLEST:g}px;height:auto")
+        card = box(0.5, 0.5, w - 1, h - 1, PAPER, PAPER_EDGE, 8, 1)
+        return (f"{head}><title>{_escaped(title)}</title><desc>{_escaped(alt)}</desc>{card}"
+                f"{''.join(self.behind)}{''.join(self.marks)}</svg>")

@@ -27,7 +27,7 @@ class Table:
 
     @property
     def text(self) -> str:
-        """The table in aligned columns."""
+        """Return the table in aligned columns."""
         head, *lines = aligned([self.columns, *self.rows])
         rule = "─" * max(map(len, (head, *lines)))
         return "\n".join([*([self.title] if self.title else []), head, rule, *(lines or ["(none)"])])
@@ -37,10 +37,10 @@ class Table:
 
     @property
     def html(self) -> str:
-        """The table as HTML in the page's own colours."""
+        """Return the table as HTML in the page's own colours."""
         body = "".join(f"<tr>{self._cells(i, row)}</tr>" for i, row in enumerate(self.rows))
         none = f'<tr><td colspan="{len(self.columns)}" style="{CELL}">(none)</td></tr>'
-        return framed(self.title, self.columns, body or none)
+        return html_table(self.title, self.columns, body or none)
 
     def _cells(self, index: int, row: tuple[str, ...]) -> str:
         style = MARKED if index in self.marked else CELL
@@ -51,8 +51,8 @@ class Table:
         return {"text/html": self.html, "text/plain": self.text}
 
 
-def framed(title: str, columns: Sequence[str], body: str) -> str:
-    """The HTML of a table around the rows in `body`; it scrolls sideways where the page is narrower."""
+def html_table(title: str, columns: Sequence[str], body: str) -> str:
+    """Return the HTML of a table around the rows in `body`; it scrolls sideways where the page is narrower."""
     caption = f'<caption style="text-align:left;font-weight:bold;padding:4px 8px">{escape(title)}</caption>'
     head = "".join(f'<th scope="col" style="{CELL}">{escape(name)}</th>' for name in columns)
     return ('<div class="kit-table" style="overflow-x:auto"><table style="margin:8px 0;border-collapse:collapse">'
@@ -60,30 +60,35 @@ def framed(title: str, columns: Sequence[str], body: str) -> str:
 
 
 def _breakable(cell: str) -> str:
-    """Escaped; a word too long for a narrow page may go on in the next line: after a dot or colon, else anywhere."""
+    """Escape a cell, and let a word too long for a narrow page break: after a dot or colon, else anywhere."""
     return re.sub(r"[^\s&]{21,}", lambda word: re.sub("[.:](?=.)|[^.:-]{16}", r"\g<0><wbr>", word[0]), escape(cell))
 
 
 def aligned(lines: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[str]:
-    """Lines of cells as text with straight columns; the columns in `right` are set to the right."""
+    """Return lines of cells as text with straight columns; the columns in `right` are set to the right."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return ["  ".join(cell.rjust(wide) if i in right else cell.ljust(wide)
                       for i, (cell, wide) in enumerate(zip(cells, widths, strict=True))).rstrip() for cells in lines]
 
 
+def shorten(words: str, limit: int) -> str:
+    """Cut words to so many letters; an ellipsis marks what is left out."""
+    return words if len(words) <= limit else words[: limit - 1] + "…"
+
+
 def table(rows: Sequence[object], columns: Sequence[str] | None = None, title: str = "") -> Table:
-    """A table of dataclasses or dicts, one a row; `columns` chooses and orders the fields (all, if not given)."""
-    facts = [_facts(row) for row in rows]
-    known = list(dict.fromkeys(chain.from_iterable(facts)))
+    """Show dataclasses or dicts, one a row; `columns` chooses and orders the fields (all, if not given)."""
+    records = [_values(row) for row in rows]
+    known = list(dict.fromkeys(chain.from_iterable(records)))
     chosen = known if columns is None else list(columns)
-    unknown = [name for name in chosen if facts and name not in known]
+    unknown = [name for name in chosen if records and name not in known]
     if unknown:
         raise KitError(f"no column {', '.join(unknown)}: these rows have {', '.join(known)}")
-    cells = tuple(tuple(_shown(fact.get(name)) for name in chosen) for fact in facts)
+    cells = tuple(tuple(_cell(record.get(name)) for name in chosen) for record in records)
     return Table(title, tuple(name.replace("_", " ") for name in chosen), cells)
 
 
-def _facts(row: object) -> Mapping[str, object]:
+def _values(row: object) -> Mapping[str, object]:
     if isinstance(row, Mapping):
         return row
     if is_dataclass(row) and not isinstance(row, type):
@@ -91,11 +96,11 @@ def _facts(row: object) -> Mapping[str, object]:
     raise KitError(f"a table's row is a dataclass or a dict, not {type(row).__name__}")
 
 
-def _shown(value: object) -> str:
+def _cell(value: object) -> str:
     if value is None:
         return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list | tuple | set | frozenset) and type(value).__str__ is object.__str__:
-        return ", ".join(_shown(part) for part in value)
+        return ", ".join(_cell(part) for part in value)
     return str(value)

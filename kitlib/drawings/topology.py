@@ -1,119 +1,59 @@
-"""The page that the map is drawn on: frames, and boxes ("chips") that hold an address, a name and perhaps a marker.
-
-The map of the lab in words: its title, its alt text, its tree; and which parts of it are lit.
-
-The map of the lab: host, bridge, nodes, veth pairs, pods, and the ClusterIP that nobody owns."""
+"""The map of the lab, as SVG and as a tree: host, bridge, nodes, veth pairs, pods, and the ClusterIP nobody owns."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from kitlib.cluster import MachineBox, NodeBox, PodBox, Topology
+from kitlib.cluster import NODE_INTERFACE, Topology
+from kitlib.drawings import svg
 from kitlib.drawings.drawing import Drawing
-from kitlib.drawings.svg import (
-    FAINT,
-    FOCUS,
-    INK,
-    LINE,
-    MARGIN,
-    PAD,
-    PAGE,
-    PAPER,
-    QUIET,
-    SIZE,
-    Page,
-    Shade,
-    box,
-    line,
-    shade,
-    text,
-    width,
-    wrap,
-)
+from kitlib.drawings.svg import LINE, MARGIN, PAD, PAGE, PAPER, SIZE, Shade
 from kitlib.errors import NotFound
+from kitlib.place import Node, Place, Pod
 from kitlib.sighting import VantagePoint
 
-RIGHT = PAGE - MARGIN - PAD          # where the boxes in the host's frame end
-
-
-@dataclass
-class Map(Page):
-    """The picture so far, what is lit on it, and the x of the pods."""
-
-    lit: Lit = field(default_factory=dict)
-    pods: float = 0
-
-
-def frame(page: Map, y: float, x: float, right: float, colours: Shade, place: str) -> None:
-    """The frame from `y` to here, behind all that is there: frames are finished from the inside out."""
-    marker = page.lit.get((place, ""))
-    page.behind.insert(0, _outline(x, y, right, page.y, colours, marker))
-    if marker:
-        _badge(page, right - width(marker, SIZE, True) - 20, y + 6, marker)
-
-
-def inner(x: float, marker: str | None) -> float:
-    """Where the words of a chip begin: after its marker, if it has one."""
-    return x + PAD + (width(marker, SIZE, True) + 16 if marker else 0)
-
-
-def chip(page: Map, x: float, lead: str, title: str, colours: Shade, where: tuple[str, str], right: float = 0,
-         dashed: bool = False) -> tuple[float, float]:
-    """A box with an address and a bold title beside it, under it if they are too long; gives its right and bottom."""
-    marker = page.lit.get(where)
-    start = inner(x, marker)
-    right = right or start + width(lead) + PAD
-    beside = start + width(lead) + 16
-    column = beside if right - PAD - beside > 110 else start
-    leads = wrap(lead, right - PAD - start)
-    titles = wrap(title, right - PAD - column, SIZE, True) if title else []
-    first = 0 if column == beside else len(leads)
-    bottom = page.y + LINE * max(len(leads), first + len(titles)) + 9
-    page.marks.append(_outline(x, page.y, right, bottom, colours, marker, dashed))
-    if marker:
-        _badge(page, x + 6, page.y + 4.5, marker)
-    page.marks += [text(start, page.y + 17 + LINE * i, part) for i, part in enumerate(leads)]
-    page.marks += [text(column, page.y + 17 + LINE * i, part, bold=True) for i, part in enumerate(titles, first)]
-    return right, bottom
-
-
-def _outline(x: float, y: float, right: float, bottom: float, colours: Shade, marker: str | None,
-             dashed: bool = False) -> str:
-    return box(x, y, right - x, bottom - y, colours.fill, FOCUS if marker else colours.edge,
-               thick=3 if marker else 1.3, dashed=dashed)
-
-
-def _badge(page: Map, x: float, y: float, marker: str) -> None:
-    """The marker of something lit: white words on black, so that it stands out without a colour."""
-    page.marks += [box(x, y, width(marker, SIZE, True) + 12, LINE, FOCUS, radius=8),
-                   text(x + 6, y + 13, marker, SIZE, True, PAPER)]
-
-
-POD_INTERFACE = "eth0"               # what a container runtime calls a pod's end of its cable
+RIGHT = PAGE - MARGIN - PAD                             # where the boxes in the host's frame end
+BUS, NODE, VETH, POD = 38, 70, 104, 320                 # x of the bridge, the nodes, their veth ends, the pods at least
+CABLE = 60                                              # the shortest that is still seen as one
+GREY, BLUE = svg.shade("host"), svg.shade("node")
+PORT = Shade(BLUE.edge, PAPER)                          # an interface of a node
+POD_INTERFACE = "eth0"                                  # what a container runtime calls a pod's end of its cable
 SHOWN_NUMBERS = 4
+VETH_PAIR = "Thick line: a veth pair. What enters at one end leaves at the other."
 NOBODY = ("the ClusterIP of the DNS Service: an address that nobody owns. No interface has it; "
           "it stands only in the rules of each node, which rewrite it to the address of a CoreDNS pod.")
 
-Lit = dict[tuple[str, str], str]     # (place, interface or "" for the place as a whole) -> the marker's words
+Lit = dict[tuple[str, str], str]     # (place, interface or "" for the place as a whole) -> the words of its marker
 
 
-def map_title(world: Topology) -> str:
-    """What the map shows."""
-    cables = any(pod.veth for node in world.nodes for pod in node.pods)
-    return f"Each node hangs on the host's bridge{', each pod behind a veth pair' if cables else ''}"
+@dataclass
+class Map(svg.Page):
+    """The map in the making: what is lit on it, and the x of the pods."""
+
+    lit: Lit = field(default_factory=dict)
+    pods_x: float = POD
 
 
-def ranges(world: Topology) -> str:
-    """Where the addresses of Services and pods come from."""
-    return f"Services: {world.service_range} · Pods: {world.pod_range}"
+def draw_topology(topology: Topology, lit: Iterable[VantagePoint | str] = ()) -> Drawing:
+    """Draw the lab as a map; `lit` are vantage points or places, numbered in order. NotFound: not on this map."""
+    spots = [(spot, "") if isinstance(spot, str) else (spot.place, spot.interface) for spot in lit]
+    lit = _markers(topology, spots)
+    ends = (_words_x(VETH, lit.get((pod.node.id, veth))) + svg.width(veth) for pod, veth in topology.veths.items())
+    page = Map(lit=lit, pods_x=max([POD, *(end + PAD + CABLE for end in ends)]))
+    title, alt = _title(topology), _alt_text(topology, lit)
+    page.add_title(title)
+    _host(page, topology)
+    page.y += 14
+    _service(page, topology)
+    return Drawing(title, alt, page.finish(title, alt), _tree(topology, lit))
 
 
-def numbered(world: Topology, spots: Sequence[tuple[str, str]]) -> Lit:
-    """Which ends and places are lit, each with its marker: a number, or "here" if it is the only one."""
-    ends = {"host": {world.bridge}}
-    ends |= {node.place: {node.interface, *(pod.veth for pod in node.pods if pod.veth)} for node in world.nodes}
-    wholes = [pod.place for node in world.nodes for pod in node.pods] + [machine.place for machine in world.machines]
+def _markers(topology: Topology, spots: Sequence[tuple[str, str]]) -> Lit:
+    """Return which ends and places are lit, each with its marker: its numbers, or "here" if it is the only one."""
+    ends = {"host": {topology.bridge}}
+    ends |= {node.id: {NODE_INTERFACE, *(veth for _, veth in topology.cables(node))} for node in topology.nodes}
+    wholes = [place.id for place in (*topology.veths, *topology.containers)]
     found: dict[tuple[str, str], list[str]] = {}
     for number, (place, interface) in enumerate(spots, 1):
         if place not in ends and place not in wholes:
@@ -124,126 +64,156 @@ def numbered(world: Topology, spots: Sequence[tuple[str, str]]) -> Lit:
             for shown, numbers in found.items()}
 
 
-def map_alt_text(world: Topology, lit: Lit) -> str:
-    """The alt text."""
-    told = [f"Map of the lab: the host with bridge {world.bridge} ({world.gateway}, network {world.subnet})."]
-    for node in world.nodes:
-        pods = ", ".join(f"{pod.title} {pod.address} ({pod.veth or 'no veth'})" for pod in node.pods) or "none"
-        told.append(f"Node {node.title} {node.address}, pods: {pods}.")
-    told += [f"{machine.title} {machine.address}, a container on the bridge." for machine in world.machines]
-    told.append(f"{world.dns_service}: {NOBODY}")
-    marked = [f"{marker}: {' '.join(filter(None, where))}" for where, marker in lit.items()]
-    return " ".join([*told, *([f"Lit: {'; '.join(marked)}."] if marked else [])])
+def _title(topology: Topology) -> str:
+    return f"Each node hangs on the host's bridge{', each pod behind a veth pair' if topology.veths else ''}"
 
 
-def tree(world: Topology, lit: Lit) -> str:
-    """The map as an indented tree; what is lit has an arrowhead and its marker."""
+def _ranges(topology: Topology) -> str:
+    """Say where the addresses of Services and pods come from."""
+    return f"Services: {topology.service_range} · Pods: {topology.pod_range}"
+
+
+def _alt_text(topology: Topology, lit: Lit) -> str:
+    sentences = [f"Map of the lab: the host with bridge {topology.bridge} "
+                 f"({topology.gateway}, network {topology.subnet})."]
+    for node in topology.nodes:
+        pods = ", ".join(f"{pod.title} {pod.address} ({veth})" for pod, veth in topology.cables(node)) or "none"
+        sentences.append(f"Node {node.title} {node.address}, pods: {pods}.")
+    sentences += [f"{at.title} {at.address}, a container on the bridge." for at in topology.containers]
+    sentences.append(f"{topology.dns_service}: {NOBODY}")
+    markers = [f"{marker}: {' '.join(filter(None, where))}" for where, marker in lit.items()]
+    return " ".join([*sentences, *([f"Lit: {'; '.join(markers)}."] if markers else [])])
+
+
+def _tree(topology: Topology, lit: Lit) -> str:
+    """Return the map as an indented tree; what is lit has an arrowhead and its marker."""
     def mark(place: str, interface: str = "") -> str:
         return f" ◀ {lit[place, interface]}" if (place, interface) in lit else ""
 
-    told = [map_title(world), "", f"host{mark('host')}",
-            f"└── bridge {world.bridge}  {world.gateway}  (network {world.subnet}){mark('host', world.bridge)}"]
-    boxes = [*world.nodes, *world.machines]
-    for each in boxes:
-        stem, rest = ("└──", "   ") if each is boxes[-1] else ("├──", "│  ")
-        if isinstance(each, MachineBox):
-            told.append(f"    {stem} container {each.address}  {each.title}{mark(each.place)}")
+    lines = [_title(topology), "", f"host{mark('host')}",
+             f"└── bridge {topology.bridge}  {topology.gateway}  (network {topology.subnet})"
+             f"{mark('host', topology.bridge)}"]
+    places = [*topology.nodes, *topology.containers]
+    for place in places:
+        stem, rest = ("└──", "   ") if place is places[-1] else ("├──", "│  ")
+        if not isinstance(place, Node):
+            lines.append(f"    {stem} container {place.address}  {place.title}{mark(place.id)}")
             continue
-        told.append(f"    {stem} {each.interface} {each.address}{mark(each.place, each.interface)}  {each.title} "
-                    f"(node, {each.role}){mark(each.place)}")
-        for pod in each.pods:
-            branch = "└──" if pod is each.pods[-1] else "├──"
-            cable = f"{pod.veth}{mark(each.place, pod.veth)} ═══ {POD_INTERFACE}" if pod.veth else "no veth: the node's"
-            told.append(f"    {rest} {branch} {cable} {pod.address}  {pod.title}{mark(pod.place)}")
-    return "\n".join([*told, "", f"{world.dns_service}  {NOBODY}", ranges(world)])
+        lines.append(f"    {stem} {NODE_INTERFACE} {place.address}{mark(place.id, NODE_INTERFACE)}  {place.title} "
+                     f"(node, {place.role}){mark(place.id)}")
+        cables = topology.cables(place)
+        for pod, veth in cables:
+            lines.append(f"    {rest} {'└──' if (pod, veth) == cables[-1] else '├──'} {veth}{mark(place.id, veth)} ═══ "
+                         f"{POD_INTERFACE} {pod.address}  {pod.title}{mark(pod.id)}")
+    return "\n".join([*lines, "", f"{topology.dns_service}  {NOBODY}", _ranges(topology)])
 
 
-BUS, NODE, VETH = 38, 70, 104                           # x of the bridge, the nodes, their veth ends
-CABLE = 60                                              # the shortest that is still seen as one
-GREY, BLUE = shade("host"), shade("node")
-PORT = Shade(BLUE.edge, PAPER)                          # an interface of a node
-VETH_PAIR = "Thick line: a veth pair. What enters at one end leaves at the other."
-
-
-def topology(world: Topology, lit: Iterable[VantagePoint | str] = ()) -> Drawing:
-    """The lab as a map; `lit` are vantage points (or places), numbered in their order. NotFound: not on this map."""
-    spots = [(spot, "") if isinstance(spot, str) else (spot.place, spot.interface) for spot in lit]
-    lit = numbered(world, spots)
-    ends = [inner(VETH, lit.get((node.place, pod.veth))) + width(pod.veth) + PAD
-            for node in world.nodes for pod in node.pods]
-    page = Map(lit=lit, pods=max([320, *(end + CABLE for end in ends)]))
-    title, alt = map_title(world), map_alt_text(world, lit)
-    page.title(title)
-    _host(page, world)
-    page.y += 14
-    _service(page, world)
-    return Drawing(title, alt, page.svg(title, alt), tree(world, lit))
-
-
-def _host(page: Map, world: Topology) -> None:
-    """The host's frame: the bridge down its left side, on it the nodes and the machines."""
+def _host(page: Map, topology: Topology) -> None:
+    """Draw the host's frame: the bridge down its left side, on it the nodes and the containers."""
     top = page.y
-    page.marks.append(text(MARGIN + PAD, page.y + 19, "host", SIZE + 1, True))
+    page.marks.append(svg.text(MARGIN + PAD, page.y + 19, "host", SIZE + 1, True))
     page.y += 28
-    _, bridge = chip(page, MARGIN + PAD, f"bridge {world.bridge} · {world.gateway}", f"network {world.subnet}", GREY,
-                      ("host", world.bridge), RIGHT)
+    _, bridge = _chip(page, MARGIN + PAD, f"bridge {topology.bridge} · {topology.gateway}",
+                      f"network {topology.subnet}", GREY, ("host", topology.bridge), RIGHT)
     page.y, last = bridge + 16, bridge
-    for each in (*world.nodes, *world.machines):
-        last = _node(page, each) if isinstance(each, NodeBox) else _machine(page, each)
+    for place in (*topology.nodes, *topology.containers):
+        last = _node(page, topology, place) if isinstance(place, Node) else _container(page, place)
         page.y += 12
-    page.behind.insert(0, line(BUS, bridge, BUS, last + 1.5, GREY.edge, 6))
-    if any(pod.veth for node in world.nodes for pod in node.pods):
-        page.paragraph(VETH_PAIR, NODE, fill=QUIET)
+    page.behind.insert(0, svg.line(BUS, bridge, BUS, last + 1.5, GREY.edge, 6))
+    if topology.veths:
+        page.add_paragraph(VETH_PAIR, NODE, fill=svg.QUIET)
         page.y += 10
-    frame(page, top, MARGIN, PAGE - MARGIN, Shade(GREY.edge, PAPER), "host")
+    _frame(page, top, MARGIN, PAGE - MARGIN, Shade(GREY.edge, PAPER), "host")
 
 
-def _node(page: Map, node: NodeBox) -> float:
-    """A node and its pods; gives the y at which it hangs on the bridge."""
+def _node(page: Map, topology: Topology, node: Node) -> float:
+    """Draw a node and its pods; return the y at which it hangs on the bridge."""
     top, page.y = page.y, page.y + 10
-    right, bottom = chip(page, NODE + PAD, f"{node.interface} {node.address}", "", PORT, (node.place, node.interface))
-    hangs = (page.y + bottom) / 2
-    page.behind.append(line(BUS, hangs, NODE + PAD, hangs, GREY.edge, 3))
+    right, bottom = _chip(page, NODE + PAD, f"{NODE_INTERFACE} {node.address}", "", PORT, (node.id, NODE_INTERFACE))
+    joint = (page.y + bottom) / 2
+    page.behind.append(svg.line(BUS, joint, NODE + PAD, joint, GREY.edge, 3))
     page.y += 1
-    for part in wrap(f"{node.title} · node, {node.role}", RIGHT - 70 - right, SIZE + 1, True):
-        page.marks.append(text(right + 14, page.y + 16, part, SIZE + 1, True))
+    for part in svg.wrap(f"{node.title} · node, {node.role}", RIGHT - 70 - right, SIZE + 1, True):
+        page.marks.append(svg.text(right + 14, page.y + 16, part, SIZE + 1, True))
         page.y += LINE
     page.y = max(page.y, bottom) + 10
-    joints = [joint for pod in node.pods if (joint := _pod(page, node, pod))]
-    if joints:
-        page.behind.append(line(NODE + 22, bottom, NODE + 22, joints[-1], FAINT, 1.5))
-    frame(page, top, NODE, RIGHT, BLUE, node.place)
-    return hangs
-
-
-def _pod(page: Map, node: NodeBox, pod: PodBox) -> float:
-    """A pod behind its cable; gives the y of the cable, 0 if it has none."""
-    lead, joint = f"{POD_INTERFACE} {pod.address}", page.y + 13
-    if not pod.veth:
-        lead, joint = f"no veth: the node's {pod.address}", 0
-    _, bottom = chip(page, page.pods, lead, pod.title, shade(pod.kind), (pod.place, ""), RIGHT - PAD - 2, not pod.veth)
-    if pod.veth:
-        right, _ = chip(page, VETH, pod.veth, "", PORT, (node.place, pod.veth))
-        page.behind += [line(NODE + 22, joint, VETH, joint, FAINT, 1.5), line(right, joint, page.pods, joint, INK, 4)]
-    page.y = bottom + 8
+    cables = [_pod(page, pod, veth) for pod, veth in topology.cables(node)]
+    if cables:
+        page.behind.append(svg.line(NODE + 22, bottom, NODE + 22, cables[-1], svg.FAINT, 1.5))
+    _frame(page, top, NODE, RIGHT, BLUE, node.id)
     return joint
 
 
-def _machine(page: Map, machine: MachineBox) -> float:
-    """A container on the bridge that is no node; gives the y at which it hangs there."""
-    _, bottom = chip(page, NODE, f"container {machine.address}", machine.title, shade(machine.kind),
-                      (machine.place, ""), RIGHT)
-    hangs, page.y = (page.y + bottom) / 2, bottom
-    page.behind.append(line(BUS, hangs, NODE, hangs, GREY.edge, 3))
-    return hangs
+def _pod(page: Map, pod: Pod, veth: str) -> float:
+    """Draw a pod behind its cable; return the y of the cable."""
+    y = page.y + 13
+    _, bottom = _chip(page, page.pods_x, f"{POD_INTERFACE} {pod.address}", pod.title, svg.shade(pod.kind),
+                      (pod.id, ""), RIGHT - PAD - 2)
+    right, _ = _chip(page, VETH, veth, "", PORT, (pod.node.id, veth))
+    page.behind += [svg.line(NODE + 22, y, VETH, y, svg.FAINT, 1.5), svg.line(right, y, page.pods_x, y, svg.INK, 4)]
+    page.y = bottom + 8
+    return y
 
 
-def _service(page: Map, world: Topology) -> None:
-    """The ClusterIP in a dashed frame without a cable, and the ranges."""
+def _container(page: Map, place: Place) -> float:
+    """Draw a container on the bridge that is not a node; return the y at which it hangs there."""
+    _, bottom = _chip(page, NODE, f"container {place.address}", place.title, svg.shade(place.kind), (place.id, ""),
+                      RIGHT)
+    joint, page.y = (page.y + bottom) / 2, bottom
+    page.behind.append(svg.line(BUS, joint, NODE, joint, GREY.edge, 3))
+    return joint
+
+
+def _service(page: Map, topology: Topology) -> None:
+    """Draw the ClusterIP in a dashed frame without a cable, and the ranges."""
     top, page.y = page.y, page.y + 8
-    page.marks.append(text(MARGIN + PAD, page.y + 13, world.dns_service, SIZE + 1, True))
-    page.paragraph(NOBODY, MARGIN + PAD + width(world.dns_service, SIZE + 1, True) + 14)
+    page.marks.append(svg.text(MARGIN + PAD, page.y + 13, topology.dns_service, SIZE + 1, True))
+    page.add_paragraph(NOBODY, MARGIN + PAD + svg.width(topology.dns_service, SIZE + 1, True) + 14)
     page.y += 4
-    page.paragraph(ranges(world), MARGIN + PAD, fill=QUIET)
+    page.add_paragraph(_ranges(topology), MARGIN + PAD, fill=svg.QUIET)
     page.y += 8
-    page.behind.append(box(MARGIN, top, PAGE - 2 * MARGIN, page.y - top, PAPER, QUIET, 8, dashed=True))
+    page.behind.append(svg.box(MARGIN, top, PAGE - 2 * MARGIN, page.y - top, PAPER, svg.QUIET, 8, dashed=True))
+
+
+def _chip(page: Map, x: float, lead: str, title: str, colours: Shade, where: tuple[str, str],
+          right: float = 0) -> tuple[float, float]:
+    """Draw a box with an address and a bold title beside it (below, if too long); return its right and its bottom."""
+    marker = page.lit.get(where)
+    start = _words_x(x, marker)
+    right = right or start + svg.width(lead) + PAD
+    beside = start + svg.width(lead) + 16
+    column = beside if right - PAD - beside > 110 else start
+    leads = svg.wrap(lead, right - PAD - start)
+    titles = svg.wrap(title, right - PAD - column, SIZE, True) if title else []
+    first = 0 if column == beside else len(leads)
+    bottom = page.y + LINE * max(len(leads), first + len(titles)) + 9
+    page.marks.append(_outline(x, page.y, right, bottom, colours, marker))
+    if marker:
+        _badge(page, x + 6, page.y + 4.5, marker)
+    page.marks += [svg.text(start, page.y + 17 + LINE * i, part) for i, part in enumerate(leads)]
+    page.marks += [svg.text(column, page.y + 17 + LINE * i, part, bold=True) for i, part in enumerate(titles, first)]
+    return right, bottom
+
+
+def _words_x(x: float, marker: str | None) -> float:
+    """Return where the words of a chip begin: after its marker, if it has one."""
+    return x + PAD + (svg.width(marker, SIZE, True) + 16 if marker else 0)
+
+
+def _frame(page: Map, y: float, x: float, right: float, colours: Shade, place: str) -> None:
+    """Draw a frame from `y` to here, behind all that is there: frames are finished from the inside out."""
+    marker = page.lit.get((place, ""))
+    page.behind.insert(0, _outline(x, y, right, page.y, colours, marker))
+    if marker:
+        _badge(page, right - svg.width(marker, SIZE, True) - 20, y + 6, marker)
+
+
+def _outline(x: float, y: float, right: float, bottom: float, colours: Shade, marker: str | None) -> str:
+    return svg.box(x, y, right - x, bottom - y, colours.fill, svg.FOCUS if marker else colours.edge,
+                   thick=3 if marker else 1.3)
+
+
+def _badge(page: Map, x: float, y: float, marker: str) -> None:
+    """Draw the marker of something lit: white words on black, so that it stands out without a colour."""
+    page.marks += [svg.box(x, y, svg.width(marker, SIZE, True) + 12, LINE, svg.FOCUS, radius=8),
+                   svg.text(x + 6, y + 13, marker, SIZE, True, PAPER)]

@@ -1,1 +1,1 @@
-"""What answers to a click or a key; each has a static twin."""
+"""What answers to a click or a key; without a kernel, each reads as HTML and text."""

@@ -9,42 +9,42 @@ from kitlib.drawings.table import Table
 from kitlib.errors import KitError
 from kitlib.parsers.header_fields import Field, header_fields
 from kitlib.sighting import Sighting
-from kitlib.widgets.controls import WithFallback, chooser, with_fallback
+from kitlib.widgets.controls import WithFallback, select_list
+
+MOST_LISTED = 60      # packets that the stored output lists, so that it stays below 100 KB; the live list has them all
 
 
 def packet_view(sightings: Sequence[Sighting]) -> WithFallback:
-    """The packets as captured, one at a time, field by field; KitError if there is none."""
+    """Show the packets as captured, one at a time, field by field; KitError if there is none."""
     if not sightings:
         raise KitError("there is no packet to show")
     lines = [f"{number}. {seen.direction} at {seen.point.title if seen.point else 'an unknown place'}: "
              f"{seen.source} → {seen.destination}" for number, seen in enumerate(sightings, 1)]
+    before = _previous(sightings)
     # Where there is something to compare, begin with that: the marks are what to look at.
-    start = next((index for index in range(len(sightings)) if _previous(sightings, index)), 0)
+    start = next((index for index, previous in enumerate(before) if previous), 0)
 
     def fields(index: int) -> Table:
-        return compared(sightings[index], _previous(sightings, index), index + 1)
+        return fields_table(sightings[index], before[index], index + 1)
 
-    first = fields(start)
-    listed = Table("Packets", ("packet", "TTL", "DNS id", "bytes of DNS"), tuple(
-        (words, str(seen.ttl), str(seen.message.id), str(seen.message.size))
-        for words, seen in zip(lines, sightings, strict=True)))
-    return with_fallback(lambda: chooser("Packet", lines, lambda index: fields(index).html, start),
-                     listed.html + first.html, f"{listed.text}\n\n{first.text}")
+    listed, first = _packets_table(lines, sightings), fields(start)
+    return WithFallback(listed.html + first.html, f"{listed.text}\n\n{first.text}",
+                        lambda: select_list("Packet", lines, lambda index: fields(index).html, start))
 
 
-def compared(seen: Sighting, previous: Sighting | None, number: int) -> Table:
-    """The fields of packet `number` (from 1); those that differ from the `previous` sighting of it are marked."""
+def fields_table(seen: Sighting, previous: Sighting | None, number: int) -> Table:
+    """Return the fields of packet `number` (from 1); those that differ from the `previous` sighting are marked."""
     fields, title = _fields(seen), f"Packet {number}: the {seen.direction}{_where(seen)}"
     if previous is None:
-        return packet(fields, title)
+        return marked_fields(fields, title, {})
     before = _single(_fields(previous))
     changed = {key: before[key] for key, value in _single(fields).items() if before.get(key, value) != value}
-    return packet(fields, f"{title}, compared with the same {seen.direction}{_where(previous)}", changed)
+    return marked_fields(fields, f"{title}, compared with the same {seen.direction}{_where(previous)}", changed)
 
 
-def packet(fields: Sequence[Field], title: str, changed: Mapping[tuple[str, str], str] | None = None) -> Table:
-    """Fields with value and meaning, layer by layer; `changed` has the old value of each (layer, name) that changed."""
-    rows, layer, changed = [], "", changed or {}
+def marked_fields(fields: Sequence[Field], title: str, changed: Mapping[tuple[str, str], str]) -> Table:
+    """Return fields layer by layer, with their meaning; `changed` has the old value of each (layer, name) to mark."""
+    rows, layer = [], ""
     for field in fields:
         old = changed.get((field.layer, field.name))
         value = field.value if old is None else f"{field.value} (was {old})"
@@ -54,16 +54,28 @@ def packet(fields: Sequence[Field], title: str, changed: Mapping[tuple[str, str]
     return Table(title, ("layer", "field", "value", "meaning"), tuple(rows), marked)
 
 
+def _packets_table(lines: Sequence[str], sightings: Sequence[Sighting]) -> Table:
+    """List the packets, and say how many are left out."""
+    rows = [(words, str(seen.ttl), str(seen.message.id), str(seen.message.size))
+            for words, seen in zip(lines[:MOST_LISTED], sightings, strict=False)]
+    if len(lines) > MOST_LISTED:
+        rows.append((f"… and {len(lines) - MOST_LISTED:,} more packets: run the cell to choose among them", "", "", ""))
+    return Table("Packets", ("packet", "TTL", "DNS id", "bytes of DNS"), tuple(rows))
+
+
 def _where(seen: Sighting) -> str:
     return f" at {seen.point.title}" if seen.point else ""
 
 
-def _previous(sightings: Sequence[Sighting], index: int) -> Sighting | None:
-    def message(each: Sighting) -> tuple:
-        return each.direction, each.protocol, each.message.id, each.message.question
-
-    same = (each for each in reversed(sightings[:index]) if message(each) == message(sightings[index]))
-    return next(same, None)
+def _previous(sightings: Sequence[Sighting]) -> list[Sighting | None]:
+    """Return for each sighting the last one before it of the same message, if any."""
+    latest: dict[tuple, Sighting] = {}
+    found = []
+    for seen in sightings:
+        message = (seen.direction, seen.protocol, seen.message.id, seen.message.question)
+        found.append(latest.get(message))
+        latest[message] = seen
+    return found
 
 
 def _fields(seen: Sighting) -> tuple[Field, ...]:
@@ -73,6 +85,6 @@ def _fields(seen: Sighting) -> tuple[Field, ...]:
 
 
 def _single(fields: Sequence[Field]) -> dict[tuple[str, str], str]:
-    """The fields by layer and name, without those that stand there more than once, as in several answers."""
+    """Return the fields by layer and name, without those that stand there more than once, as in several answers."""
     times = Counter((field.layer, field.name) for field in fields)
     return {(field.layer, field.name): field.value for field in fields if times[field.layer, field.name] == 1}

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from kitlib.drawings.queries import search_list
+from kitlib.drawings.queries import draw_search_list
 from kitlib.drawings.table import Table
 from kitlib.parsers.resolv_conf import NUMBERS, ResolvConf
 from kitlib.search_list import RESOLVERS, queries, search_candidates
-from kitlib.widgets.controls import WithFallback, redrawn, with_fallback
+from kitlib.widgets.controls import WithFallback, html_output
 
 
 def search_list_playground(conf: ResolvConf, name: str = "www.example.com") -> WithFallback:
-    """The names that are asked for with these settings, ready to be played with."""
-    start = _asked(name, conf, RESOLVERS[0])
+    """Show the names that are asked for with these settings, ready to be played with."""
+    start = _queries_for(name, conf, RESOLVERS[0])
 
     def build() -> list:
         import ipywidgets
@@ -25,10 +25,10 @@ def search_list_playground(conf: ResolvConf, name: str = "www.example.com") -> W
         resolver = ipywidgets.RadioButtons(options=RESOLVERS, description="Resolver", layout={"width": "auto"},
                                            tooltip="Whose rules: glibc (Debian, Fedora) or musl (Alpine)")
         fields = [typed, ndots, resolver]
-        return [*fields, redrawn(fields, lambda name, ndots, resolver: _asked(
+        return [*fields, html_output(fields, lambda name, ndots, resolver: _queries_for(
             name.strip(), _with_ndots(conf, ndots), resolver).html)]
 
-    return with_fallback(build, start.html, start.text)
+    return WithFallback(start.html, start.text, build)
 
 
 def _with_ndots(conf: ResolvConf, ndots: int) -> ResolvConf:
@@ -36,10 +36,11 @@ def _with_ndots(conf: ResolvConf, ndots: int) -> ResolvConf:
     return replace(conf, options=(*others, f"ndots:{ndots}"))
 
 
-def _asked(name: str, conf: ResolvConf, resolver: str) -> Table:
-    asked = queries(name, conf, resolver, exist=[name])
-    types = " and ".join(dict.fromkeys(question.type for question in asked))
-    names = len({question.name for question in asked})
-    count = f"{len(asked)} queries ({types} for each of {names})" if names > 1 else f"{len(asked)} queries ({types})"
-    return search_list(search_candidates(name, conf, resolver),
-                       f"{name}, ndots:{conf.ndots}, {resolver}: {count}, if of these names only {name} is there")
+def _queries_for(name: str, conf: ResolvConf, resolver: str) -> Table:
+    questions = queries(name, conf, resolver, exist=[name])
+    types = " and ".join(dict.fromkeys(question.type for question in questions))
+    names, count = len({question.name for question in questions}), f"{len(questions)} queries"
+    detail = f"{types} for each of {names}" if names > 1 else types
+    return draw_search_list(search_candidates(name, conf, resolver),
+                       f"{name}, ndots:{conf.ndots}, {resolver}: {count} ({detail}), "
+                       f"if of these names only {name} is there")

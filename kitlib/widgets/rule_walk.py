@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from html import escape
 
-from kitlib.drawings.queries import shortened
 from kitlib.drawings.rule_walk import hook_step_html, hook_step_text, outcome, stop
+from kitlib.drawings.table import shorten
 from kitlib.netfilter.compare import TracedPath
 from kitlib.netfilter.path import PacketPath
-from kitlib.widgets.controls import WithFallback, chooser, with_fallback
+from kitlib.widgets.controls import WithFallback, select_list
 
 LONGEST = 66        # letters of a line that the list shows on a narrow page
 
@@ -18,7 +18,7 @@ def rule_walk(shown: PacketPath | TracedPath) -> WithFallback:
     is_traced = isinstance(shown, TracedPath)
     path = shown.path if is_traced else shown
     trace = {id(step): line for step, line in shown.pairs if step and line} if is_traced else None
-    lines = [shortened(f"{number}. {stop(step)}", LONGEST) for number, step in enumerate(path.hook_steps, 1)]
+    lines = [shorten(f"{number}. {stop(step)}", LONGEST) for number, step in enumerate(path.hook_steps, 1)]
     # Begin where something is rewritten: that is what to look at.
     start = next((index for index, step in enumerate(path.hook_steps) if step.before[:2] != step.after[:2]), 0)
     summary = [outcome(path), *(_agreement(shown) if is_traced else ())]
@@ -27,9 +27,9 @@ def rule_walk(shown: PacketPath | TracedPath) -> WithFallback:
     def show(index: int) -> str:
         return head + hook_step_html(path.hook_steps[index], trace)
 
-    return with_fallback(lambda: chooser("Stop", lines, show, start),
-                         head + "".join(hook_step_html(step, trace) for step in path.hook_steps),
-                         "\n".join([*summary, *(hook_step_text(step, trace) for step in path.hook_steps)]))
+    return WithFallback(head + "".join(hook_step_html(step, trace) for step in path.hook_steps),
+                        "\n".join([*summary, *(hook_step_text(step, trace) for step in path.hook_steps)]),
+                        lambda: select_list("Stop", lines, show, start))
 
 
 def _agreement(traced: TracedPath) -> list[str]:

@@ -16,7 +16,7 @@ from kitlib.netfilter.packet import Packet
 from kitlib.netfilter.path import PacketPath
 from kitlib.netfilter.simulate import simulate
 from kitlib.netfilter.state import Netfilter
-from kitlib.widgets.controls import WithFallback, redrawn, with_fallback
+from kitlib.widgets.controls import WithFallback, html_output
 
 if TYPE_CHECKING:
     from ipywidgets import Widget
@@ -56,10 +56,10 @@ def what_if(netfilter: Netfilter, packet: Packet) -> WithFallback:
             button.on_click(partial(_fill, fields, case))
         _fill(fields, next(iter(cases.values())))
         return [ipywidgets.HBox(tries, layout={"flex_flow": "row wrap"}), *fields,
-                redrawn(fields, lambda *typed: _changed(paths(*typed), before))]
+                html_output(fields, lambda *typed: _changed(paths(*typed), before))]
 
     tables = [_paths_table(paths(*case), title) for title, case in cases.items()]
-    return with_fallback(build, "".join(table.html for table in tables), "\n\n".join(table.text for table in tables))
+    return WithFallback("".join(table.html for table in tables), "\n\n".join(table.text for table in tables), build)
 
 
 def _cases(netfilter: Netfilter, packet: Packet, known: tuple[str, ...]) -> Iterator[tuple[str, Case]]:

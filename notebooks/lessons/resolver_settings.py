@@ -7,8 +7,7 @@ from dataclasses import replace
 
 from kitlib.errors import KitError, NotFound
 from kitlib.parsers.resolv_conf import ResolvConf
-from kitlib.quiz import Quiz, number
-from kitlib.quiz import name as dns_name
+from kitlib.quiz import Quiz, dns_name, number
 from kitlib.search_list import queries, search_candidates
 from kitlib.sighting import Sighting
 
