@@ -142,8 +142,8 @@ def test_what_a_session_starts_and_ends_bears_a_name_of_its_own(way):
 
 
 @pytest.mark.parametrize("place", [
-    "node:--privileged", "container:-it", "node:", "pod:shop/--kubeconfig=/x", "pod:-n/web", "pod:shop/", "pod:shop/a b",
-    "pod:shop/UPPER", "pod:../web"])
+    "node:--privileged", "container:-it", "node:", "pod:shop/--kubeconfig=/x", "pod:-n/web", "pod:shop/",
+    "pod:shop/a b", "pod:shop/UPPER", "pod:../web"])
 @pytest.mark.parametrize("argv", [("ls",), WRITE])
 def test_what_is_no_name_reaches_neither_kubectl_nor_docker(place, argv):
     made = lab()
