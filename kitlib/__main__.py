@@ -1,4 +1,4 @@
-"""The kit from a terminal: `python -m kitlib doctor`, and the subcommands of its neighbours."""
+"""The kit's command line: `python -m kitlib doctor`, and the subcommands that other packages add."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kitlib.plugins import plugins
 
 
 def main() -> int:
-    """Do what the command line says; exit code 1 if this machine is not ready, or the command failed."""
+    """Run what the command line says; return 1 if this machine is not ready, or the command failed."""
     parser = argparse.ArgumentParser(prog="python -m kitlib", description="Follow one DNS query through Kubernetes.")
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("doctor", help="say whether this machine is ready, each failure with its fix")

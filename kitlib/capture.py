@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from kitlib.backends import CaptureData, PointCapture, RuleTrace
 from kitlib.errors import NotFound, NotRecorded
-from kitlib.journey.join import join
-from kitlib.journey.model import Journey
-from kitlib.netfilter.compare import TracedPath, traced_paths
-from kitlib.parsers import xtables_monitor
-from kitlib.parsers.dns import sightings
 from kitlib.place import Node, Place
 from kitlib.result import Result
 from kitlib.sighting import Frame, Sighting, VantagePoint
+
+if TYPE_CHECKING:
+    from kitlib.journey.model import Journey
+    from kitlib.netfilter.compare import TracedPath
+
+# Imported late, in the methods: the readers of DNS, the join, the rules; opening a lab needs none of them.
 
 
 class Capture:
@@ -69,8 +71,11 @@ class Capture:
 
     def traced_paths(self, node: Node) -> tuple[TracedPath, ...]:
         """Every packet that this node's kernel traced, and beside it the rule walk by the rules of that moment."""
+        from kitlib.netfilter.compare import traced_paths
+        from kitlib.parsers import xtables_monitor
+
         traced = self._traced(node)
-        return traced_paths(node.netfilter(traced.rules), xtables_monitor.traces(traced.words.stdout))
+        return traced_paths(node.netfilter(traced.rules), xtables_monitor.traces(traced.words.text))
 
     def traced_query(self, node: Node) -> TracedPath:
         """Of those packets the client's query, on the node whose kernel it met first."""
@@ -95,6 +100,8 @@ class Capture:
 
     def at(self, point: Place | VantagePoint) -> tuple[Sighting, ...]:
         """The DNS messages seen at one vantage point, in order of time."""
+        from kitlib.parsers.dns import sightings
+
         chosen = self._chosen(point)
         return sightings(self._frames[chosen], chosen)
 
@@ -106,6 +113,8 @@ class Capture:
 
     def journeys(self) -> tuple[Journey, ...]:
         """The sightings joined into journeys, in the order in which the queries started."""
+        from kitlib.journey.join import join
+
         return tuple(replace(journey, note=self.note) for journey in join(self.sightings))
 
     def journey(self) -> Journey:

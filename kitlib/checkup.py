@@ -1,9 +1,7 @@
-"""The doctor's report: what was looked at, what was found, and the fix of each failure.
-
-Is this machine ready for the notebooks, and which labs could it run? Each failure comes with its fix.
+"""The doctor: looks at this machine and reports what it found, with the fix of each failure.
 
 The report reads the same on every machine that is ready, so that a stored notebook can be compared with a new run;
-what differs from machine to machine (docker, user namespaces) is asked for with `labs=True`.
+what differs from machine to machine (docker, user namespaces) is looked at with `labs=True` only.
 """
 
 from __future__ import annotations
@@ -23,7 +21,7 @@ from kitlib.shell import run
 
 @dataclass(frozen=True)
 class Check:
-    """One thing looked at: `problem` is empty when all is well, `fix` says what to do about it."""
+    """One thing that was looked at: `problem` is "" when all is well, `fix` says what to do about it."""
 
     what: str
     problem: str = ""
@@ -32,7 +30,7 @@ class Check:
 
     @property
     def state(self) -> str:
-        """The verdict as a word, for colour never speaks alone."""
+        """Return the verdict as a word, for colour never speaks alone."""
         if not self.problem:
             return "ok"
         return "missing" if self.optional else "FAILED"
@@ -51,7 +49,7 @@ class Report:
 
     @property
     def verdict(self) -> str:
-        """The report in one sentence."""
+        """Return the report in one sentence."""
         return "This machine is ready." if self.ready else "This machine is not ready yet: see the fixes above."
 
     def __str__(self) -> str:
@@ -71,15 +69,19 @@ class Report:
         return f"<table>{''.join(rows)}</table><p>{self.verdict}</p>"
 
 
-SUPPORTED = ((3, 11), (3, 13))
+SUPPORTED = ((3, 11), (3, 14))
 WIDGETS = "@jupyter-widgets/jupyterlab-manager"
 INSTALL = "In a terminal in the kit's folder: make lab (it installs the pinned versions), then Kernel > Restart."
 
 
 def doctor(labs: bool = False) -> Report:
-    """Look at Python, packages, JupyterLab's widgets and the lab in use; with `labs`, at what other labs need."""
-    checks = [python_check(), packages_check(), widgets_check(), lab_check()]
-    return Report(tuple(checks + (list(other_labs()) if labs else [])))
+    """Look at Python, packages, JupyterLab's widgets and the lab in use; with `labs`, at what other labs need.
+
+    In a browser (JupyterLite) all but the lab is the site's, and no other lab can run there.
+    """
+    if sys.platform == "emscripten":
+        return Report((lab_check(),))
+    return Report((python_check(), packages_check(), widgets_check(), lab_check(), *(other_labs() if labs else ())))
 
 
 def python_check() -> Check:
@@ -91,7 +93,7 @@ def python_check() -> Check:
 
 
 def pins() -> dict[str, str]:
-    """The versions that the notebooks need, by package; the list is pyproject.toml's."""
+    """Return the versions that the notebooks need, by package; the list is pyproject.toml's."""
     needs = importlib.metadata.requires("kitlib") or []
     return dict(need.split("==") for need in needs if ";" not in need)
 
@@ -106,7 +108,7 @@ def packages_check() -> Check:
 
 
 def version_problem(name: str, pinned: str) -> str:
-    """What is wrong with one installed package; empty if nothing is."""
+    """Say what is wrong with one installed package; "" if nothing is."""
     try:
         found = importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
@@ -143,7 +145,7 @@ def lab_check() -> Check:
     """Does the lab open that a notebook would get now?"""
     what = "the lab in use"
     try:
-        from kitlib.lab import open_lab
+        from kitlib.lab import open_lab  # late: what is not installed is to be a line of this report
 
         return Check(f"{what}: {open_lab().name}")
     except ImportError as error:
@@ -153,7 +155,7 @@ def lab_check() -> Check:
 
 
 def other_labs() -> Iterator[Check]:
-    """What the kind lab and the netns lab need, tried out on this machine."""
+    """Try out on this machine what the kind lab and the labs of other packages need."""
     yield tried("kind lab: Docker", ["docker", "info"], "Install Docker, start it, and join its group (or use sudo).")
     yield tried("kind lab: kind", ["kind", "version"], "Install kind: https://kind.sigs.k8s.io")
     yield tried("kind lab: kubectl", ["kubectl", "version", "--client"], "Install kubectl: https://kubernetes.io/docs/tasks/tools")
@@ -164,19 +166,19 @@ def other_labs() -> Iterator[Check]:
 
 def captures_check() -> Check:
     """Whose tcpdump would the kind lab use?"""
-    from kitlib.backends.kind_tools import Tools
+    from kitlib.backends.kind_tools import Tools  # late: the recorded lab reaches nothing of a live one
 
     tools = Tools(lambda argv: "")
     problem = "a stock node has none" if tools.way == "node" else ""
-    return Check(f"kind lab: {tools.said}", problem, "Run it as root with tcpdump installed, or name an image that has "
-                 "tcpdump and nsenter: KITLIB_TOOLS_IMAGE=nicolaka/netshoot", optional=True)
+    return Check(f"kind lab: {tools.description}", problem, "Run it as root with tcpdump installed, or name an image "
+                 "that has tcpdump and nsenter: KITLIB_TOOLS_IMAGE=nicolaka/netshoot", optional=True)
 
 
 def tried(what: str, argv: list[str], fix: str) -> Check:
-    """A check that runs a program which changes nothing, and wants exit code 0."""
+    """Run a program that changes nothing and should succeed."""
     try:
         outcome = run(argv, timeout=10)
     except KitError as error:
         return Check(what, str(error), fix, optional=True)
-    said = (outcome.stderr.strip() or f"exit code {outcome.rc}").splitlines()[-1]
-    return Check(what, said if outcome.rc else "", fix, optional=True)
+    problem = (outcome.stderr.strip() or f"exit code {outcome.rc}").splitlines()[-1]
+    return Check(what, problem if outcome.rc else "", fix, optional=True)

@@ -1,25 +1,28 @@
-"""The picture of the world: a host with a bridge, nodes on it, pods behind veth pairs, machines beside the nodes.
+"""A cluster: which nodes, pods and containers it has, and in what it differs from the walkthrough's.
 
-Which places a cluster has, from what docker, kubectl and the nodes themselves say. Nothing is known beforehand.
-
-In what a cluster differs from the walkthrough's, in words, and what still holds there."""
+All of it is what docker, kubectl and the nodes themselves say; nothing is known beforehand.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kitlib.backends import Backend
-from kitlib.errors import KitError, NotFound, PlaceGone
-from kitlib.journey.model import Journey
+from kitlib.errors import CommandFailed, KitError, NotFound, NotRecorded, PlaceGone
 from kitlib.parsers import docker, kubernetes
 from kitlib.parsers.process_flags import flag
-from kitlib.place import Host, Node, Place, Pod
+from kitlib.place import Host, Node, Place, Pod, ebpf
 from kitlib.result import Result
 
+if TYPE_CHECKING:
+    from kitlib.journey.model import Journey
+
 NODE_INTERFACE = "eth0"     # what kind calls a node's interface to the bridge
+NETWORK = "kind"            # the Docker network that kind puts its nodes on
+DNS_SERVICE = ("kube-system", "kube-dns")   # the name that every cluster gives its DNS Service
 
 
 @dataclass(frozen=True)
@@ -54,25 +57,22 @@ class Topology:
         return replace(self, nodes=nodes, veths=veths, containers=tuple(filter(passed, self.containers)))
 
 
-NETWORK = "kind"                          # the Docker network that kind puts its nodes on
-DNS_SERVICE = ("kube-system", "kube-dns")   # the name that every cluster gives its DNS Service
-
-
 class Ranges(NamedTuple):
     """The address ranges that the cluster hands out."""
+
     pods: str
     services: str
 
 
 class Cluster:
-    """What can be found out about a cluster; each fact is asked for once."""
+    """Asks a cluster about itself, for each fact once."""
 
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
         self.name = backend.name
 
     def run(self, place: str, argv: tuple[str, ...]) -> Result:
-        """Run argv at a place given by its id; Place.run is the comfortable way."""
+        """Run argv at a place given by its id; most callers use Place.run."""
         try:
             return self.backend.run(place, argv)
         except PlaceGone:       # what was known about the cluster is no longer true: ask anew
@@ -81,31 +81,31 @@ class Cluster:
             raise
 
     def _ask(self, *argv: str) -> str:
-        return self.run("host", argv).stdout
+        return self.run("host", argv).text
 
     @cached_property
     def network(self) -> docker.Network:
-        """Docker's network that the nodes are on: subnet, gateway, bridge, and who is attached."""
+        """Read Docker's network that the nodes are on: subnet, gateway, bridge, and who is attached."""
         return docker.networks(self._ask("docker", "network", "inspect", NETWORK))[0]
 
     @cached_property
     def services(self) -> tuple[kubernetes.Service, ...]:
-        """The cluster's Services: `kubectl get services -A`, parsed."""
+        """Read the cluster's Services, from `kubectl get services -A`."""
         return kubernetes.services(self._ask("kubectl", "get", "services", "-A", "-o", "json"))
 
     @cached_property
     def endpoints(self) -> tuple[kubernetes.Endpoints, ...]:
-        """The addresses behind the Services: `kubectl get endpointslices -A`, parsed."""
+        """Read the addresses behind the Services, from `kubectl get endpointslices -A`."""
         return kubernetes.endpoints(self._ask("kubectl", "get", "endpointslices", "-A", "-o", "json"))
 
     @cached_property
     def host(self) -> Host:
-        """The machine that Docker runs on, with the bridge of the nodes' network."""
+        """Return the machine that Docker runs on, with the bridge of the nodes' network."""
         return Host("host", "host", "host", "host", self.network.gateway, self, self.network.bridge)
 
     @cached_property
     def nodes(self) -> tuple[Node, ...]:
-        """The cluster's nodes, by address."""
+        """Read the cluster's nodes, by address."""
         found = kubernetes.nodes(self._ask("kubectl", "get", "nodes", "-o", "json"))
         prefix = _common_prefix([node.name for node in found])
         titles = {node.name: node.name.removeprefix(prefix) for node in found}
@@ -115,7 +115,7 @@ class Cluster:
 
     @cached_property
     def every_pod(self) -> tuple[Pod, ...]:
-        """The cluster's pods, by address. Those behind the DNS Service are of kind coredns."""
+        """Read the cluster's pods, by address. Those behind the DNS Service are of kind coredns."""
         found = kubernetes.pods(self._ask("kubectl", "get", "pods", "-A", "-o", "json"))
         answering = {endpoint.address for group in self.endpoints if (group.namespace, group.service) == DNS_SERVICE
                      for endpoint in group.endpoints}
@@ -129,23 +129,29 @@ class Cluster:
 
     @property
     def coredns(self) -> tuple[Pod, ...]:
-        """The pods behind the cluster's DNS Service, by address."""
+        """Return the pods behind the cluster's DNS Service, by address."""
         return tuple(pod for pod in self.every_pod if pod.kind == "coredns")
 
     @cached_property
     def containers(self) -> tuple[Place, ...]:
-        """The containers on the nodes' network that are no nodes."""
+        """Return the containers on the nodes' network that are not nodes."""
         names = {node.name for node in self.nodes}
         return tuple(Place(f"container:{at.container}", at.container, "container", at.container, at.address, self)
                      for at in self.network.attachments if at.container not in names)
 
+    @property
+    def control_plane(self) -> Node:
+        """Return the (first) node whose role is control plane."""
+        found = next((node for node in self.nodes if node.role == "control plane"), None)
+        if found is None:
+            raise NotFound("No node of this cluster has the role control-plane. Its nodes are: "
+                           f"{', '.join(node.name for node in self.nodes)}.")
+        return found
+
     @cached_property
     def ranges(self) -> Ranges:
-        """The pod range and the Service range, from the controller-manager's flags."""
-        control = next((node for node in self.nodes if node.role == "control plane"), None)
-        if control is None:
-            raise NotFound("No node of this cluster has the role control-plane, so its address ranges cannot be read.")
-        processes = control.run("ps", "-ef").stdout
+        """Read the pod range and the Service range, from the controller-manager's flags."""
+        processes = self.control_plane.run("ps", "-ef").text
         return Ranges(flag(processes, "kube-controller-manager", "cluster-cidr"),
                       flag(processes, "kube-controller-manager", "service-cluster-ip-range"))
 
@@ -172,7 +178,7 @@ def _cable(pod: Pod) -> str:
 
 
 def _common_prefix(names: list[str]) -> str:
-    """What all names begin with, up to a dash: the cluster's name, as kind writes it before each node's."""
+    """Return what all names begin with, up to a dash: the cluster's name, as kind writes it before each node's."""
     first = names[0].split("-") if len(names) > 1 else []
     prefixes = ("-".join(first[:count]) + "-" for count in range(len(first) - 1, 0, -1))
     return next((prefix for prefix in prefixes if all(name.startswith(prefix) for name in names)), "")
@@ -187,22 +193,47 @@ def _by_address(address: str) -> tuple[int, ...]:
     return tuple(int(part) for part in address.split(".")) if address.count(".") == 3 else ()
 
 
-def differences(lab: Cluster) -> tuple[str, ...]:
-    """One sentence for each difference, from what a node says of its interfaces, routes and tables."""
-    node = lab.coredns[0].node if lab.coredns else lab.nodes[-1]       # a node without pods need not have a bridge
-    names = {interface.name for interface in node.interfaces()}
-    bridges = {route.device for route in node.routes() if route.destination == node.pod_range and not route.via}
-    tables = node.run("nft", "list", "tables").stdout
+IPVS, NODE_CACHE = "kube-ipvs0", "nodelocaldns"       # interfaces that give away how a cluster is set up
+USUAL_RULES = ("lookup local", "lookup main", "lookup default")     # the ends of what `ip rule` prints everywhere
+
+
+def differences(cluster: Cluster) -> tuple[str, ...]:
+    """Say each difference in a sentence, from what a node prints of its interfaces, routes, rules and tables.
+
+    What was not recorded is passed over; what a command failed to tell is said to be unknown.
+    """
+    node = cluster.coredns[0].node if cluster.coredns else cluster.nodes[-1]    # one with pods, for it has the bridge
+    failures: list[str] = []
+
+    def known(ask: Callable[[], Iterable[Any]]) -> list[Any]:
+        try:
+            return list(ask())
+        except NotRecorded:
+            return []
+        except CommandFailed as error:
+            failures.append(f"This may be a difference and is not known. {error}")
+            return []
+
+    names = {interface.name for interface in known(node.interfaces)}
+    tables = known(node.nft_tables)
+    proxy = [table for table in tables if table.endswith(" kube-proxy")]
+    rules = [rule.strip() for rule in known(lambda: node.run("ip", "rule").text.splitlines())]
     found = {
         "The CNI has a bridge, {}: pods of one node meet there, not in its routes. Each still has its veth pair.":
-            ", ".join(sorted(bridges)),
+            sorted({route.device for route in known(node.routes)
+                    if route.destination == node.pod_range and not route.via}),
         "kube-proxy is in IPVS mode ({}): no KUBE-SVC chain rewrites the destination; `ipvsadm -Ln` shows what does. "
-        "The ladder shows the same rewrite.": "kube-ipvs0" if "kube-ipvs0" in names else "",
+        "The ladder shows the same rewrite.": names & {IPVS},
         "kube-proxy is in nftables mode: its rules are in `nft list {}`, not in iptables. The ladder shows the same "
-        "rewrite.": "table ip kube-proxy" if "table ip kube-proxy\n" in tables else "",
-        "Every node has a DNS cache of its own ({}): pods ask it first, and it asks CoreDNS.":
-            "nodelocaldns" if "nodelocaldns" in names else "",
+        "rewrite.": proxy[:1],
+        "nftables has tables beside those of iptables ({}): the rule walk does not know what they do.":
+            [table for table in tables if table not in proxy],
+        "eBPF programs may carry packets past rules and routes ({}): the rule walk does not know what they do.":
+            ebpf(names),
+        "Policy routing is in use ({}): the rule walk does not know which packets take other routing tables.":
+            [rule for rule in rules if not rule.endswith(USUAL_RULES)],
+        "Every node has a DNS cache of its own ({}): pods ask it first, and it asks CoreDNS.": names & {NODE_CACHE},
         "The cluster has two address families, {}: the notebooks follow IPv4.":
-            lab.ranges.pods if "," in lab.ranges.pods else "",
+            [pods for pods in known(lambda: [cluster.ranges.pods]) if "," in pods],
     }
-    return tuple(sentence.format(what) for sentence, what in found.items() if what)
+    return (*(sentence.format(", ".join(what)) for sentence, what in found.items() if what), *failures)

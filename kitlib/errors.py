@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 
+def printable(text: str) -> str:
+    """Write control and bidi characters as escapes (\\x1b), for text from outside must not steer a terminal."""
+    if text.isprintable():
+        return text
+    return "".join(repr(character)[1:-1] if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+                   and character not in "\n\t" else character for character in text)
+
+
 class KitError(Exception):
     """Base of the kit's own errors; its message is written for the learner."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class ParseError(KitError):
@@ -24,12 +36,20 @@ class ParseError(KitError):
 
 @contextmanager
 def parse_context(what: str = "", where: str = "") -> Iterator[None]:
-    """Complete every ParseError: what was read, and where it stands. For a `with` block, or a function around it."""
+    """Add to every ParseError what was being read, and where it stands. Works as a `with` block and as a decorator."""
     try:
         yield
     except ParseError as error:
         place = ", ".join(filter(None, (where, error.where)))
         raise ParseError(what or error.what, error.expected, error.found, place) from None
+
+
+class CommandFailed(KitError):
+    """A command ended with an error, so there is nothing of it to read."""
+
+
+class TimedOut(KitError):
+    """A program still ran when its time was up, and was stopped."""
 
 
 class RecordingError(KitError):

@@ -1,8 +1,10 @@
-"""A lab: the places where one can look, and what was seen there. `open_lab()` is where every notebook starts."""
+"""`open_lab()`, where every notebook starts, and the lab that it returns: places by name, and captures."""
 
 from __future__ import annotations
 
 import os
+from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 from kitlib.backends import Backend
@@ -10,21 +12,22 @@ from kitlib.backends.recording import load, with_fault
 from kitlib.backends.replay import RecordedLab
 from kitlib.capture import Capture
 from kitlib.cluster import Cluster, differences
-from kitlib.errors import NotFound, UnknownLab
+from kitlib.errors import KitError, NotFound, UnknownLab
 from kitlib.place import Node, Place, Pod
 from kitlib.plugins import plugins
 from kitlib.sighting import VantagePoint
 
 RECORDINGS = Path(__file__).resolve().parent.parent / "lab-setup" / "recordings"
 DEFAULT_RECORDING = "kind-test1"
+WALKTHROUGH_POD = "my-nginx"
 
 
 def open_lab(name: str | None = None, recording: str | Path | None = None, fault: str | None = None) -> Lab:
-    """Open a lab: the argument, or what KITLIB_LAB names, or the recorded one.
+    """Open the lab `name`, or the one that KITLIB_LAB names, or the recorded one.
 
     `recording` is the folder to replay (or KITLIB_RECORDING names it): a name under lab-setup/recordings, or a path
     of your own. `fault` opens the lab as it was while that was broken; NotFound lists the faults there are.
-    With KITLIB_MODE=record, all that a live lab is asked is written to that folder.
+    With KITLIB_MODE=record, everything that a live lab answers is written to that folder.
     """
     name = name or os.environ.get("KITLIB_LAB") or "recorded"
     folder = RECORDINGS / (recording or os.environ.get("KITLIB_RECORDING") or DEFAULT_RECORDING)
@@ -50,43 +53,55 @@ def _live_backend(name: str) -> Backend:
 
 
 class Lab(Cluster):
-    """A cluster in which one can look up places by name and listen."""
+    """A cluster whose places can be looked up by name, and listened at."""
 
     def __repr__(self) -> str:
-        return "\n".join([f"You are in {self.backend}.", *(differences(self) if self.backend.live else ())])
+        return "\n".join([f"You are in {self.backend}.", *differences(self)])
 
     def capture(self, *points: Place | VantagePoint, trace: bool = False) -> Capture:
         """Listen at these vantage points (all that the lab has, if none is named) while the `with` block runs.
 
-        With `trace`, the nodes' kernels tell meanwhile which rules the packets met: see Capture.followed.
+        With `trace`, the nodes' kernels report meanwhile which rules the packets met: see Capture.traced_paths.
         """
         chosen = tuple(point.default_point if isinstance(point, Place) else point for point in points)
         listen = chosen
         if self.backend.live and (not chosen or self.backend.listens_everywhere):
-            listen = tuple(dict.fromkeys((*chosen, *self._vantage_points())))
+            listen = tuple(dict.fromkeys((*chosen, *self._vantage_points)))
         traced = tuple(node.id for node in self.nodes if trace)
         return Capture(self.backend.capture(listen, traced), chosen, self.vantage_point)
 
+    @cached_property
     def _vantage_points(self) -> tuple[VantagePoint, ...]:
-        """Both ends of every pod's cable, CoreDNS's last; nodes, bridge, containers."""
+        """Find both ends of every pod's cable, CoreDNS's last; then nodes, bridge, containers."""
         cabled = sorted((pod for pod in self.every_pod if not pod.host_network), key=lambda pod: pod.kind == "coredns")
         cables = [point for pod in cabled for point in (pod.eth0, pod.veth)]
         return (*cables, *(place.default_point for place in (*self.nodes, self.host, *self.containers)))
 
     def pods(self, name: str = "") -> tuple[Pod, ...]:
-        """The pods whose name starts with `name`; all pods without it."""
+        """Return the pods whose name starts with `name`; all pods without it."""
         return tuple(pod for pod in self.every_pod if pod.name.startswith(name))
 
     def pod(self, name: str) -> Pod:
-        """The pod of this name, or the only one whose name starts with it."""
+        """Return the pod of this name, or the only one whose name starts with it."""
         return _one("pod", name, self.every_pod, self.pods(name))
 
+    @cached_property
+    def client(self) -> Pod:
+        """Choose the pod whose queries are followed: KITLIB_POD, or the walkthrough's, or the first that has dig."""
+        if name := os.environ.get("KITLIB_POD"):
+            return self.pod(name)
+        guests = (pod for pod in self.every_pod if pod.kind == "pod" and not pod.host_network and _has_dig(pod))
+        if found := next(chain(self.pods(WALKTHROUGH_POD), guests), None):
+            return found
+        raise NotFound("No pod of this cluster has dig, so there is none whose query could be followed. Make one: "
+                       "kubectl apply -f lab-setup/kind/workload.yaml, or name one: KITLIB_POD=NAME.")
+
     def node(self, name: str) -> Node:
-        """The node of this name; the cluster's prefix may be left out: lab.node("worker3")."""
+        """Return the node of this name; the cluster's prefix may be left out: lab.node("worker3")."""
         return _one("node", name, self.nodes, tuple(node for node in self.nodes if name == node.title))
 
     def container(self, name: str) -> Place:
-        """The container of this name beside the nodes."""
+        """Return the container of this name beside the nodes."""
         return _one("container", name, self.containers, ())
 
     def pods_on(self, node: Node) -> tuple[Pod, ...]:
@@ -94,18 +109,23 @@ class Lab(Cluster):
         return tuple(pod for pod in self.every_pod if pod.node == node)
 
     def vantage_point(self, place: str, interface: str) -> VantagePoint:
-        """The vantage point at an interface of the place with this id."""
+        """Return the vantage point at an interface of the place with this id."""
         places = (self.host, *self.nodes, *self.every_pod, *self.containers)
         return _one("place", place, places, tuple(at for at in places if at.id == place)).at(interface)
 
 
-def _one(what: str, name: str, places: tuple, matching: tuple):
-    """The place called `name`, or the single one that matches; a NotFound that lists the others if there is none."""
-    exact = [place for place in places if place.name == name]
-    found = exact or list(matching)
+def _has_dig(pod: Pod) -> bool:
+    try:
+        return pod.run("dig", "-v").rc == 0
+    except KitError:        # not recorded, or the pod does not run
+        return False
+
+
+def _one(kind: str, name: str, places: tuple, matching: tuple):
+    """Return the place called `name`, or the single one that matches. Raises NotFound, which lists the others."""
+    found = [place for place in places if place.name == name] or list(matching)
     if len(found) == 1:
         return found[0]
     listed = ", ".join(place.name for place in (found or places))
-    problem = f"{len(found)} {what}s are called {name!r}: {listed}. Give more of the name." if found else \
-        f"There is no {what} {name!r}. There are: {listed}."
-    raise NotFound(problem)
+    raise NotFound(f"{len(found)} {kind}s are called {name!r}: {listed}. Give more of the name." if found else
+                   f"There is no {kind} {name!r}. There are: {listed}.")

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
+from ipaddress import IPv4Interface, ip_interface
 from typing import TYPE_CHECKING, Protocol
 
 from kitlib.errors import NotFound, NotRecorded
-from kitlib.parsers import ip, iptables_save, resolv_conf
+from kitlib.parsers import ip
 from kitlib.result import Result
 from kitlib.sighting import VantagePoint
 
+EBPF = {"cilium_host": "Cilium", "bpfin.cali": "Calico"}      # interfaces of CNIs whose eBPF programs pass rules by
+OWN_TABLES = {"raw", "mangle", "nat", "filter", "security"}     # what iptables and ebtables call theirs in nftables
+
 if TYPE_CHECKING:
     from kitlib.netfilter.state import Netfilter
+    from kitlib.parsers.resolv_conf import ResolvConf
 
 
 class Runner(Protocol):
-    """What a place needs of a lab: that commands reach it."""
+    """What a place needs of its lab: that commands reach it."""
 
     def run(self, place: str, argv: tuple[str, ...]) -> Result:
         """Run argv at the place with this id."""
@@ -34,7 +40,7 @@ class Place:
 
     @property
     def name(self) -> str:
-        """The name that docker and kubectl know it by."""
+        """Return the name that docker and kubectl know it by."""
         return self.id.rpartition("/")[2].rpartition(":")[2]
 
     def run(self, *argv: str) -> Result:
@@ -45,37 +51,39 @@ class Place:
         """Ask for a name with dig, as typed: place.dig("www.example.com", "AAAA")."""
         return self.run("dig", name, *options)
 
-    def resolv_conf(self) -> resolv_conf.ResolvConf:
-        """The resolver's settings here: /etc/resolv.conf, parsed."""
-        return resolv_conf.parse(self.run("cat", "/etc/resolv.conf").stdout)
+    def resolv_conf(self) -> ResolvConf:
+        """Read the resolver's settings here, from /etc/resolv.conf."""
+        from kitlib.parsers import resolv_conf  # late: many a notebook never asks
+
+        return resolv_conf.parse(self.run("cat", "/etc/resolv.conf").text)
 
     def interfaces(self) -> tuple[ip.Interface, ...]:
-        """The network interfaces here: `ip addr`, parsed."""
-        return ip.interfaces(self.run("ip", "addr").stdout)
+        """Read the network interfaces here, from `ip addr`."""
+        return ip.interfaces(self.run("ip", "addr").text)
 
     def interface(self, name: str) -> ip.Interface:
-        """One interface by its name."""
+        """Return one interface by its name."""
         found = {interface.name: interface for interface in self.interfaces()}
         if name not in found:
             raise NotFound(f"{self.title} has no interface {name!r}; it has {', '.join(found)}.")
         return found[name]
 
     def routes(self) -> tuple[ip.Route, ...]:
-        """The routing table here: `ip route`, parsed."""
-        return ip.routes(self.run("ip", "route").stdout)
+        """Read the main routing table here, from `ip route`."""
+        return ip.routes(self.run("ip", "route").text)
 
     def at(self, interface: str) -> VantagePoint:
-        """The vantage point at one of this place's interfaces, for lab.capture()."""
+        """Return the vantage point at one of this place's interfaces, for lab.capture()."""
         return VantagePoint(self.id, interface, self.machine, self.kind, f"{self.title} {interface}")
 
     @property
     def eth0(self) -> VantagePoint:
-        """The vantage point at this place's eth0."""
+        """Return the vantage point at this place's eth0."""
         return self.at("eth0")
 
     @property
     def default_point(self) -> VantagePoint:
-        """Where tcpdump listens when only the place is named."""
+        """Return where tcpdump listens when only the place is named."""
         return self.eth0
 
 
@@ -87,7 +95,7 @@ class Host(Place):
 
     @property
     def bridge(self) -> VantagePoint:
-        """The vantage point at Docker's bridge."""
+        """Return the vantage point at Docker's bridge."""
         return self.at(self.bridge_name)
 
     default_point = bridge
@@ -101,21 +109,44 @@ class Node(Place):
     pod_range: str = ""
 
     def netfilter(self, saved: Result | None = None) -> Netfilter:
-        """What decides about packets here: rules (those `saved`, or as they stand), routes, addresses, ip_forward."""
+        """Read what decides about packets here: rules (those `saved`, or today's), routes, addresses, ip_forward."""
         from kitlib.netfilter.state import Netfilter  # late: a first ladder needs no rules
+        from kitlib.parsers import iptables_save
 
-        forwards = self.run("sysctl", "net.ipv4.ip_forward").stdout.strip().endswith("= 1")
-        ruleset = iptables_save.parse((saved or self.run("iptables-save")).stdout)
+        forwards = self.run("sysctl", "net.ipv4.ip_forward").text.strip().endswith("= 1")
+        ruleset = iptables_save.parse((saved or self.run("iptables-save")).text)
         return Netfilter(ruleset, (*self._other_routes(), *self.routes()), self.interfaces(), forwards)
 
+    def nft_tables(self) -> list[str]:
+        """Read the nftables tables here that are not iptables' own: "table ip kube-proxy"."""
+        lines = self.run("nft", "list", "tables").text.splitlines()
+        return [line for line in lines if line.rpartition(" ")[2] not in OWN_TABLES]
+
     def _other_routes(self) -> list[ip.Route]:
-        """The routes of all tables but main; where they were not recorded, those to the node's own addresses."""
+        """Read the routes of all tables but main; where they were not recorded, work out the table local."""
         try:
-            every = ip.routes(self.run("ip", "route", "show", "table", "all").stdout)
+            every = ip.routes(self.run("ip", "route", "show", "table", "all").text)
             return [route for route in every if route.table != "main"]
         except NotRecorded:
-            return [ip.Route(address.partition("/")[0], device=interface.name, type="local", table="local")
-                    for interface in self.interfaces() for address in interface.addresses if ":" not in address]
+            return [route for interface in self.interfaces() for address in interface.addresses if ":" not in address
+                    for route in _local_routes(interface.name, ip_interface(address))]
+
+
+def ebpf(interfaces: Container[str]) -> list[str]:
+    """Say whose eBPF programs may carry packets past rules and routes, where these are the interfaces."""
+    return [f"{cni} at {name}" for name, cni in EBPF.items() if name in interfaces]
+
+
+def _local_routes(device: str, address: IPv4Interface) -> Iterator[ip.Route]:
+    """Return what the kernel puts into its table local for an address (net/ipv4/fib_frontend.c, fib_add_ifaddr)."""
+    def local(destination: object, kind: str = "local") -> ip.Route:
+        return ip.Route(str(destination), device=device, type=kind, table="local")
+
+    yield local(address.ip)
+    if device == "lo" and address.network.prefixlen < 32:
+        yield local(address.network)
+    if address.network.prefixlen < 31:
+        yield local(address.network.broadcast_address, "broadcast")
 
 
 @dataclass(frozen=True)
@@ -129,7 +160,7 @@ class Pod(Place):
 
     @property
     def veth(self) -> VantagePoint:
-        """The node's end of the pod's cable: where the node's route to the pod leads, or what eth0 names as its peer.
+        """Return the node's end of the pod's cable: where the node's route to the pod leads, or eth0's own peer.
 
         With a CNI that has a bridge there is no such route.
         """
@@ -146,5 +177,5 @@ class Pod(Place):
 
     @property
     def netns(self) -> str:
-        """The name of its network namespace on the node (`ip netns list`)."""
+        """Return the name of its network namespace on the node (`ip netns list`)."""
         return self.node.interface(self.veth.interface).peer_namespace

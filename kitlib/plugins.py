@@ -1,4 +1,4 @@
-"""What other distributions add to the kit, by the standard way: labs, subcommands, checks of the doctor."""
+"""Finds what other distributions add to the kit as entry points: labs, subcommands, checks of the doctor."""
 
 from __future__ import annotations
 

@@ -1,10 +1,12 @@
-"""What a command said: the command as you would type it on the host, then its output."""
+"""The result of a command: the command as you would type it on the host, then its output."""
 
 from __future__ import annotations
 
 import re
 import shlex
 from dataclasses import dataclass, replace
+
+from kitlib.errors import CommandFailed, printable
 
 SHOWN_LINES = 60
 
@@ -25,21 +27,29 @@ class Result:
         if len(lines) > SHOWN_LINES:
             rest = len(lines) - SHOWN_LINES
             lines = [*lines[:SHOWN_LINES], f"… {rest} more lines: the whole text is in .stdout"]
-        said = [self.stderr.rstrip("\n")] if self.stderr.strip() else []
+        errors = [self.stderr.rstrip("\n")] if self.stderr.strip() else []
         failed = [f"(exit code {self.rc})"] if self.rc else []
         note = [f"({self.note})"] if self.note else []
-        return "\n".join([f"$ {self.typed}", *lines, *said, *failed, *note])
+        return printable("\n".join([f"$ {self.typed}", *lines, *errors, *failed, *note]))
 
     __repr__ = __str__
 
+    @property
+    def text(self) -> str:
+        """Return stdout for a parser. Raises CommandFailed: what a failed command printed is no data."""
+        if self.rc:
+            raise CommandFailed(f"This command failed, so there is nothing to read:\n    {self.typed}\n"
+                                f"Exit code {self.rc}: {self.stderr.strip() or self.stdout.strip() or 'not a word'}")
+        return self.stdout
+
     def grep(self, pattern: str) -> Result:
-        """Only the lines that match a regular expression, as `… | grep -E PATTERN` would show them."""
+        """Return the lines that match a regular expression, as `… | grep -E PATTERN` would show them."""
         lines = [line for line in self.stdout.split("\n") if re.search(pattern, line)]
         return replace(self, typed=f"{self.typed} | grep -E {shlex.quote(pattern)}", stdout="\n".join(lines))
 
 
 def typed_on_host(place: str, argv: tuple[str, ...]) -> str:
-    """The command line that runs `argv` at `place`, as typed on the host."""
+    """Return the command line that runs `argv` at `place`, as typed on the host."""
     kind, _, name = place.partition(":")
     command = shlex.join(argv)
     if kind in ("node", "container"):

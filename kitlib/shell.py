@@ -9,17 +9,20 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from io import BytesIO
 from queue import Queue
 from typing import Any
 
-from kitlib.errors import KitError
+from kitlib.errors import KitError, TimedOut
 
 POLL_S = 0.002
+READ_BYTES = 65536
+MOST_BYTES = 16 * 2**20     # of one command's output
 
 
 @dataclass(frozen=True)
 class Completed:
-    """What a program did: exit code, its two outputs as text, and how long it took."""
+    """A program that has ended: its exit code, its two outputs as text, and how long it took."""
 
     rc: int
     stdout: str
@@ -28,54 +31,71 @@ class Completed:
 
 
 def run(argv: Sequence[str], timeout: float, stdin: str | bytes = "") -> Completed:
-    """Run one program to its end, with `stdin` as its input; any exit code is an outcome, not an error.
+    """Run a program to its end with `stdin` as its input, and return its outcome, whatever its exit code.
 
-    `timeout` is in seconds. Raises KitError if the program is missing, or still runs when the time is up.
+    `timeout` is in seconds. Raises TimedOut, and KitError if the program is missing or writes without end.
     """
     started = time.monotonic()
-    running = Running(argv, stdin, 65536)       # sh stops reading 2 s after the end: 200 kB byte by byte were cut
+    running = Running(argv, stdin)
     try:
-        ended = running.ends_within(timeout)
+        while running.is_running and running.written <= MOST_BYTES and time.monotonic() < started + timeout:
+            time.sleep(POLL_S)
+        has_ended = not running.is_running
     finally:
         output = running.stop(patience=0)
-    if not ended:
-        raise KitError(f"{argv[0]!r} was stopped after {timeout:g} s without coming to an end.")
+    if running.written > MOST_BYTES:
+        raise KitError(f"{argv[0]!r} was stopped: it wrote more than {MOST_BYTES // 2**20} MB. Ask for less.")
+    if not has_ended:
+        raise TimedOut(f"{argv[0]!r} was stopped after {timeout:g} s: it had not ended.")
     return Completed(running.rc, output.decode(errors="replace"), running.stderr, time.monotonic() - started)
 
 
 class Running:
-    """A program that runs beside us, in a session of its own: an interrupt from the keyboard passes it by."""
+    """A program running in the background, in a session of its own, so that a Ctrl-C does not reach it."""
 
-    def __init__(self, argv: Sequence[str], stdin: str | bytes | Queue[str] = "", read: int = 0) -> None:
+    def __init__(self, argv: Sequence[str], stdin: str | bytes | Queue[str] = "") -> None:
         self.argv = tuple(argv)
-        # A time limit is kept by the caller: sh's own costs a tenth of a second with every command.
+        self._stdout, self._stderr = BytesIO(), BytesIO()
+        # The caller keeps the time limit: sh's own costs a tenth of a second with every command.
         self._process = _program(argv)(
-            *argv[1:], _in=stdin, _bg=True, _bg_exc=False, _new_session=True, _tty_out=False, _out_bufsize=read,
-            _err_bufsize=read, _env=_environment(), _ok_code=range(-64, 256)).process
+            *argv[1:], _in=stdin, _out=self._stdout, _err=self._stderr, _bg=True, _bg_exc=False, _new_session=True,
+            _tty_out=False, _out_bufsize=0, _err_bufsize=0, _env=_environment(), _ok_code=range(-64, 256)).process
+        for stream in (self._process._stdout_stream, self._process._stderr_stream):
+            stream.bufsize = READ_BYTES     # what sh hands on at once, it would also read byte by byte
 
     @property
     def rc(self) -> int:
-        """Its exit code, once it has ended; the signal's number, negative, if one ended it."""
+        """Return its exit code once it has ended: negative, the signal's number, if a signal ended it."""
         return self._process.exit_code
 
     @property
+    def is_running(self) -> bool:
+        """Has it not ended yet?"""
+        return self._process.is_alive()[0]
+
+    @property
     def stdout(self) -> bytes:
-        """What it has written to its stdout so far."""
-        return self._process.stdout
+        """Return what it has written to stdout so far."""
+        return self._stdout.getvalue()
 
     @property
     def stderr(self) -> str:
-        """What it has written to its stderr so far."""
-        return self._process.stderr.decode(errors="replace")
+        """Return what it has written to stderr so far."""
+        return self._stderr.getvalue().decode(errors="replace")
+
+    @property
+    def written(self) -> int:
+        """Return how many bytes it has written so far."""
+        return self._stdout.tell() + self._stderr.tell()
 
     def wait_for(self, words: str, timeout: float) -> None:
-        """Wait until it has said `words` on either output; KitError if it ends, or the time is up, before that."""
-        end = time.monotonic() + timeout
+        """Wait until `words` appear in either output. Raises KitError if it ends, or the time is up, before that."""
+        deadline = time.monotonic() + timeout
         while words not in self.stderr and words.encode() not in self.stdout:
-            alive = self._process.is_alive()[0]
-            if not alive or time.monotonic() > end:
+            is_running = self.is_running
+            if not is_running or time.monotonic() > deadline:
                 self.stop()
-                problem = f"did not say {words!r} within {timeout:g} s" if alive else "ended at once"
+                problem = f"did not say {words!r} within {timeout:g} s" if is_running else "ended at once"
                 raise KitError(f"{self.argv[0]!r} {problem}; it said: {self.stderr.strip() or 'nothing'}")
             time.sleep(POLL_S)
 
@@ -92,23 +112,23 @@ class Running:
         return self.stdout
 
     def ends_within(self, seconds: float) -> bool:
-        """Wait for its end, so long and no longer: has it come?"""
+        """Wait for its end, but no longer than this, and say whether it came."""
         deadline = time.monotonic() + seconds
-        while alive := self._process.is_alive()[0]:
+        while self.is_running:
             if time.monotonic() > deadline:
-                break
+                return False
             time.sleep(POLL_S)
-        return not alive
+        return True
 
     def _signal(self, number: int) -> None:
         with suppress(ProcessLookupError):      # it may end by itself just now
-            if self._process.is_alive()[0]:
+            if self.is_running:
                 self._process.signal_group(number)
 
 
 @contextmanager
 def background(argv: Sequence[str]) -> Iterator[Running]:
-    """A program that runs while the `with` block does, and never longer."""
+    """Run a program while the `with` block does, and no longer."""
     running = Running(argv)
     try:
         yield running
@@ -117,13 +137,13 @@ def background(argv: Sequence[str]) -> Iterator[Running]:
 
 
 def foreground(argv: Sequence[str]) -> int:
-    """Run a program in this terminal, keyboard and all, and give its exit code."""
-    import sh
+    """Run a program in this terminal, keyboard and all, and return its exit code."""
+    import sh  # late: see _program
 
     try:
         _program(argv)(*argv[1:], _fg=True, _env=_environment())
-    except sh.ErrorReturnCode as ended:
-        return ended.exit_code
+    except sh.ErrorReturnCode as error:
+        return error.exit_code
     return 0
 
 
@@ -133,10 +153,13 @@ def has(name: str) -> bool:
 
 
 def _program(argv: Sequence[str]) -> Any:
-    import sh  # late: `import kitlib` starts nothing
-
     if isinstance(argv, str) or not argv:
         raise KitError(f"A command is a list of arguments, such as ['ip', 'route']; found: {argv!r}")
+    try:
+        import sh  # late: a recorded lab starts no program, and a browser has no sh
+    except ImportError:
+        raise KitError("This Python can start no programs, as in a browser: use the recorded lab. Elsewhere, "
+                       "install the package sh: make lab.") from None
     path = shutil.which(argv[0], path=_environment()["PATH"])
     if not path:
         raise KitError(f"The program {argv[0]!r} is not on this machine: install it, or add its folder to PATH.")
@@ -144,7 +167,7 @@ def _program(argv: Sequence[str]) -> Any:
 
 
 def _environment() -> dict[str, str]:
-    """Ours, with the sbin beside each bin: some systems keep ip, tcpdump and their like out of a user's PATH."""
+    """Return ours with the sbin beside each bin: some systems keep ip, tcpdump and the like out of a user's PATH."""
     path = os.environ.get("PATH", "").split(os.pathsep)
     beside = [f"{folder[:-3]}sbin" for folder in path if folder.endswith("/bin")]
     return {**os.environ, "PATH": os.pathsep.join([*path, *beside])}

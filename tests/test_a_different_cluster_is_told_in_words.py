@@ -5,6 +5,7 @@ The texts in fixtures/bridge-cni are from worker3 of the real cluster with the C
 
 from __future__ import annotations
 
+import shlex
 from types import SimpleNamespace
 
 import pytest
@@ -12,18 +13,30 @@ from namespaces import require_namespaces, require_programs
 
 from conftest import REPO
 from kitlib.cluster import differences
+from kitlib.errors import NotRecorded
 from kitlib.lab import open_lab
 from kitlib.netfilter.compare import traced_paths
 from kitlib.netfilter.state import Netfilter
 from kitlib.parsers import ip, iptables_save, xtables_monitor
+from kitlib.place import Node
+from kitlib.result import Result
 
 BRIDGE = {file.stem: file.read_text() for file in (REPO / "tests/fixtures/bridge-cni").iterdir()}
 
 
-def cluster(addresses: str, routes: str, tables: str, pods: str = "10.244.0.0/16"):
-    """A lab of which only is known what one node said."""
-    node = SimpleNamespace(interfaces=lambda: ip.interfaces(addresses), routes=lambda: ip.routes(routes),
-                           run=lambda *argv: SimpleNamespace(stdout=tables), pod_range="10.244.2.0/24")
+USUAL = "0:\tfrom all lookup local\n32766:\tfrom all lookup main\n32767:\tfrom all lookup default\n"
+
+
+def cluster(addresses: str, routes: str, tables: str | Result, pods: str = "10.244.0.0/16", rules: str = USUAL):
+    """A cluster of which is only known what one node prints; a Result is a command that failed."""
+    prints = {"ip addr": addresses, "ip route": routes, "nft list tables": tables, "ip rule": rules}
+
+    def run(place, argv):
+        if (text := prints.get(shlex.join(argv))) is None:
+            raise NotRecorded(shlex.join(argv))
+        return text if isinstance(text, Result) else Result(shlex.join(argv), argv, 0, text)
+
+    node = Node("node:n", "n", "node", "n", "", SimpleNamespace(run=run), pod_range="10.244.2.0/24")
     return SimpleNamespace(coredns=[SimpleNamespace(node=node)], nodes=[], ranges=SimpleNamespace(pods=pods))
 
 
@@ -35,13 +48,57 @@ def test_a_bridge_is_told_by_its_name():
 @pytest.mark.parametrize(("changed", "said"), [
     ({"addresses": BRIDGE["ip-addr"].replace("cni0", "kube-ipvs0")}, "IPVS mode (kube-ipvs0)"),
     ({"addresses": BRIDGE["ip-addr"].replace("cni0", "nodelocaldns")}, "DNS cache of its own (nodelocaldns)"),
-    ({"tables": "table ip kube-proxy\n"}, "nftables mode"),
+    ({"addresses": BRIDGE["ip-addr"].replace("cni0", "cilium_host")}, "(Cilium at cilium_host)"),
+    ({"tables": "table ip nat\ntable ip kube-proxy\n"}, "nftables mode"),
+    ({"tables": "table ip nat\ntable inet cali\n"}, "tables beside those of iptables (table inet cali)"),
+    ({"tables": Result("nft list tables", (), 127, "", "nft: not found")}, "Exit code 127: nft: not found"),
+    ({"rules": f"{USUAL}100:\tfrom 10.0.0.0/8 lookup 2\n"}, "(100:\tfrom 10.0.0.0/8 lookup 2)"),
     ({"pods": "10.244.0.0/16,fd00:10:244::/56"}, "two address families, 10.244.0.0/16,fd00:10:244::/56")])
 def test_every_other_difference_is_told(changed, said):
     plain = {"addresses": BRIDGE["ip-addr"], "routes": "", "tables": BRIDGE["nft-tables"]}
     assert differences(cluster(**plain)) == ()
     sentence, = differences(cluster(**{**plain, **changed}))
     assert said in sentence
+
+
+def test_what_a_recording_was_not_asked_is_no_difference():
+    assert differences(cluster(None, None, None, rules=None)) == ()
+
+
+def test_a_recorded_cluster_is_told_of_too(monkeypatch):
+    lab = open_lab()
+    assert differences(lab) == ()
+    monkeypatch.setattr(Node, "nft_tables", lambda node: ["table ip kube-proxy"])
+    assert "nftables mode" in repr(lab)
+
+
+def test_the_control_plane_is_found_by_its_role_whatever_its_address():
+    lab = open_lab()
+    vars(lab)["nodes"] = tuple(reversed(lab.nodes))
+    assert lab.control_plane.name == "kind-test1-control-plane" and lab.ranges.services == "10.96.0.0/16"
+
+
+def test_the_client_is_who_was_chosen_or_the_walkthroughs_or_who_has_dig(monkeypatch):
+    assert open_lab().client.title == "my-nginx"
+    monkeypatch.setattr("kitlib.lab.WALKTHROUGH_POD", "no such pod")
+    assert open_lab().client.title == "neighbour"
+    monkeypatch.setenv("KITLIB_POD", "dns-none")
+    assert open_lab().client.title == "dns-none"
+
+
+def test_without_a_recorded_table_the_kernels_own_routes_are_known(monkeypatch):
+    node = open_lab().node("worker3")
+    recorded = {(route.destination, route.type) for route in node.netfilter().routes
+                if route.table == "local" and ":" not in route.destination}
+    forget(node, "ip", "route", "show", "table", "all")
+    worked_out = {(route.destination, route.type) for route in node.netfilter().routes if route.table == "local"}
+    assert worked_out == recorded and ("127.0.0.0/8", "local") in worked_out
+    assert node.netfilter().type_of("172.20.255.255") == "BROADCAST"
+
+
+def forget(node: Node, *argv: str) -> None:
+    """Take a command out of the recording of the node's lab."""
+    del node.runner.backend.recording.facts[node.id, argv]
 
 
 def test_a_packet_that_a_bridge_hands_on_is_one_packet_though_the_kernel_gives_it_two_ids():

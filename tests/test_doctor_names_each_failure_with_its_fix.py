@@ -19,7 +19,7 @@ from netns_lab import needs
 
 REPO = Path(__file__).resolve().parent.parent
 HEALTHY = """\
-ok      Python 3.11 to 3.13
+ok      Python 3.11 to 3.14
 ok      packages as pinned
 ok      JupyterLab shows widgets
 ok      the lab in use: recorded

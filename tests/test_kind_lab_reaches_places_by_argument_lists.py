@@ -83,14 +83,14 @@ def test_what_is_shown_is_what_one_would_type():
     assert lab().typed("pod:shop/web", ("ls",)) == "kubectl -n shop exec web -- ls"
     assert lab(is_current=False).typed("pod:shop/web", ("ls",)) == "kubectl --context kind-prod -n shop exec web -- ls"
     assert lab().typed("pod:shop/web", WRITE) == (
-        "nsenter --net=/proc/4711/root/run/netns/cni-a tcpdump -i eth0 -w - port 53")
+        "nsenter --net=/proc/4711/root/run/netns/cni-a -- tcpdump -i eth0 -w - port 53")
 
 
 @pytest.mark.parametrize(("place", "network"), [
     ("pod:shop/web", "/proc/4711/root/run/netns/cni-a"), ("pod:shop/hostnet", "/proc/4711/ns/net"),
     ("node:n1", "/proc/4711/ns/net"), ("container:dns", "/proc/4711/ns/net")])
 def test_captures_run_here_in_the_network_of_the_place_and_die_with_us(place, network):
-    enter = ("setpriv", "--pdeathsig", "TERM", "nsenter", f"--net={network}")
+    enter = ("setpriv", "--pdeathsig", "TERM", "nsenter", f"--net={network}", "--")
     assert lab().reach(place, WRITE) == (*enter, "tcpdump", "-Z", "root", *WRITE[1:])
 
 
@@ -114,27 +114,67 @@ def test_what_a_node_has_caught_needs_no_tcpdump_here(monkeypatch):
 
 def test_without_root_the_nodes_tcpdump_listens_and_is_ended_there():
     made = lab("node")
-    assert made.reach("pod:shop/web", WRITE) == (
-        "docker", "exec", "n1", "timeout", "-s", "INT", "120", "ip", "netns", "exec", "cni-a", *WRITE)
+    argv = made.reach("pod:shop/web", WRITE)
+    assert argv[:8] == ("docker", "exec", "n1", "timeout", "-s", "INT", "120", "env")
+    assert argv[9:] == ("ip", "netns", "exec", "cni-a", *WRITE)
     made.tools.sweep()
-    assert made._ask.argvs[-1] == ("docker", "exec", "n1", "pkill", "-INT", "-f", "timeout -s INT 120 ")
+    assert made._ask.argvs[-1] == ("docker", "exec", "n1", "pkill", "-INT", "-f", f"timeout .* {argv[8]} ")
 
 
 def test_an_image_of_the_learners_choice_listens_from_one_helper_that_is_removed():
     made = lab("image")
-    assert made.reach("node:n1", WRITE) == (
-        "docker", "exec", "kitlib-tools", "timeout", "-s", "INT", "120", "nsenter", "--net=/proc/4711/ns/net", *WRITE)
+    _, _, helper, *rest = made.reach("node:n1", WRITE)
+    assert rest[:3] == ["timeout", "-s", "INT"]
+    assert rest[6:] == ["nsenter", "--net=/proc/4711/ns/net", "--", *WRITE]
     started = next(argv for argv in made._ask.argvs if argv[:2] == ("docker", "run"))
-    assert "--rm" in started and started[-3:] == ("sleep", "netshoot", "600")
+    assert "--rm" in started and started[-4:] == ("sleep", "--", "netshoot", "600")
     made.tools.sweep()
-    assert made._ask.argvs[-1] == ("docker", "rm", "--force", "kitlib-tools")
+    assert made._ask.argvs[-1] == ("docker", "rm", "--force", helper)
+
+
+@pytest.mark.parametrize("way", ["node", "image"])
+def test_what_a_session_starts_and_ends_bears_a_name_of_its_own(way):
+    ours, theirs = lab(way), lab(way)
+    for made in (ours, theirs):
+        made.reach("node:n1", WRITE)
+        made.tools.sweep()
+    assert ours._ask.argvs[-1] != theirs._ask.argvs[-1]
+
+
+@pytest.mark.parametrize("place", [
+    "node:--privileged", "container:-it", "node:", "pod:shop/--kubeconfig=/x", "pod:-n/web", "pod:shop/",
+    "pod:shop/a b", "pod:shop/UPPER", "pod:../web"])
+@pytest.mark.parametrize("argv", [("ls",), WRITE])
+def test_what_is_no_name_reaches_neither_kubectl_nor_docker(place, argv):
+    made = lab()
+    with pytest.raises(KitError, match="is not the name of a"):
+        made.reach(place, argv)
+    assert made._ask.argvs == []
+
+
+def test_a_namespace_that_leads_elsewhere_is_not_entered(monkeypatch):
+    monkeypatch.setattr("kitlib.backends.kind_tools.Namespaces._pid", lambda self, container: "4711")
+    made = lab()
+    made.tools.where._namespaces["n1"] = {"10.9.0.7": "../../proc/1/ns/net"}
+    with pytest.raises(KitError, match="is not the name of a network namespace"):
+        made.reach("pod:shop/web", WRITE)
+
+
+@pytest.mark.parametrize(("place", "argv", "problem"), [
+    ("pod:shop/web", ("-it", "sh"), "looks like an option"),
+    ("host", ("kubectl", "--context", "other", "get", "pods"), "the cluster prod, and --context may name another"),
+    ("host", ("kubectl", "get", "pods", "--kubeconfig=/x"), "--kubeconfig=/x may name another")])
+def test_a_command_cannot_leave_the_lab_by_its_options(place, argv, problem):
+    with pytest.raises(KitError, match=problem):
+        lab().reach(place, argv)
+    assert lab().reach("host", ("kubectl", "exec", "web", "--", "curl", "-s", "x"))[-2:] == ("-s", "x")
 
 
 def test_dig_is_borrowed_with_the_pods_network_and_resolver_settings():
     argv = lab().tools.borrowed("pod:shop/web", ("dig", "a b"))
-    assert argv[:2] == ("nsenter", "--net=/proc/4711/root/run/netns/cni-a")
+    assert argv[:3] == ("nsenter", "--net=/proc/4711/root/run/netns/cni-a", "--")
     assert argv[-3:] == ("/proc/4711/root/proc/52/root/etc/resolv.conf", "dig", "a b")
-    assert lab().tools.borrowed("pod:shop/web", ("ip", "addr"))[2:] == ("ip", "addr")
+    assert lab().tools.borrowed("pod:shop/web", ("ip", "addr"))[3:] == ("ip", "addr")
 
 
 @pytest.mark.parametrize(("place", "program"), [

@@ -48,8 +48,8 @@ def test_conda_reads_the_same_list() -> None:
 def test_conda_takes_the_pythons_that_pip_takes() -> None:
     (python,) = (Requirement(entry) for entry in ENVIRONMENT if isinstance(entry, str) and entry.startswith("python"))
     assert str(python.specifier) == str(Requirement(f"python {PROJECT['requires-python']}").specifier)
-    assert [minor for minor in range(20) if python.specifier.contains(f"3.{minor}.5")] == [11, 12, 13]
-    assert checkup.SUPPORTED == ((3, 11), (3, 13))
+    assert [minor for minor in range(20) if python.specifier.contains(f"3.{minor}.5")] == [11, 12, 13, 14]
+    assert checkup.SUPPORTED == ((3, 11), (3, 14))
 
 
 @pytest.mark.parametrize("name", [Requirement(line).name for group in ("", "test") for line in GROUPS[group]])

@@ -1,4 +1,4 @@
-"""The labs, and what each must be able to do; they differ in nothing else."""
+"""The ways to reach a lab, one file each, and here what each of them must be able to do."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kitlib.sighting import Frame, VantagePoint
 
 
 class PointCapture(NamedTuple):
-    """What one vantage point caught: tcpdump's own words (made when somebody asks for them), and the frames."""
+    """What one vantage point caught: the frames, and what tcpdump prints of them (made when somebody asks for it)."""
 
     place: str
     interface: str
@@ -22,7 +22,7 @@ class PointCapture(NamedTuple):
 
 
 class RuleTrace(NamedTuple):
-    """What a node's kernel told of the rules that packets met there, and the rules as they stood meanwhile."""
+    """What a node's kernel reported of the rules that packets met there, and the rules as they stood meanwhile."""
 
     words: Result
     rules: Result
@@ -30,24 +30,24 @@ class RuleTrace(NamedTuple):
 
 @dataclass
 class CaptureData:
-    """What a backend fills while it listens: a PointCapture for each vantage point, and what was traced, by place."""
+    """What a backend fills while it listens: a PointCapture for each vantage point, a RuleTrace for each place."""
 
     seen: list[PointCapture] = field(default_factory=list)
     traces: dict[str, RuleTrace] = field(default_factory=dict)
 
 
 class Backend(Protocol):
-    """How argv reaches a place, and how a capture is taken."""
+    """A way to reach places and to capture there."""
 
     name: str
-    live: bool        # commands run now; if not, they are played
-    listens_everywhere: bool        # at all places, whatever the learner names: a recording must be able to replay
+    live: bool                  # commands run now; if not, they are played
+    listens_everywhere: bool    # at all points, whichever the learner names: a recording must be able to replay any
 
     def run(self, place: str, argv: tuple[str, ...]) -> Result:
         """Run argv at a place."""
 
     def capture(self, points: Sequence[VantagePoint], traced: Sequence[str]) -> AbstractContextManager[CaptureData]:
-        """Listen at the points while a block runs, and to the kernels of the places `traced`; it fills on exit.
+        """Listen at the points, and to the kernels of the places `traced`, while a block runs; fill the data on exit.
 
         A recording gives all the points that it has.
         """

@@ -1,7 +1,7 @@
-"""The kind lab: a cluster of your own, live. Nodes by `docker exec`, pods by `kubectl exec`, captures from outside.
+"""The kind lab: a live kind cluster of your own. Nodes by `docker exec`, pods by `kubectl exec`, captures from outside.
 
-What runs in a node or pod cannot stay there when this end is killed (which `docker exec` and `kubectl exec` do not
-see to): it runs under `timeout`, and captures run on this machine, in the place's network namespace.
+Closing `docker exec` or `kubectl exec` does not end what runs at the other side. So commands run there under `timeout`,
+and captures run on this machine, in the place's network namespace.
 """
 
 from __future__ import annotations
@@ -10,18 +10,20 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import takewhile
 
 from kitlib.backends import CaptureData
-from kitlib.backends.kind_tools import Tools, is_listener
+from kitlib.backends.kind_tools import Tools, checked, is_listener, pod_and_namespace
 from kitlib.backends.live import LiveLab
 from kitlib.backends.rule_trace import sweep
-from kitlib.errors import KitError, PlaceGone
+from kitlib.errors import KitError, PlaceGone, TimedOut
 from kitlib.result import Result, typed_on_host
 from kitlib.shell import Completed, has, run
 from kitlib.sighting import VantagePoint
 
 ANSWER_S = 20       # what kubectl and docker themselves may take
 COMMAND_S = 60      # what a command at a place may take
+OTHER_CLUSTER = ("--context", "--cluster", "--kubeconfig", "--server", "-s", "--user", "--token")   # of kubectl
 GONE = re.compile(r"^Error from server \(NotFound\): (pods|nodes) |^error: .*unable to upgrade connection: container "
                   r"not found|^Error.*(No such container|is not running)|cannot exec .* in a completed pod", re.M)
 SILENT = re.compile(r"^Unable to connect to the server|^The connection to the server .* was refused|^Error from server "
@@ -30,28 +32,32 @@ LACKING = re.compile(r'exec: "[^"]*": (executable file not found|stat .*no such 
 
 
 def kind_lab() -> KindLab:
-    """The cluster that KITLIB_CLUSTER names, or kubectl's current context; KitError says what is missing."""
-    current = run(["kubectl", "config", "current-context"], ANSWER_S).stdout.strip()
-    name = os.environ.get("KITLIB_CLUSTER") or current.removeprefix("kind-")
-    if not name or (name == current and not os.environ.get("KITLIB_CLUSTER")):
-        raise KitError(f"The kind lab needs a kind cluster. kubectl's current context is {current or 'not set'}, which "
-                       "is none. Name yours: KITLIB_CLUSTER=NAME (kind get clusters), or bring one up: make cluster")
+    """Open the cluster that KITLIB_CLUSTER names, or kubectl's current context. Raises KitError: what is missing."""
+    context = run(["kubectl", "config", "current-context"], ANSWER_S)
+    current = "" if context.rc else context.stdout.strip()
+    chosen = os.environ.get("KITLIB_CLUSTER")
+    if not chosen and not current.startswith("kind-"):
+        raise KitError("The kind lab needs a kind cluster, and kubectl's current context is "
+                       f"{current or f'not set ({context.stderr.strip()})'}. Name your cluster: KITLIB_CLUSTER=NAME "
+                       "(kind get clusters), or bring one up: make cluster")
+    name = checked("container", chosen or current.removeprefix("kind-"))
     label = f"label=io.x-k8s.kind.cluster={name}"
     listing = run(["docker", "ps", "--filter", label, "--format", "{{.Names}}"], ANSWER_S)
     if listing.rc:
         raise KitError(f"Docker does not answer: {listing.stderr.strip()} Start it, or join its group.")
-    if not listing.stdout.split():
+    nodes = listing.stdout.split()
+    if not nodes:
         raise KitError(f"No node of a kind cluster {name!r} is running here. Bring it up: make cluster, or choose "
                        "another: KITLIB_CLUSTER=NAME (kind get clusters).")
     lab = KindLab(name, is_current=current == f"kind-{name}")
-    for node in listing.stdout.split():
+    for node in nodes:
         with suppress(KitError):      # a node without iptables has none of our TRACE rules either
             sweep(lab, f"node:{node}")
     return lab
 
 
 class KindLab(LiveLab):
-    """Runs commands in a kind cluster's nodes and pods, and captures at their interfaces."""
+    """The backend of `open_lab("kind")`: runs commands in nodes and pods, and captures at their interfaces."""
 
     def __init__(self, cluster: str, is_current: bool = True, ask: Callable[..., Completed] = run,
                  has: Callable[[str], bool] = has) -> None:
@@ -61,21 +67,19 @@ class KindLab(LiveLab):
         self._bounded: dict[str, bool] = {}
 
     def __str__(self) -> str:
-        return f"the kind lab: the cluster {self.cluster}, live; {self.tools.said}"
+        return f"the kind lab: the cluster {self.cluster}, live; {self.tools.description}"
 
     def run(self, place: str, argv: tuple[str, ...]) -> Result:
         """Run argv at a place; if the place lacks the program, this machine's in the place's network namespace."""
         try:
             result = super().run(place, argv)
-        except KitError as error:
-            if "was stopped after" not in str(error):
-                raise
+        except TimedOut as error:
             self._forget()
-            raise KitError(f"{self._typed(place, argv)}: no end after {COMMAND_S} s. Does the API server answer? Try: "
+            raise TimedOut(f"{self._typed(place, argv)}: no end after {COMMAND_S} s. Does the API server answer? Try: "
                            f"kubectl --request-timeout=5s get nodes. ({error})") from None
         if result.rc and LACKING.search(result.stderr) and (entered := self.tools.borrowed(place, argv)):
-            borrowed = self._ask(entered, self.timeout)
-            return Result(self._typed("host", entered), argv, borrowed.rc, borrowed.stdout, borrowed.stderr,
+            outcome = self._ask(entered, self.timeout)
+            return Result(self._typed("host", entered), argv, outcome.rc, outcome.stdout, outcome.stderr,
                           f"{place} has no {argv[0]}: that of {self.tools.whose} ran in its network namespace")
         if result.rc:
             self._complain(place, result.stderr)
@@ -86,26 +90,37 @@ class KindLab(LiveLab):
         """Listen at all the points while the block runs: see LiveLab.capture."""
         self.tools.where.refresh()
         try:
-            with super().capture(points, traced) as caught:
-                yield caught
+            with super().capture(points, traced) as data:
+                yield data
         finally:
             self.tools.sweep()
 
     def _reach(self, place: str, argv: tuple[str, ...]) -> tuple[str, ...]:
+        if argv[0].startswith("-"):
+            raise KitError(f"A command begins with a program, and {argv[0]!r} looks like an option.")
         if is_listener(argv):
             return self.tools.listening(place, argv)
         kind, _, name = place.partition(":")
         if kind == "host":
-            return (*self._kubectl(), *argv[1:]) if argv[0] == "kubectl" else argv
+            return self._on_host(argv)
         if kind != "pod":
-            return ("docker", "exec", name, "timeout", str(COMMAND_S), *argv)
-        namespace, _, pod = name.partition("/")
+            return ("docker", "exec", checked("container", name), "timeout", str(COMMAND_S), *argv)
+        pod, namespace = pod_and_namespace(name)
         reach = (*self._kubectl(), "-n", namespace, "exec", pod, "--")
         if place not in self._bounded:      # many an image has no `timeout`; it has no endless program either
             probe = self._ask((*reach, "timeout", "1", "true"), ANSWER_S + 5)
             self._complain(place, probe.stderr if probe.rc else "")
             self._bounded[place] = probe.rc == 0
         return (*reach, "timeout", str(COMMAND_S), *argv) if self._bounded[place] else (*reach, *argv)
+
+    def _on_host(self, argv: tuple[str, ...]) -> tuple[str, ...]:
+        if argv[0] != "kubectl":
+            return argv
+        for option in takewhile(lambda word: word != "--", argv):
+            if option.partition("=")[0] in OTHER_CLUSTER:
+                raise KitError(f"This lab is the cluster {self.cluster}, and {option} may name another: leave it out, "
+                               "or type the command in a terminal.")
+        return (*self._kubectl(), *argv[1:])
 
     def _kubectl(self) -> tuple[str, ...]:
         return ("kubectl", "--context", f"kind-{self.cluster}", f"--request-timeout={ANSWER_S}s")
@@ -118,16 +133,16 @@ class KindLab(LiveLab):
         return re.sub("^kubectl", f"kubectl{other}", typed)
 
     def _answer(self, argv: tuple[str, ...]) -> str:
-        """What docker or kubectl print; KitError if they cannot say."""
-        argv = (*self._kubectl(), *argv[1:]) if argv[0] == "kubectl" else argv
-        outcome: Completed = self._ask(argv, ANSWER_S + 5)
+        """Return what docker or kubectl print. Raises KitError if they fail."""
+        argv = self._on_host(argv)
+        outcome = self._ask(argv, ANSWER_S + 5)
         if outcome.rc:
             self._complain(" ".join(argv[-2:]), outcome.stderr)
             raise KitError(f"{' '.join(argv)} failed: {outcome.stderr.strip()}")
         return outcome.stdout
 
     def _complain(self, place: str, stderr: str) -> None:
-        """The one error for a place that is gone or an API server that does not answer; nothing if it is neither."""
+        """Raise the one error for a place that is gone, or for an API server that does not answer."""
         if GONE.search(stderr):
             self._forget()
             raise PlaceGone(f"{place} is not there any more (restarted, stopped or deleted): {stderr.strip()}\n"

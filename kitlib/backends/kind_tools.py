@@ -1,10 +1,8 @@
-"""Where the network namespaces of nodes and pods are, as seen from the machine that Docker runs on.
+"""Programs from outside for the nodes and pods of a kind cluster: tcpdump, dig, … where these carry none.
 
-dig and tcpdump for nodes and pods that carry none, without changing them.
-
-This machine's own programs run in the place's network namespace (nsenter, as root), or those of an image that the
-learner chooses (KITLIB_TOOLS_IMAGE) in one helper container, which can do the same where this machine cannot: on
-Docker Desktop, or as an ordinary user. Else the node's own tcpdump is tried.
+They run in the place's network namespace, which is found as seen from the machine that Docker runs on: this machine's
+own programs (by nsenter, as root), or those of an image that the learner chooses (KITLIB_TOOLS_IMAGE) in a helper
+container, for Docker Desktop and for ordinary users. Else the node's own tcpdump is tried.
 """
 
 from __future__ import annotations
@@ -12,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cached_property
@@ -19,9 +18,26 @@ from functools import cached_property
 from kitlib.errors import KitError
 from kitlib.shell import has
 
+NAMES = {       # what a name may look like: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/
+    "pod": re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?"), "network namespace": re.compile(r"[A-Za-z0-9][\w.-]*")}
+NAMES["container"] = NAMES["network namespace"]
+
+
+def checked(kind: str, name: str) -> str:
+    """Return a name that is one. Raises KitError: to docker or kubectl, "--privileged" would be an option."""
+    if not NAMES[kind].fullmatch(name) or len(name) > 253:
+        raise KitError(f"{name!r} is not the name of a {kind}: expected letters, digits, - and ., not a - first.")
+    return name
+
+
+def pod_and_namespace(name: str) -> tuple[str, str]:
+    """Split "NAMESPACE/NAME", and check both."""
+    namespace, _, pod = name.partition("/")
+    return checked("pod", pod), checked("pod", namespace)
+
 
 class Namespaces:
-    """Asks docker, kubectl and the nodes, and remembers what they said until `refresh`."""
+    """Finds network namespaces by asking docker, kubectl and the nodes, and remembers the answers until `refresh`."""
 
     def __init__(self, answer: Callable[[tuple[str, ...]], str]) -> None:
         self._answer = answer
@@ -34,35 +50,35 @@ class Namespaces:
         self._namespaces: dict[str, dict[str, str]] = {}
 
     def path(self, place: str) -> str:
-        """The file that is a place's network namespace, for nsenter."""
+        """Return the file that is a place's network namespace, for nsenter."""
         container, namespace = self.inside(place)
         return f"/proc/{self._pid(container)}/" + (f"root/run/netns/{namespace}" if namespace else "ns/net")
 
     def inside(self, place: str) -> tuple[str, str]:
-        """The container that a place lives in, and its network namespace's name there ("": the container's)."""
+        """Find the container that a place lives in, and its network namespace's name there ("": the container's)."""
         kind, _, name = place.partition(":")
         if kind != "pod":
-            return name, ""
+            return checked("container", name), ""
         pod = self._pod(name)
-        node = pod["spec"]["nodeName"]
+        node = checked("container", pod["spec"]["nodeName"])
         return node, "" if pod["spec"].get("hostNetwork") else self._namespace(node, pod["status"].get("podIP", ""))
 
     def _pod(self, name: str) -> dict:
         if name not in self._pods:
-            namespace, _, pod = name.partition("/")
+            pod, namespace = pod_and_namespace(name)
             self._pods[name] = json.loads(self._answer(("kubectl", "-n", namespace, "get", "pod", pod, "-o", "json")))
         return self._pods[name]
 
     def _pid(self, container: str) -> str:
         if container not in self._pids:
-            said = self._answer(("docker", "inspect", "--format", "{{.State.Pid}}", container)).strip()
-            if said in ("", "0"):
+            pid = self._answer(("docker", "inspect", "--format", "{{.State.Pid}}", "--", container)).strip()
+            if not pid.isdigit() or pid == "0":
                 raise KitError(f"The container {container} is not running. Start it: docker start {container}")
-            self._pids[container] = said
+            self._pids[container] = pid
         return self._pids[container]
 
     def _namespace(self, node: str, address: str) -> str:
-        """The namespace with this address, whatever CNI made it: `ip -all netns exec ip addr` names each."""
+        """Find the namespace with this address, whatever CNI made it: `ip -all netns exec ip addr` names each."""
         if node not in self._namespaces:
             text = self._answer(("docker", "exec", node, "ip", "-all", "netns", "exec", "ip", "-o", "addr"))
             blocks = re.findall(r"^netns: (\S+)\n(.*?)(?=^netns: |\Z)", text, re.M | re.S)
@@ -70,18 +86,20 @@ class Namespaces:
             self._namespaces[node] = found
         if address not in self._namespaces[node]:
             raise KitError(f"No network namespace on {node} has the address {address or '(none)'}: is the pod running?")
-        return self._namespaces[node][address]
+        return checked("network namespace", self._namespaces[node][address])
 
     def resolv_conf(self, place: str) -> str:
-        """The path, as this machine sees it, of the resolv.conf that a place's processes see."""
+        """Return the path, as this machine sees it, of the resolv.conf that a place's processes see."""
         node, namespace = self.inside(place)
         if not namespace:
-            return "/".join(("/proc", self._pid(node), "root/etc/resolv.conf"))
+            return f"/proc/{self._pid(node)}/root/etc/resolv.conf"
         pids = self._answer(("docker", "exec", node, "ip", "netns", "pids", namespace)).split()
-        return "/".join(("/proc", self._pid(node), "root/proc", pids[-1], "root/etc/resolv.conf"))
+        if not pids or not pids[-1].isdigit():
+            raise KitError(f"No process runs in the network namespace {namespace} of {node}: is the pod running?")
+        return f"/proc/{self._pid(node)}/root/proc/{pids[-1]}/root/etc/resolv.conf"
 
 
-HELPER, LISTEN_S = "kitlib-tools", 120
+LISTEN_S = 120
 NETWORK_ONLY = ("conntrack", "dig", "ethtool", "host", "ip", "iptables-save", "nft", "nslookup", "ping", "ss",
                 "tcpdump")            # what these say depends on the network namespace, and on no file of the place …
 RESOLVING = ("dig", "host", "nslookup")     # … but for resolv.conf
@@ -96,32 +114,34 @@ def is_listener(argv: tuple[str, ...]) -> bool:
 
 
 class Tools:
-    """Finds a program for a place, and the argv that runs it there."""
+    """Chooses a program for a place, and the argv that runs it there. What it starts bears the session's own id."""
 
     def __init__(self, answer: Callable[[tuple[str, ...]], str], has: Callable[[str], bool] = has) -> None:
         self._answer, self._has = answer, has
         self.where = Namespaces(answer)
         self.image = os.environ.get("KITLIB_TOOLS_IMAGE", "")
-        self._left: set[tuple[str, ...]] = set()
+        self._session = uuid.uuid4().hex[:8]
+        self._helper_name = f"kitlib-tools-{self._session}"
+        self._cleanup: set[tuple[str, ...]] = set()
 
     @cached_property
     def way(self) -> str:
-        """Whose programs are used: those of an "image", this "machine"'s, or the "node"'s own."""
+        """Decide whose programs are used: those of an "image", this "machine"'s, or the "node"'s own."""
         able = hasattr(os, "geteuid") and os.geteuid() == 0 and self._has("nsenter") and self._has("tcpdump")
         return "image" if self.image else "machine" if able else "node"
 
     @property
     def whose(self) -> str:
-        """Whose programs these are, in words."""
+        """Say whose programs these are."""
         return {"image": f"the image {self.image}", "machine": "this machine", "node": "the node"}[self.way]
 
     @property
-    def said(self) -> str:
-        """For the learner: where tcpdump comes from."""
+    def description(self) -> str:
+        """Say where tcpdump comes from."""
         return f"captures with the tcpdump of {self.whose}"
 
     def listening(self, place: str, argv: tuple[str, ...], shown: bool = False) -> tuple[str, ...]:
-        """The argv that runs a listener at a place and ends with us, or after LISTEN_S at the latest.
+        """Return the argv that runs a listener at a place and ends with us, or after LISTEN_S at the latest.
 
         `shown` leaves out what only sees to that end.
         """
@@ -130,25 +150,26 @@ class Tools:
                 return (*self._enter(place), *argv)
             as_root = ("-Z", "root") if argv[0] == "tcpdump" else ()     # who changes the user outlives its parent
             return ("setpriv", "--pdeathsig", "TERM", *self._enter(place), argv[0], *as_root, *argv[1:])
-        bound = () if shown else ("timeout", "-s", "INT", str(LISTEN_S))
+        mark = f"KITLIB_SESSION={self._session}"        # so that we can tell our listeners from those of others
+        bound = () if shown else ("timeout", "-s", "INT", str(LISTEN_S), "env", mark)
         if self.way == "image":
-            self._left.add(("docker", "rm", "--force", HELPER))
+            self._cleanup.add(("docker", "rm", "--force", self._helper_name))
             return (*self._helper(), *bound, *self._enter(place), *argv)
         if place == "host":
             return (*bound, *argv)
         node, namespace = self.where.inside(place)
-        self._left.add(("docker", "exec", node, "pkill", "-INT", "-f", f"timeout -s INT {LISTEN_S} "))
+        self._cleanup.add(("docker", "exec", node, "pkill", "-INT", "-f", f"timeout .* {mark} "))
         return ("docker", "exec", node, *bound, *(("ip", "netns", "exec", namespace) if namespace else ()), *argv)
 
     def sweep(self) -> None:
-        """End what a closed `docker exec` leaves running behind it."""
-        for argv in self._left:
+        """End what a closed `docker exec` of ours leaves running behind it."""
+        for argv in self._cleanup:
             with suppress(KitError):      # pkill says 1 when nothing was left
                 self._answer(argv)
-        self._left.clear()
+        self._cleanup.clear()
 
     def borrowed(self, place: str, argv: tuple[str, ...]) -> tuple[str, ...]:
-        """The argv that runs a program from outside in a place's network; empty if that would not be the same."""
+        """Return the argv that runs a program from outside in a place's network; () if it might say something else."""
         hostnet = place.startswith("pod:") and not self.where.inside(place)[1]
         if self.way == "node" or argv[0] not in NETWORK_ONLY or (hostnet and argv[0] in RESOLVING):
             return ()
@@ -156,11 +177,11 @@ class Tools:
         return (*(self._helper() if self.way == "image" else ()), *self._enter(place), *settings, *argv)
 
     def _enter(self, place: str) -> tuple[str, ...]:
-        return () if place == "host" else ("nsenter", f"--net={self.where.path(place)}")
+        return () if place == "host" else ("nsenter", f"--net={self.where.path(place)}", "--")
 
     def _helper(self) -> tuple[str, ...]:
-        """The argv before a program of the chosen image; its container goes by itself after ten minutes."""
-        if not self._answer(("docker", "ps", "--quiet", "--filter", f"name=^{HELPER}$")).strip():
+        """Return the argv before a program of the chosen image; its container goes by itself after ten minutes."""
+        if not self._answer(("docker", "ps", "--quiet", "--filter", f"name=^{self._helper_name}$")).strip():
             self._answer(("docker", "run", "--rm", "--detach", "--privileged", "--pid=host", "--network=host",
-                          "--name", HELPER, "--entrypoint", "sleep", self.image, "600"))
-        return ("docker", "exec", HELPER)
+                          "--name", self._helper_name, "--entrypoint", "sleep", "--", self.image, "600"))
+        return ("docker", "exec", self._helper_name)

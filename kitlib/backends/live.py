@@ -1,27 +1,30 @@
-"""A live lab: commands run for real, packets are caught as they pass. Labs differ only in how argv reaches a place."""
+"""What live labs share: commands that run now, packets caught as they pass. They differ in how they reach a place."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import cache, partial
 
 from kitlib.backends import CaptureData, PointCapture
 from kitlib.backends.rule_trace import tracing
-from kitlib.errors import KitError, ParseError
+from kitlib.errors import ParseError
 from kitlib.parsers.dns import sightings
 from kitlib.parsers.pcap import frames
 from kitlib.result import Result, typed_on_host
-from kitlib.shell import Running, background, has, run
+from kitlib.shell import Running, has, run
 from kitlib.sighting import VantagePoint
 
-Words = Callable[[str, tuple[str, ...]], tuple[str, ...]]
+Reach = Callable[[str, tuple[str, ...]], tuple[str, ...]]
 LISTEN = ("--immediate-mode", "-U", "-w", "-", "port", "53")
 READ = ("tcpdump", "-v", "-n", "-r", "-")
 START_S = 20        # a tcpdump that does not listen by then never will
+AT_ONCE = 4         # starting a program is mostly waiting for it
 QUIET_S = 0.1       # nothing more came for so long: what was asked has been answered
 PATIENCE_S = 1      # … or will not be answered any more
+POLL_S = 0.01
 
 
 class LiveLab:
@@ -29,13 +32,13 @@ class LiveLab:
 
     live, listens_everywhere = True, False
 
-    def __init__(self, name: str, reach: Words, typed: Callable[[str, tuple[str, ...]], str] = typed_on_host,
+    def __init__(self, name: str, reach: Reach, typed: Callable[[str, tuple[str, ...]], str] = typed_on_host,
                  timeout: float = 60) -> None:
         self.name, self.reach, self.typed, self.timeout = name, reach, typed, timeout
         self._arm: Callable[[Sequence[str]], None] | None = None        # before a command runs under a rule trace
 
     def run(self, place: str, argv: tuple[str, ...]) -> Result:
-        """Run argv at a place; KitError if it has not ended after `timeout` seconds."""
+        """Run argv at a place. Raises TimedOut if it has not ended after `timeout` seconds."""
         if arm := self._arm:
             self._arm = None        # it runs commands itself
             arm(argv)
@@ -43,53 +46,74 @@ class LiveLab:
         outcome = run(self.reach(place, argv), self.timeout)
         return Result(self.typed(place, argv), argv, outcome.rc, outcome.stdout, outcome.stderr)
 
-    def result(self, place: str, argv: tuple[str, ...], stdout: str) -> Result:
-        """What a program that ran beside a block has said."""
-        return Result(self.typed(place, argv), argv, 0, stdout, note="live")
-
     @contextmanager
     def capture(self, points: Sequence[VantagePoint], traced: Sequence[str] = ()) -> Iterator[CaptureData]:
         """Listen at all the points while the block runs, until what it asked is answered; trace the rules meanwhile."""
-        caught = CaptureData()
+        data = CaptureData()
         argvs = [("tcpdump", "-i", point.interface, *LISTEN) for point in points]
         with ExitStack() as stack:
-            listeners = [stack.enter_context(background(self.reach(point.place, argv)))
-                         for point, argv in zip(points, argvs, strict=True)]
-            for listener in listeners:
-                listener.wait_for("listening on", START_S)
+            listeners = _start(stack, [self.reach(point.place, argv)
+                                       for point, argv in zip(points, argvs, strict=True)])
             if traced:
-                self._arm = stack.enter_context(tracing(self, traced, caught))
+                self._arm = stack.enter_context(tracing(self, traced, data))
             try:
-                yield caught
+                yield data
             finally:
                 self._arm = None
             _settle(listeners)
+            notes = [_note(listener) for listener in listeners]
             for listener in listeners:
                 listener.interrupt()
-        for point, argv, listener in zip(points, argvs, listeners, strict=True):
+        for point, argv, listener, note in zip(points, argvs, listeners, notes, strict=True):
             pcap = listener.stdout
             words = cache(partial(self._words, point, argv, pcap))      # a program each, and seldom asked for
-            caught.seen.append(PointCapture(point.place, point.interface, "live", words, frames(pcap, point.title)))
+            data.seen.append(PointCapture(point.place, point.interface, note, words, frames(pcap, point.title)))
 
     def _words(self, point: VantagePoint, argv: tuple[str, ...], pcap: bytes) -> Result:
         typed = f"{self.typed(point.place, argv)} | {' '.join(READ)}"
         if not has(READ[0]):        # where a node or an image listens, this machine need not be able to
             return Result(typed, argv, 0, "", note="live; this machine has no tcpdump that could print it")
         read = run(READ, self.timeout, stdin=pcap)
-        if read.rc:
-            raise KitError(f"tcpdump could not read what it caught at {point.title}: {read.stderr.strip()}")
-        return Result(typed, argv, 0, read.stdout, note="live")
+        return Result(typed, argv, read.rc, read.stdout, read.stderr if read.rc else "", note="live")
+
+
+def _start(stack: ExitStack, argvs: list[tuple[str, ...]]) -> list[Running]:
+    """Start all the listeners side by side and wait until each listens; the stack stops them."""
+    def started(argv: tuple[str, ...]) -> Running:
+        listener = Running(argv)
+        stack.callback(listener.stop)
+        return listener
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        listeners = list(pool.map(started, argvs))
+    for listener in listeners:
+        listener.wait_for("listening on", START_S)
+    return listeners
+
+
+def _note(listener: Running) -> str:
+    """Return how these frames were caught; a listener that has ended by itself did not hear everything."""
+    if listener.is_running:
+        return "live"
+    return f"live; tcpdump ended early: {' '.join(listener.stderr.split()) or 'it did not say why'}"
 
 
 def _settle(listeners: list[Running]) -> None:
-    """Wait until every query seen anywhere has been answered and nothing more comes; PATIENCE_S at the most."""
-    end, before = time.monotonic() + PATIENCE_S, None
-    while time.monotonic() < end:
-        now = [listener.stdout for listener in listeners]
-        if now == before and all(map(_answered, now)):
-            return
-        before = now
-        time.sleep(QUIET_S)
+    """Wait until every query seen anywhere has been answered and nothing more comes; PATIENCE_S at the most.
+
+    Only what is new is read, and only when nothing more came for QUIET_S.
+    """
+    now = time.monotonic()
+    end, quiet_at, sizes = now + PATIENCE_S, now + QUIET_S, [-1] * len(listeners)
+    while now < end:
+        if (written := [listener.written for listener in listeners]) != sizes:
+            sizes, quiet_at = written, now + QUIET_S
+        elif now >= quiet_at:
+            if all(_answered(listener.stdout) for listener in listeners):
+                return
+            quiet_at = end
+        time.sleep(POLL_S)
+        now = time.monotonic()
 
 
 def _answered(pcap: bytes) -> bool:

@@ -1,6 +1,4 @@
-"""Reading the files of a recording: every mistake in one is a RecordingError with file and line.
-
-A recording on disk: commands with their answers, and what tcpdump wrote, as data and nothing but data.
+"""The format of a recording on disk: commands with their answers and what tcpdump wrote, data and nothing but data.
 
     recording.json            format, name, when and how it was made, and the list of scenes
     facts.jsonl               commands at rest, one a line: place, argv, rc, stdout, stderr
@@ -9,36 +7,98 @@ A recording on disk: commands with their answers, and what tcpdump wrote, as dat
     traced-rules.jsonl        the rules as they stood in the scenes with a rule trace, with TRACE rules in raw
     faults/NAME/              the same for the cluster while something was broken: the facts that differ, and takes
 
-Whatever is wrong with a file is a RecordingError that names the file and the line. Nothing is ever executed.
-
-
-Takes: one run of a scene's command, with everything that tcpdump caught meanwhile."""
+Whatever is wrong with a file is a RecordingError that names the file and the line. Nothing is ever executed, and
+nothing outside the recording's folder is opened.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from kitlib.errors import NotFound, ParseError, RecordingError
-from kitlib.parsers.pcap import frames
 from kitlib.sighting import Frame
+
+FORMAT = 1
+MOST_BYTES = 256 * 2**20        # of one file
+Key = tuple[str, tuple[str, ...]]       # a place and an argv
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A JSON object of a recording, and where it stands: its file and line (0: it is the whole file)."""
+
+    values: dict
+    path: Path
+    line: int
+
+    def error(self, problem: str) -> RecordingError:
+        """Return the error that says what is wrong here."""
+        return RecordingError(f"{self.path}, line {self.line or 1}: {problem}")
+
+    def get(self, key: str, kind: type, default: Any = None) -> Any:
+        """Return the value of a key. Raises RecordingError if it is missing without a default, or of another type."""
+        value = self.values.get(key, default)
+        if type(value) is not kind:
+            found = "nothing" if value is None else type(value).__name__
+            raise self.error(f"expected {key!r} as {kind.__name__}, found {found}.")
+        return value
+
+    def texts(self, *keys: str) -> tuple[str, ...]:
+        """Return the values of several keys, each a text."""
+        return tuple(self.get(key, str) for key in keys)
+
+    def part(self, key: str) -> Entry:
+        """Return the object under a key."""
+        return Entry(self.get(key, dict), self.path, self.line)
+
+    def parts(self, key: str, default: Any = None) -> Iterator[Entry]:
+        """Return the objects listed under a key."""
+        for item in self.get(key, list, default):
+            if not isinstance(item, dict):
+                raise self.error(f"expected {key!r} as a list of objects, found {item!r}.")
+            yield Entry(item, self.path, self.line)
+
+    def argv(self) -> tuple[str, ...]:
+        """Return the argument list of a command: words, and nothing else."""
+        return self.words(self.get("argv", list), "argv")
+
+    def words(self, listed: Any, what: str) -> tuple[str, ...]:
+        """Return a list of words as such."""
+        if not isinstance(listed, list) or not listed or not all(isinstance(word, str) for word in listed):
+            raise self.error(f"expected {what!r} as a list of words, found {listed!r}.")
+        return tuple(listed)
+
+    def inside(self, folder: Path, relative: object) -> Path:
+        """Return a path named by the recording, made sure to lie within its folder."""
+        try:
+            target = (folder / relative).resolve()
+        except (TypeError, ValueError, OSError, RuntimeError):      # no text, no path, a link to itself
+            raise self.error(f"expected a path within the recording, found {relative!r}.") from None
+        if not target.is_relative_to(folder.resolve()):
+            raise self.error(f"{relative} leaves the recording's folder; not opened.")
+        return target
 
 
 def read(path: Path) -> bytes:
-    """A file's bytes, or a RecordingError that says which file is missing."""
+    """Read a file of a recording. Raises RecordingError if it is missing, no regular file or larger than MOST_BYTES."""
     try:
+        if not path.is_file() and path.exists():
+            raise RecordingError(f"{path}: this is not a regular file; not opened.")
+        if path.stat().st_size > MOST_BYTES:
+            raise RecordingError(f"{path}: a file of a recording has at most {MOST_BYTES // 2**20} MB; not opened.")
         return path.read_bytes()
-    except OSError as error:
-        raise RecordingError(f"{path}: the recording lacks this file ({error.strerror}). Take the recording in again, "
-                             "or restore it with git.") from error
+    except (OSError, RuntimeError) as error:        # RuntimeError: a link to itself, up to Python 3.12
+        raise RecordingError(f"{path}: the recording lacks this file ({getattr(error, 'strerror', error)}). Take the "
+                             "recording in again, or restore it with git.") from error
 
 
 def text(path: Path) -> str:
-    """A file's text, or a RecordingError that says where it is no UTF-8."""
+    """Read a file's text. Raises RecordingError, with the line, where it is not UTF-8."""
     raw = read(path)
     try:
         return raw.decode()
@@ -47,52 +107,27 @@ def text(path: Path) -> str:
         raise RecordingError(f"{path}, line {line}: not UTF-8; the file seems damaged.") from error
 
 
-def lines(path: Path, parse: Callable[[dict, Path, int], Any]) -> list[Any]:
-    """Parse a file of one JSON object a line; `parse` gets the object, the path and the line number."""
+def lines(path: Path) -> list[Entry]:
+    """Read a file of one JSON object a line."""
     rows = text(path).removesuffix("\n").split("\n")
-    return [parse(parse_object(row, path, line), path, line) for line, row in enumerate(rows, start=1)]
+    return [_entry(row, path, line) for line, row in enumerate(rows, start=1)]
 
 
-def parse_object(row: str, path: Path, line: int) -> dict:
-    """A JSON object; `line` 0 means that it is the whole file."""
+def index_of(folder: Path) -> Entry:
+    """Read recording.json, the list of what a recording holds."""
+    path = folder / "recording.json"
+    return _entry(text(path), path, 0)
+
+
+def _entry(row: str, path: Path, line: int) -> Entry:
     try:
-        entry = json.loads(row)
+        values = json.loads(row)
     except (ValueError, RecursionError) as error:
         raise RecordingError(f"{path}, line {line or getattr(error, 'lineno', 1)}: not JSON ({error}); "
                              "the file seems cut or damaged.") from error
-    if not isinstance(entry, dict):
-        raise RecordingError(f"{path}, line {line or 1}: expected an object, found {type(entry).__name__}.")
-    return entry
-
-
-def get(entry: dict, key: str, kind: type, path: Path, line: int) -> Any:
-    """The value of a key that must be there and of that type."""
-    value = entry.get(key) if isinstance(entry, dict) else None
-    if not isinstance(value, kind):
-        found = "nothing" if value is None else type(value).__name__
-        raise RecordingError(f"{path}, line {line or 1}: expected {key!r} as {kind.__name__}, found {found}.")
-    return value
-
-
-def argv_of(entry: dict, path: Path, line: int) -> tuple[str, ...]:
-    """The argument list of a command: words, and nothing else."""
-    argv = get(entry, "argv", list, path, line)
-    if not argv or not all(isinstance(word, str) for word in argv):
-        raise RecordingError(f"{path}, line {line or 1}: expected 'argv' as a list of words, found {argv!r}.")
-    return tuple(argv)
-
-
-def inside(folder: Path, relative: object, path: Path, line: int) -> Path:
-    """A path named by the recording, made sure to lie within its folder."""
-    if not isinstance(relative, str) or "\0" in relative:
-        raise RecordingError(f"{path}, line {line or 1}: expected a path within the recording, found {relative!r}.")
-    target = (folder / relative).resolve()
-    if not target.is_relative_to(folder.resolve()):
-        raise RecordingError(f"{path}, line {line or 1}: {relative} leaves the recording's folder; not opened.")
-    return target
-
-
-FORMAT = 1
+    if not isinstance(values, dict):
+        raise RecordingError(f"{path}, line {line or 1}: expected an object, found {type(values).__name__}.")
+    return Entry(values, path, line)
 
 
 @dataclass(frozen=True)
@@ -124,7 +159,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that was broken while it was recorded. `note` says what; `facts` is the file of what it changed."""
+    """Something that was broken while the cluster was recorded: `note` says what, the file `facts` what it changed."""
 
     name: str
     note: str
@@ -140,80 +175,70 @@ class Recording:
     name: str
     made: str
     made_with: dict[str, str]
-    facts: dict[tuple[str, tuple[str, ...]], Command]
+    facts: dict[Key, Command]
     scenes: tuple[Scene, ...]
     faults: tuple[Fault, ...] = ()
-    older: frozenset[tuple[str, tuple[str, ...]]] = frozenset()
-    traced_rules: dict[tuple[str, tuple[str, ...]], Command] = field(default_factory=dict)
+    older: frozenset[Key] = frozenset()
+    traced_rules: dict[Key, Command] = field(default_factory=dict)
 
 
 def load(folder: Path) -> Recording:
     """Read a recording's list and its facts; scenes are read when they are played."""
-    index_file = folder / "recording.json"
-    index = parse_object(text(index_file), index_file, 0)
-    if index.get("format") != FORMAT:
-        raise RecordingError(f"{index_file}: this kit reads recordings of format {FORMAT}, and this one says "
-                             f"{index.get('format')!r}. Use the kit that made it, or record again.")
-    facts = _answers(folder / "facts.jsonl")
-    scenes = tuple(_scene(entry, folder, index_file) for entry in get(index, "scenes", list, index_file, 0))
-    made_with = get(index, "made_with", dict, index_file, 0)
-    name, made = (get(index, key, str, index_file, 0) for key in ("name", "made"))
-    faults = tuple(_fault(entry, folder, index_file)
-                   for entry in get({"faults": [], **index}, "faults", list, index_file, 0))
-    traced_rules = _answers(folder / "traced-rules.jsonl") if any(scene.traced for scene in scenes) else {}
-    return Recording(folder, name, made, made_with, facts, scenes, faults, traced_rules=traced_rules)
+    index = index_of(folder)
+    if repr(index.values.get("format")) != str(FORMAT):     # True and 1.0 are equal to 1, and are not it
+        raise RecordingError(f"{index.path}: this kit reads recordings of format {FORMAT}, and this one says "
+                             f"{index.values.get('format')!r}. Use the kit that made it, or record again.")
+    facts = _answers(index, folder, "facts.jsonl")
+    scenes = tuple(_scene(entry, folder) for entry in index.parts("scenes"))
+    faults = tuple(_fault(entry, folder) for entry in index.parts("faults", []))
+    traced_rules = _answers(index, folder, "traced-rules.jsonl") if any(scene.traced for scene in scenes) else {}
+    return Recording(folder, *index.texts("name", "made"), index.get("made_with", dict), facts, scenes, faults,
+                     traced_rules=traced_rules)
 
 
-def _answers(path: Path) -> dict[tuple[str, tuple[str, ...]], Command]:
-    return {(fact.place, fact.argv): fact for fact in lines(path, command_of)}
+def _answers(index: Entry, folder: Path, name: str) -> dict[Key, Command]:
+    commands = map(command_of, lines(index.inside(folder, name)))
+    return {(command.place, command.argv): command for command in commands}
 
 
 def with_fault(recording: Recording, name: str) -> Recording:
-    """The cluster while this was broken: its facts instead of those of before, and no scene but its own."""
+    """Return the cluster while this was broken: its facts instead of those of before, and no scene but its own."""
     fault = next((fault for fault in recording.faults if fault.name == name), None)
     if fault is None:
         known = ", ".join(fault.name for fault in recording.faults) or "none"
         raise NotFound(f"The recording {recording.name} has no fault {name!r}. It has: {known}.")
-    told: dict[str, dict] = {"fact": {}, "outdated": {}, "unchanged": {}}
-    for kind, key, fact in lines(fault.facts, _told_of_a_fault):
-        told[kind][key] = fact
-    facts = {key: fact for key, fact in recording.facts.items() if key not in told["outdated"]} | told["fact"]
-    older = facts.keys() - told["fact"].keys() - told["unchanged"].keys()
+    changed: dict[Key, Command] = {}
+    keys: dict[str, set[Key]] = {"outdated": set(), "unchanged": set()}     # no longer true, and not asked; as before
+    for entry in lines(fault.facts):
+        kind = next((kind for kind in keys if kind in entry.values), None)
+        if kind:
+            named = entry.part(kind)
+            keys[kind].add((named.get("place", str), named.argv()))
+        else:
+            fact = command_of(entry)
+            changed[fact.place, fact.argv] = fact
+    facts = {key: fact for key, fact in recording.facts.items() if key not in keys["outdated"]} | changed
+    older = facts.keys() - changed.keys() - keys["unchanged"]
     return replace(recording, facts=facts, scenes=(fault.scene,), older=frozenset(older))
 
 
-def _told_of_a_fault(entry: dict, path: Path, line: int) -> tuple[str, tuple[str, tuple[str, ...]], Command | None]:
-    """A fact as it was then; or the key of one that was the same, or that is not true any more and was not asked."""
-    for kind in ("outdated", "unchanged"):
-        if kind in entry:
-            named = get(entry, kind, dict, path, line)
-            return kind, (get(named, "place", str, path, line), argv_of(named, path, line)), None
-    fact = command_of(entry, path, line)
-    return "fact", (fact.place, fact.argv), fact
+def _fault(entry: Entry, folder: Path) -> Fault:
+    scene = _scene(entry, folder)
+    return Fault(scene.name, scene.note, entry.inside(folder, entry.get("facts", str)), scene)
 
 
-def _fault(entry: dict, folder: Path, index_file: Path) -> Fault:
-    facts = inside(folder, get(entry, "facts", str, index_file, 0), index_file, 0)
-    scene = _scene(entry, folder, index_file)
-    return Fault(scene.name, scene.note, facts, scene)
-
-
-def _scene(entry: dict, folder: Path, index_file: Path) -> Scene:
-    name, place, note = (get(entry, key, str, index_file, 0) for key in ("name", "place", "note"))
-    takes = tuple(inside(folder, take, index_file, 0) for take in get(entry, "takes", list, index_file, 0))
+def _scene(entry: Entry, folder: Path) -> Scene:
+    name, place, note = entry.texts("name", "place", "note")
+    takes = tuple(entry.inside(folder, take) for take in entry.get("takes", list))
     if not takes:
-        raise RecordingError(f"{index_file}: scene {name} has no takes.")
-    argv = argv_of(entry, index_file, 0)
-    listed = get({"also": [], **entry}, "also", list, index_file, 0)
-    also = tuple(argv_of({"argv": words}, index_file, 0) for words in listed)
-    return Scene(name, place, argv, note, get(entry, "traced", bool, index_file, 0), takes, also)
+        raise RecordingError(f"{entry.path}: scene {name} has no takes.")
+    also = tuple(entry.words(listed, "also") for listed in entry.get("also", list, []))
+    return Scene(name, place, entry.argv(), note, entry.get("traced", bool), takes, also)
 
 
-def command_of(entry: dict, path: Path, line: int) -> Command:
-    """A recorded command, each part of the kind that it should be."""
-    return Command(get(entry, "place", str, path, line), argv_of(entry, path, line),
-                   get(entry, "rc", int, path, line), get(entry, "stdout", str, path, line),
-                   get(entry, "stderr", str, path, line))
+def command_of(entry: Entry) -> Command:
+    """Return a recorded command, each part of the type that it should be."""
+    return Command(entry.get("place", str), entry.argv(), entry.get("rc", int), *entry.texts("stdout", "stderr"))
 
 
 @dataclass(frozen=True)
@@ -243,12 +268,14 @@ class Take:
     pcap: Path
 
     def frames(self, point: Point) -> tuple[Frame, ...]:
-        """What tcpdump caught at one vantage point of this take."""
+        """Return what tcpdump caught at one vantage point of this take."""
         name = interface_name(point.place, point.interface)
         return tuple(frame for frame in self._all_frames if frame.interface == name)
 
     @cached_property
     def _all_frames(self) -> tuple[Frame, ...]:
+        from kitlib.parsers.pcap import frames  # late: a lab is often opened to look at its places only
+
         try:
             found = frames(read(self.pcap), self.pcap.name)
         except ParseError as error:
@@ -261,26 +288,24 @@ class Take:
 
 
 def interface_name(place: str, interface: str) -> str:
-    """The name of a vantage point inside a take's pcapng file."""
+    """Return the name of a vantage point inside a take's pcapng file."""
     return f"{place} {interface}"
 
 
 def read_take(recording: Recording, scene: Scene, number: int) -> Take:
     """Read one take of a scene (number from 1) with its commands, vantage points and rule traces."""
-    path, folder = scene.takes[number - 1], recording.folder
+    path = scene.takes[number - 1]
     kinds: dict[str, list[Any]] = {"command": [], "point": [], "trace": []}
     pcap = None
-    for line, entry in lines(path, lambda entry, path, line: (line, entry)):
-        if "pcap" in entry:
-            name = get(entry, "pcap", str, path, line)
-            pcap = inside(folder, str(path.parent / name), path, line)
+    for entry in lines(path):
+        kind = next((kind for kind in kinds if kind in entry.values), None)
+        if "pcap" in entry.values:
+            pcap = entry.inside(recording.folder, path.parent / entry.get("pcap", str))
+        elif kind:
+            kinds[kind].append((_point if kind == "point" else command_of)(entry.part(kind)))
         else:
-            kind = next((kind for kind in kinds if kind in entry), None)
-            if kind is None:
-                raise RecordingError(f"{path}, line {line}: expected a command, a point, a trace or a pcap, "
-                                     f"found {', '.join(entry) or 'nothing'}.")
-            parse = _point if kind == "point" else command_of
-            kinds[kind].append(parse(get(entry, kind, dict, path, line), path, line))
+            raise entry.error("expected a command, a point, a trace or a pcap, "
+                              f"found {', '.join(entry.values) or 'nothing'}.")
     if pcap is None or not kinds["command"] or not kinds["point"]:
         missing = "the name of its capture file" if pcap is None else "the command that it recorded" \
             if not kinds["command"] else "its vantage points"
@@ -288,7 +313,6 @@ def read_take(recording: Recording, scene: Scene, number: int) -> Take:
     return Take(scene.name, number, len(scene.takes), *(tuple(found) for found in kinds.values()), pcap)
 
 
-def _point(entry: dict, path: Path, line: int) -> Point:
-    place, interface, ran_at, text = (get(entry, key, str, path, line) for key in
-                                      ("place", "interface", "ran_at", "text"))
-    return Point(place, interface, ran_at, argv_of(entry, path, line), text)
+def _point(entry: Entry) -> Point:
+    place, interface, ran_at, text = entry.texts("place", "interface", "ran_at", "text")
+    return Point(place, interface, ran_at, entry.argv(), text)

@@ -1,8 +1,8 @@
-"""The recorded lab: answers from a recording of a real cluster. No root, no Docker, no network.
+"""The recorded lab: answers from a recording of a real cluster, without root, Docker or network.
 
 What can come out differently each time was recorded as several takes. Running such a command plays the next take,
-the captures and what was asked right after it included; a new kernel starts at the first. What was asked of a
-cluster at rest has one answer.
+with its captures and what was asked right after it; a new kernel starts at the first. What was asked of a cluster at
+rest has one answer.
 """
 
 from __future__ import annotations
@@ -28,9 +28,10 @@ class RecordedLab:
 
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
-        self._scenes, self._traced_scenes = (
+        plain, self._traced_scenes = (
             {(scene.place, argv): scene for scene in recording.scenes if scene.traced == traced
              for argv in (scene.argv, *scene.also)} for traced in (False, True))
+        self._scenes = self._traced_scenes | plain      # without a trace, a take with one will do
         self._tracing = False
         self._played: dict[str, int] = {}
         self._take: Take | None = None
@@ -60,14 +61,14 @@ class RecordedLab:
 
     @contextmanager
     def capture(self, points: Sequence[VantagePoint] = (), traced: Sequence[str] = ()) -> Iterator[CaptureData]:
-        """Collect, at the end, what every vantage point of the takes played meanwhile had caught, named or not.
+        """Return at the end what all the vantage points of the takes played meanwhile have caught, named or not.
 
         With `traced`, only takes with a rule trace are played.
         """
         self._under_capture, self._tracing = [], bool(traced)
-        caught = CaptureData()
+        data = CaptureData()
         try:
-            yield caught
+            yield data
         finally:
             self._tracing = False
         if not self._under_capture:
@@ -78,10 +79,13 @@ class RecordedLab:
             for point in take.points:
                 typed = f"{typed_on_host(point.ran_at, point.argv)} | tcpdump -v -n -r -"
                 words = partial(Result, typed, point.argv, 0, point.text, note=note)
-                caught.seen.append(PointCapture(point.place, point.interface, note, words, take.frames(point)))
-            for told in take.traces:
-                rules = self.recording.traced_rules[told.place, ("iptables-save",)]
-                caught.traces[told.place] = RuleTrace(_result(told, note),
+                data.seen.append(PointCapture(point.place, point.interface, note, words, take.frames(point)))
+            for trace in take.traces:
+                rules = self.recording.traced_rules.get((trace.place, ("iptables-save",)))
+                if rules is None:
+                    raise RecordingError(f"{self.recording.folder / 'traced-rules.jsonl'}: the rules of {trace.place} "
+                                         "are missing, where a rule trace was recorded. Record again.")
+                data.traces[trace.place] = RuleTrace(_result(trace, note),
                                                      _result(rules, "recorded while it was traced"))
 
     def _next_take(self, scene: Scene) -> Take:
@@ -96,7 +100,7 @@ class RecordedLab:
         here = {shlex.join(known): typed_on_host(at, known) for at, known in recorded if at == place}
         nearest = [here[found] for found in difflib.get_close_matches(shlex.join(argv), here, n=3, cutoff=0.3)]
         same = [typed_on_host(at, known) for at, known in recorded if known == argv and at != place][:3]
-        lines = "\n".join(f"    {typed}" for typed in [*nearest, *same]) or "    (nothing at this place)"
+        lines = "\n".join(f"    {typed}" for typed in [*nearest, *same]) or "    (none like it)"
         return (f"This was not recorded:\n    {typed_on_host(place, argv)}\nThe nearest recorded commands:\n{lines}\n"
                 "To go live, bring up a kind cluster of your own and type the command there as it stands above.")
 

@@ -6,12 +6,15 @@ rules look for the question: iptables-extensions(8), string.
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import partial
+from functools import cache, partial
+from pathlib import Path
 from typing import Protocol
 
 from kitlib.backends import CaptureData, RuleTrace
@@ -21,11 +24,12 @@ from kitlib.result import Result
 from kitlib.shell import background
 
 MONITOR = ("xtables-monitor", "--trace")
-OURS = "kitlib-trace"                     # the comment by which our rules are known and swept away
+COMMENT = re.compile(r"kitlib-trace-(\w+)-(\d+)-(\d+)")    # of our rules: the machine, the process, when it was made
+STALE_S = 600                             # no trace takes so long: whoever made the rule was killed
 HEADERS, LONGEST = 20 + 8 + 12, 128       # bytes of IPv4, UDP and DNS before the question; what -m string can look for
 DOTTED = re.compile(r"[\w-]+(?:\.[\w-]+)+")
 PLAIN = re.compile(r"(?<!\S)[a-z0-9][a-z0-9_-]+(?!\S)")
-ASKING = ("dig", "getent", "host", "nslookup", "curl", "wget", "ping")
+RESOLVING = ("dig", "getent", "host", "nslookup", "curl", "wget", "ping")
 ADDRESS = re.compile(r"[\d.]+")
 START_S, LAST_WORDS_S = 0.2, 0.1          # xtables-monitor does not say when it listens, nor when it has said all
 
@@ -39,20 +43,20 @@ class LiveRunner(Protocol):
     def reach(self, place: str, argv: tuple[str, ...]) -> tuple[str, ...]:
         """Return the argv that, run here, runs `argv` at the place."""
 
-    def result(self, place: str, argv: tuple[str, ...], stdout: str) -> Result:
-        """Return what a program that ran beside a block has said."""
+    def typed(self, place: str, argv: tuple[str, ...]) -> str:
+        """Return the command line that one types for it."""
 
 
 @contextmanager
-def tracing(lab: LiveRunner, places: Sequence[str], caught: CaptureData) -> Iterator[Callable[[Sequence[str]], None]]:
+def tracing(lab: LiveRunner, places: Sequence[str], data: CaptureData) -> Iterator[Callable[[Sequence[str]], None]]:
     """Trace at these nodes what is asked over UDP while the block runs: call the result with a command before it runs.
 
-    `caught` gets the traces and the rules as they stood.
+    `data` gets the traces and the rules as they stood. Raises KitError if a node's kernel cannot be traced.
     """
     with ExitStack() as stack:
         monitors = {place: stack.enter_context(background(lab.reach(place, MONITOR))) for place in places}
         try:
-            for place in places:
+            for place in places:        # what a killed session has left
                 sweep(lab, place)
             time.sleep(START_S)
             yield partial(_arm, lab, places, set())
@@ -62,50 +66,76 @@ def tracing(lab: LiveRunner, places: Sequence[str], caught: CaptureData) -> Iter
                 sweep(lab, place)
         time.sleep(LAST_WORDS_S)
         for place, monitor in monitors.items():
-            said = monitor.stop().decode(errors="replace")
-            caught.traces[place] = RuleTrace(lab.result(place, MONITOR, said), rules[place])
+            if not monitor.is_running:
+                raise KitError(f"The rule trace at {place} ended early. It said: {monitor.stderr.strip() or 'nothing'}")
+            text = monitor.stop().decode(errors="replace")
+            words = Result(lab.typed(place, MONITOR), MONITOR, 0, text, note="live")
+            data.traces[place] = RuleTrace(words, rules[place])
 
 
 def _arm(lab: LiveRunner, places: Sequence[str], armed: set[bytes], argv: Sequence[str]) -> None:
     """Let the packets be traced that carry the questions this command will ask, and no others."""
-    for question in (asked for asked in dict.fromkeys(questions(argv)) if asked not in armed):
+    for question in dict.fromkeys(questions(argv)):
+        if question in armed:
+            continue
         armed.add(question)
         for place in places:
             for chain in ("PREROUTING", "OUTPUT"):
-                _iptables(lab, place, "-I", chain, *tracing_rule(question))
+                _iptables(lab, place, "-I", chain, *_trace_rule(question))
 
 
 def questions(argv: Sequence[str]) -> list[bytes]:
-    """The names in a command as a query begins with them, RFC 1035, section 3.1, but open for a search list's domain.
+    """Return the names in a command as queries begin with them (RFC 1035, 3.1), but open for a search list's domain.
 
-    Names are its words with a dot; without any, in a program that asks, those of small letters. Of an address also the
-    name that `dig -x` asks for.
+    Names are its words with a dot; without any, in a program that resolves, those of small letters. Of an address also
+    the name that `dig -x` asks for.
     """
-    from scapy.layers.dns import dns_encode
-
-    said = " ".join(argv[1:])
-    names = DOTTED.findall(said) or (PLAIN.findall(said) if argv[0] in ASKING else [])
+    text = " ".join(argv[1:])
+    names = DOTTED.findall(text) or (PLAIN.findall(text) if argv[0] in RESOLVING else [])
     names += [".".join([*reversed(name.split(".")), "in-addr.arpa"]) for name in names if ADDRESS.fullmatch(name)]
-    return [dns_encode(name.encode()).removesuffix(b"\0")[:LONGEST] for name in names]
+    return [_wire_format(name) for name in names]
 
 
-def tracing_rule(question: bytes) -> tuple[str, ...]:
-    """The rule that traces the packets whose DNS question begins with these bytes, queries and responses."""
+def _wire_format(name: str) -> bytes:
+    labels = [label.encode()[:63] for label in name.split(".") if label]
+    return b"".join(bytes([len(label)]) + label for label in labels)[:LONGEST]
+
+
+def _trace_rule(question: bytes) -> tuple[str, ...]:
+    """Return the rule that traces packets whose DNS question begins with these bytes, queries and responses."""
     return ("-p", "udp", "-m", "multiport", "--ports", "53", "-m", "string", "--algo", "kmp",
             "--from", str(HEADERS), "--to", str(HEADERS + len(question)), "--hex-string", f"|{question.hex()}|",
-            "-m", "comment", "--comment", OURS, "-j", "TRACE")
+            "-m", "comment", "--comment", f"kitlib-trace-{_machine()}-{os.getpid()}-{int(time.time())}",
+            "-j", "TRACE")
 
 
 def sweep(lab: LiveRunner, place: str) -> None:
-    """Take our TRACE rules out again, those that a killed run has left too."""
-    saved = iptables_save.parse(lab.run(place, ("iptables-save", "-t", "raw")).stdout)
+    """Take our TRACE rules out again, and what a killed session has left; never those of one that is at work."""
+    saved = iptables_save.parse(lab.run(place, ("iptables-save", "-t", "raw")).text)
     for chain in saved.tables.get("raw", {}).values():
         for rule in chain.rules:
-            if rule.comment == OURS:
+            if (comment := COMMENT.fullmatch(rule.comment or "")) and _is_over(*comment.groups()):
                 _iptables(lab, place, "-D", *shlex.split(rule.text)[1:])
 
 
+def _is_over(machine: str, process: str, made: str) -> bool:
+    """Is the session that made a rule this one, or dead? Another machine's can only be judged by the rule's age."""
+    if machine == _machine():
+        return int(process) == os.getpid() or not Path("/proc", process).exists()
+    return int(made) < time.time() - STALE_S
+
+
+@cache
+def _machine() -> str:
+    """Return what tells machines apart whose processes are not ours to look up: the boot, and the pid namespace."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text()[:8]
+        return f"{boot}{Path('/proc/self/ns/pid').stat().st_ino}"
+    except OSError:         # no Linux: of no other session can be told that it is dead
+        return uuid.uuid4().hex
+
+
 def _iptables(lab: LiveRunner, place: str, *words: str) -> None:
-    done = lab.run(place, ("iptables", "-w", "-t", "raw", *words))
-    if done.rc:
-        raise KitError(f"The kernel's rule trace cannot be had at {place}: {done.stderr.strip()}")
+    outcome = lab.run(place, ("iptables", "-w", "-t", "raw", *words))
+    if outcome.rc:
+        raise KitError(f"The kernel's rule trace cannot be had at {place}: {outcome.stderr.strip()}")

@@ -23,7 +23,7 @@ from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_netw
 from pathlib import Path
 from typing import Any
 
-from kitlib.backends.recording import lines, load, parse_object, text
+from kitlib.backends.recording import index_of, lines, load, text
 from kitlib.backends.replay import RecordedLab
 from kitlib.errors import KitError
 from kitlib.lab import Lab
@@ -187,9 +187,9 @@ def scrub(raw: Path, out: Path) -> str:
     stand_ins = Pseudonyms([ip_network(net) for net in ranges], names_of(lab) | ids_of(everything))
     shutil.copytree(raw, out)
     for file in sorted(out.rglob("*.jsonl")):
-        entries = [stand_ins.value(entry) for entry in lines(file, lambda entry, path, line: entry)]
+        entries = [stand_ins.value(entry.values) for entry in lines(file)]
         file.write_text("".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries), encoding="utf-8")
-    index = stand_ins.value(parse_object(text(out / "recording.json"), out / "recording.json", 0)) | {"name": out.name}
+    index = stand_ins.value(index_of(out).values) | {"name": out.name}
     (out / "recording.json").write_text(json.dumps(index, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     for file in sorted(out.rglob("*.pcapng")):
         clean = [replace(scrub_frame(frame, stand_ins), interface=stand_ins.text(frame.interface))

@@ -34,7 +34,7 @@ class Writer:
             self._index = {"format": FORMAT, "name": folder.name, "made": time.strftime("%Y-%m-%d", time.gmtime()),
                            "made_with": made_with(), "recorder": "kitlib", "left_out": [], "scenes": []}
             self._write_index()
-        known = lines(facts, command_of) if facts.is_file() else []
+        known = map(command_of, lines(facts)) if facts.is_file() else []
         self._facts = {(fact.place, fact.argv): fact for fact in known}
 
     def add(self, command: Command, to_take: bool = True) -> None:
