@@ -12,7 +12,7 @@ from kitlib.lab import Lab
 from netns_lab import NetnsLab
 from netns_lab.build import up
 from netns_lab.description import LAB, parse, read
-from netns_lab.held import NamespaceHolder
+from netns_lab.holder import NamespaceHolder
 
 POD = """
 [[pods]]
@@ -30,11 +30,11 @@ def main() -> int:
     times = parser.parse_args().times
     ups, downs = [], []
     for number in range(times):
-        seconds, held = timed(lambda: up(read(), "benchmark"))
+        seconds, holder = timed(lambda: up(read(), "benchmark"))
         ups.append(seconds)
         if number == 0:
-            commands(held)
-        downs.append(timed(held.end)[0])
+            commands(holder)
+        downs.append(timed(holder.end)[0])
     ready, gone = statistics.median(ups), statistics.median(downs)
     print(f"a pod more:       {pod_added():.3f} s")
     print(f"ready: {ready:.2f} s (slowest of {times}: {max(ups):.2f} s); kind create cluster: {KIND_S} s, "
@@ -50,16 +50,16 @@ def pod_added(pods: int = 20) -> float:
     for text in (LAB.read_text(), LAB.read_text() + more):
         builds = []
         for _ in range(3):
-            took, held = timed(lambda text=text: up(parse(text), "benchmark"))
-            held.end()
+            took, holder = timed(lambda text=text: up(parse(text), "benchmark"))
+            holder.end()
             builds.append(took)
         seconds.append(min(builds))
     return (seconds[1] - seconds[0]) / pods
 
 
-def commands(held: NamespaceHolder) -> None:
+def commands(holder: NamespaceHolder) -> None:
     """One command, one query, one capture at every vantage point."""
-    lab = Lab(NetnsLab(held))
+    lab = Lab(NetnsLab(holder))
     pod = lab.pod("my-nginx")
     print(f"ip addr in a pod: {timed(lambda: pod.run('ip', 'addr'))[0] * 1000:.0f} ms")
     print(f"dig in a pod:     {timed(lambda: pod.dig('www.example.com'))[0] * 1000:.0f} ms")

@@ -25,7 +25,7 @@ from kitlib.netfilter.compare import TracedPath, traced_paths
 from kitlib.netfilter.state import Netfilter
 from kitlib.parsers import ip, iptables_save
 from kitlib.parsers.xtables_monitor import traces
-from netns_lab.held import AS_ITS_ROOT
+from netns_lab.holder import as_root
 
 PACKETS_A_RULESET = 25
 MOST_SHOWN = 1
@@ -264,7 +264,7 @@ def main() -> int:
     parser.add_argument("--blind-to", default="", help="hide rules that hold this from the walk: it must be noticed")
     arguments = parser.parse_args()
     if INSIDE not in os.environ:
-        argv = ["unshare", *AS_ITS_ROOT, "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
+        argv = ["unshare", *as_root(), "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
                 sys.executable, *sys.argv]
         return subprocess.run(argv, env={**os.environ, INSIDE: "yes"}, check=False).returncode
     return 1 if prove(arguments.pairs, arguments.seed, arguments.blind_to) else 0

@@ -20,7 +20,7 @@ from nbclient import NotebookClient
 from kitlib.shell import has
 from netns_lab import SHARED, needs
 from netns_lab.description import cni_namespace, digest, read, veth
-from netns_lab.held import find
+from netns_lab.holder import find
 
 REPO = Path(__file__).resolve().parent.parent
 NOBODY = "65534"

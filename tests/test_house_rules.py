@@ -153,6 +153,6 @@ def texts() -> Iterator[tuple[str, str]]:
 
 def test_the_repository_stands_alone() -> None:
     """No text names a folder of the machine it was written on, nor reads beside the repository."""
-    machine = re.compile(r"(?<![\w.<])/(?:work|root|home)/|\.\./" + "shared")
+    machine = re.compile(r"(?<![\w.<}])/(?:work|root|home)/|\.\./" + "shared")
     found = [(name, match.group()) for name, text in texts() for match in machine.finditer(text)]
     assert not found

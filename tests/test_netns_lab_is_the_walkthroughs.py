@@ -43,9 +43,9 @@ def recorded() -> Lab:
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
     require_namespaces()
-    held = up(read(), f"walkthrough-{os.getpid()}")
-    yield Lab(NetnsLab(held))
-    held.end()
+    holder = up(read(), f"walkthrough-{os.getpid()}")
+    yield Lab(NetnsLab(holder))
+    holder.end()
 
 
 def rules(text: str) -> list[str]:
@@ -151,9 +151,9 @@ def test_another_description_gives_another_lab() -> None:
     require_namespaces()
     text = LAB.read_text()
     assert text.count("\n[upstream]") == 1
-    held = up(parse(text.replace("\n[upstream]", THIRD_COREDNS)), f"third-{os.getpid()}")
+    holder = up(parse(text.replace("\n[upstream]", THIRD_COREDNS)), f"third-{os.getpid()}")
     try:
-        lab = Lab(NetnsLab(held))
+        lab = Lab(NetnsLab(holder))
         saved = lab.node("worker3").run("iptables-save").stdout
         coins = re.findall(r'kube-dns:dns -> (\S+)" (?:-m statistic --mode random --probability (\S+) )?', saved)
         assert [(end, chance[:7]) for end, chance in coins] == \
@@ -163,7 +163,7 @@ def test_another_description_gives_another_lab() -> None:
         asked = {lab.pod("my-nginx").dig("+short", f"@{at.address}", "www.example.com").stdout for at in lab.coredns}
         assert len(lab.coredns) == 3 and asked == {"93.184.216.34\n"}
     finally:
-        held.end()
+        holder.end()
 
 
 @pytest.mark.parametrize("right, wrong, says", [

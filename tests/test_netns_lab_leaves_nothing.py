@@ -18,13 +18,13 @@ from kitlib.shell import Completed
 from netns_lab import NetnsLab, needs
 from netns_lab.build import up
 from netns_lab.description import LAB, parse, read
-from netns_lab.held import NamespaceHolder, find
+from netns_lab.holder import find, holder_at
 
 TIMES = 10            # up and down in the suite; benchmarks/netns.py does it a hundred times
 PRIVATE = """
 from kitlib import open_lab
 lab = open_lab("netns")
-print(lab.pod("my-nginx").dig("+short", "www.example.com").stdout, lab.backend.held.pid, flush=True)
+print(lab.pod("my-nginx").dig("+short", "www.example.com").stdout, lab.backend.holder.pid, flush=True)
 import time; time.sleep(60)
 """
 USERS = """
@@ -56,10 +56,10 @@ def test_up_and_down_time_and_again_leave_nothing() -> None:
     ups, downs = [], []
     for _ in range(TIMES):
         started = time.monotonic()
-        held = up(read(), NAME)
+        holder = up(read(), NAME)
         ups.append(time.monotonic() - started)
         started = time.monotonic()
-        held.end()
+        holder.end()
         downs.append(time.monotonic() - started)
         assert not left() and not find(NAME)
     assert not on_this_machine()
@@ -69,19 +69,19 @@ def test_up_and_down_time_and_again_leave_nothing() -> None:
 @pytest.mark.parametrize("victim", ["process 1", "its parent"])
 def test_kill_9_of_the_holder_leaves_nothing(victim: str) -> None:
     require_namespaces()
-    held = up(read(), NAME)
+    holder = up(read(), NAME)
     assert not on_this_machine()                                # not even while it is up
-    inside = subprocess.run([*held.enter, "ps", "-eo", "pid"], capture_output=True, text=True, check=True, timeout=20)
+    inside = subprocess.run([*holder.enter, "ps", "-eo", "pid"], capture_output=True, text=True, check=True, timeout=20)
     assert len(inside.stdout.split()) > 20                      # places, servers
-    parent = int(Path(f"/proc/{held.pid}/stat").read_text().rpartition(")")[2].split()[1])
-    os.kill(held.pid if victim == "process 1" else parent, signal.SIGKILL)
-    gone_within(2, held.pid)
+    parent = int(Path(f"/proc/{holder.pid}/stat").read_text().rpartition(")")[2].split()[1])
+    os.kill(holder.pid if victim == "process 1" else parent, signal.SIGKILL)
+    gone_within(2, holder.pid)
     assert not left() and not on_this_machine()
 
 
 def gone_within(seconds: float, pid: int) -> None:
     deadline = time.monotonic() + seconds
-    while NamespaceHolder("", pid).file("pids.json").exists():
+    while holder_at(pid):
         assert time.monotonic() < deadline, f"process {pid} is still there after {seconds} s"
         time.sleep(0.01)
 
@@ -106,16 +106,16 @@ def test_a_build_that_fails_says_what_failed_and_leaves_nothing() -> None:
 
 def test_two_labs_at_once_do_not_meet() -> None:
     require_namespaces()
-    helds = [up(read(), f"{NAME}-{number}") for number in (1, 2)]
+    holders = [up(read(), f"{NAME}-{number}") for number in (1, 2)]
     try:
-        one, other = (Lab(NetnsLab(held)) for held in helds)
+        one, other = (Lab(NetnsLab(holder)) for holder in holders)
         with other.capture() as elsewhere, one.capture() as here:
             one.pod("my-nginx").dig("www.example.com")
         assert len(here.sightings) > 10 and not elsewhere.sightings
         assert other.pod("my-nginx").dig("+short", "www.example.com").stdout == "93.184.216.34\n"
     finally:
-        for held in helds:
-            held.end()
+        for holder in holders:
+            holder.end()
     assert not left()
 
 
@@ -153,6 +153,7 @@ def test_a_missing_program_is_named_with_its_package(monkeypatch: pytest.MonkeyP
 
 
 def test_what_the_kernel_refuses_is_named_with_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setattr(needs, "TRIALS", (("namespaces", ("mount",), needs.ALLOW),))
     monkeypatch.setattr(needs, "run", lambda argv, timeout: Completed(1, "", "", 0.1))

@@ -22,16 +22,16 @@ WIDE = {"nodes": {"INTERNAL-IP": "{status[addresses][0][address]}"},
 
 
 def answer(lab: Description, place: str, argv: tuple[str, ...]) -> str | None:
-    """The answer to a question about the cluster; None if the command can be run for real. Raises KitError."""
+    """Answer a question about the cluster; None if the command can be run for real. Raises KitError."""
     if argv == ("ps", "-ef") and place in [f"node:{node.name}" for node in lab.nodes if "control-plane" in node.roles]:
         return ("UID PID PPID C STIME TTY TIME CMD\nroot 1 0 0 00:00 ? 00:00:00 kube-controller-manager --cluster-cidr="
                 f"{lab.settings['pod_range']} --service-cluster-ip-range={lab.settings['service_range']}\n")
     if place != "host" or argv[0] not in ("kubectl", "docker"):
         return None
     words = [word for word in argv[1:] if word not in ("-A", "--all-namespaces")]
-    everywhere = len(words) < len(argv) - 1
-    output, namespace = (_taken(words, option) for option in ("-o", "-n"))
-    namespace = "" if everywhere else namespace or "default"
+    all_namespaces = len(words) < len(argv) - 1
+    output, namespace = (_pop_option(words, option) for option in ("-o", "-n"))
+    namespace = "" if all_namespaces else namespace or "default"
     containers = [end.container for end in lab.network.attachments]
     match argv[0], *words:
         case "docker", "container", "ls":
@@ -41,20 +41,20 @@ def answer(lab: Description, place: str, argv: tuple[str, ...]) -> str | None:
         case "docker", "inspect", name if name in containers:
             return json.dumps([_container(lab, name)], indent=4)
         case "kubectl", "get", kind, *names if kind in lab.objects:
-            found = _chosen(lab, kind, namespace, names)
+            found = _select(lab, kind, namespace, names)
             if output == "json":
                 return json.dumps(found[0] if len(names) == 1 else {"kind": "List", "items": found}, indent=4)
-            return _table(_rows(kind, found, output == "wide", everywhere))
+            return _table(_rows(kind, found, output == "wide", all_namespaces))
         case "kubectl", "describe", "service", name:
-            return _described(lab, _chosen(lab, "services", namespace, [name])[0])
+            return _describe(lab, _select(lab, "services", namespace, [name])[0])
     raise KitError(f"The netns lab has no {argv[0]}. From its description it answers: docker container ls, docker "
                    "inspect NODE, docker network inspect kind, kubectl get nodes|pods|services|endpointslices "
                    "[NAME] [-A] [-n NAMESPACE] [-o wide|json], kubectl describe service NAME. "
                    "For all else, a kind cluster is the place.")
 
 
-def _taken(words: list[str], option: str) -> str:
-    """The value of an option, which is taken out of the words."""
+def _pop_option(words: list[str], option: str) -> str:
+    """Take an option out of the words and return its value, "" without one."""
     if option not in words[:-1]:
         return ""
     at = words.index(option)
@@ -63,7 +63,7 @@ def _taken(words: list[str], option: str) -> str:
     return value
 
 
-def _chosen(lab: Description, kind: str, namespace: str, names: list[str]) -> list[Object]:
+def _select(lab: Description, kind: str, namespace: str, names: list[str]) -> list[Object]:
     found = [item for item in lab.objects[kind]
              if not namespace or item["metadata"].get("namespace", namespace) == namespace]
     if missing := set(names) - {item["metadata"]["name"] for item in found}:
@@ -71,15 +71,15 @@ def _chosen(lab: Description, kind: str, namespace: str, names: list[str]) -> li
     return [item for item in found if not names or item["metadata"]["name"] in names]
 
 
-def _rows(kind: str, items: list[Object], is_wide: bool, everywhere: bool) -> list[dict[str, str]]:
-    columns = {"NAMESPACE": "{metadata[namespace]}"} if everywhere and kind != "nodes" else {}
+def _rows(kind: str, items: list[Object], is_wide: bool, all_namespaces: bool) -> list[dict[str, str]]:
+    columns = {"NAMESPACE": "{metadata[namespace]}"} if all_namespaces and kind != "nodes" else {}
     columns |= {"NAME": "{metadata[name]}", **COLUMNS[kind], **(WIDE.get(kind, {}) if is_wide else {})}
     return [{heading: cell.format(**item | _lists(item)) or "<none>" for heading, cell in columns.items()}
             for item in items]
 
 
 def _lists(item: Object) -> dict[str, str]:
-    """What kubectl joins with commas."""
+    """Join what kubectl joins with commas."""
     ports = item.get("spec", {}).get("ports") or item.get("ports", ())
     labels = item["metadata"].get("labels", {})
     return {"roles": ",".join(label.removeprefix(ROLE) for label in labels if label.startswith(ROLE)),
@@ -89,7 +89,7 @@ def _lists(item: Object) -> dict[str, str]:
             "selector": ",".join(f"{key}={value}" for key, value in item.get("spec", {}).get("selector", {}).items())}
 
 
-def _described(lab: Description, item: Object) -> str:
+def _describe(lab: Description, item: Object) -> str:
     spec = item["spec"]
     lines = [("Name", item["metadata"]["name"]), ("Namespace", item["metadata"]["namespace"]),
              ("Selector", _lists(item)["selector"] or "<none>"), ("Type", spec["type"]), ("IP", spec["clusterIP"])]
@@ -107,7 +107,7 @@ def _container(lab: Description, name: str) -> Object:
 
 
 def _table(rows: list[dict[str, str]]) -> str:
-    """Columns as kubectl pads them: each as wide as its widest cell, three spaces between."""
+    """Pad columns as kubectl does: each as wide as its widest cell, three spaces between."""
     if not rows:
         return "No resources found\n"
     lines = [list(rows[0]), *(list(row.values()) for row in rows)]

@@ -32,7 +32,7 @@ class Ready(NamedTuple):
 
 @dataclass(frozen=True)
 class Description:
-    """The lab, part by part; `objects` are Kubernetes's own, as `kubectl get KIND -o json` lists them."""
+    """A lab, part by part; `objects` are Kubernetes's own, as `kubectl get KIND -o json` lists them."""
 
     text: str
     settings: dict[str, Any]
@@ -45,16 +45,16 @@ class Description:
 
     @property
     def dns_address(self) -> str:
-        """The ClusterIP of the Service kube-dns."""
+        """Return the ClusterIP of the Service kube-dns, "" without one."""
         return next((service.cluster_ip for service in self.services if service.name == "kube-dns"), "")
 
     def answers_dns(self, pod: kubernetes.Pod) -> bool:
-        """Is this one of the pods behind kube-dns?"""
+        """Say whether this is one of the pods behind kube-dns."""
         return any(group.service == "kube-dns" and endpoint.address == pod.address
                    for group in self.endpoints for endpoint in group.endpoints)
 
     def ready(self) -> tuple[Ready, ...]:
-        """Every port of every Service."""
+        """List every port of every Service."""
         return tuple(Ready(f"{service.namespace}/{service.name}" + (f":{port.name}" if port.name else ""),
                            service.cluster_ip, port.port, port.protocol.lower(), self._sockets(service, port.name))
                      for service in self.services for port in service.ports)
@@ -77,7 +77,7 @@ def read(path: Path = LAB) -> Description:
 
 
 def parse(text: str) -> Description:
-    """The lab that a TOML text describes."""
+    """Parse the TOML text that describes a lab. Raises KeyError, TOMLDecodeError, KitError."""
     settings = tomllib.loads(text)
     _ = [settings[key] for key in ("cluster", "pod_range", "service_range", "domain", "network", "upstream")]
     items = {kind: list(settings.get(kind, ())) for kind in KINDS}
@@ -93,7 +93,7 @@ def parse(text: str) -> Description:
 
 
 def _slice(service: dict[str, Any], pods: list[dict[str, Any]]) -> dict[str, Any]:
-    """The EndpointSlice that the control plane would write: the pods whose labels the Service selects."""
+    """Write the EndpointSlice that the control plane would: the pods whose labels the Service selects."""
     namespace, name = service["metadata"]["namespace"], service["metadata"]["name"]
     chosen = [pod for pod in pods if pod["metadata"]["namespace"] == namespace
               and service["spec"]["selector"].items() <= pod["metadata"].get("labels", {}).items()]
@@ -108,7 +108,7 @@ def _slice(service: dict[str, Any], pods: list[dict[str, Any]]) -> dict[str, Any
 
 
 def docker_network(settings: dict[str, Any], nodes: Sequence[kubernetes.Node]) -> dict[str, Any]:
-    """The nodes' network as `docker network inspect` shows it."""
+    """Return the nodes' network as `docker network inspect` shows it."""
     network = settings["network"]
     length = network["subnet"].partition("/")[2]
     ends = [(node.name, node.address) for node in nodes]
@@ -121,30 +121,30 @@ def docker_network(settings: dict[str, Any], nodes: Sequence[kubernetes.Node]) -
 
 
 def mac(address: str) -> str:
-    """The MAC address that Docker makes from an IPv4 address: 02:42 and its four bytes."""
+    """Return the MAC address that Docker makes from an IPv4 address: 02:42 and its four bytes."""
     return ":".join(["02", "42", *(f"{int(byte):02x}" for byte in address.split("."))])
 
 
 def place_of(pod: kubernetes.Pod) -> str:
-    """The id of a pod's place."""
+    """Return the id of a pod's place."""
     return f"pod:{pod.namespace}/{pod.name}"
 
 
 def veth(pod: kubernetes.Pod) -> str:
-    """The name of the node's end of a pod's cable."""
+    """Return the name of the node's end of a pod's cable."""
     return f"veth{digest(place_of(pod), 8)}"
 
 
 def cni_namespace(pod: kubernetes.Pod) -> str:
-    """The name of a pod's network namespace on its node."""
+    """Return the name of a pod's network namespace on its node."""
     return f"cni-{uuid.uuid5(uuid.NAMESPACE_URL, place_of(pod))}"
 
 
-def filled(name: str, **values: object) -> str:
-    """One of the lab's files (lab-setup/netns), with these values in the places that it keeps for them."""
+def fill(name: str, **values: object) -> str:
+    """Return one of the lab's files (lab-setup/netns) with these values for its $names."""
     return Template((FOLDER / name).read_text(encoding="utf-8")).substitute(values)
 
 
 def digest(name: str, length: int) -> str:
-    """A name that looks like chance and is the same every time: for interfaces, ids, slices."""
+    """Make up an id that looks random and is the same every time: for interfaces, containers, slices."""
     return hashlib.sha256(name.encode()).hexdigest()[:length]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 
 from kitlib.errors import KitError
 from kitlib.shell import has, run
 from netns_lab.description import FOLDER
-from netns_lab.held import AS_ITS_ROOT
+from netns_lab.holder import as_root
 
 ALLOW = ("Allow user namespaces (in a terminal, as root): sysctl -w kernel.unprivileged_userns_clone=1 "
          "user.max_user_namespaces=15000, and where AppArmor forbids them: sysctl -w "
@@ -16,8 +17,7 @@ ALLOW = ("Allow user namespaces (in a terminal, as root): sysctl -w kernel.unpri
 GIVE_ROOT = "This root is confined, as in a container: run it outside, or with docker run --privileged."
 LOAD = "This kernel lacks it, or may not load it by itself. As root: modprobe -a {}"
 TRIALS = (      # what is tried, how, and what to do if it fails
-    ("namespaces", ("--mount", "--pid", "--fork", "mount", "-t", "proc", "proc", "/proc"),
-     ALLOW if AS_ITS_ROOT else GIVE_ROOT),
+    ("namespaces", ("--mount", "--pid", "--fork", "mount", "-t", "proc", "proc", "/proc"), ALLOW),
     ("veth pairs", ("ip", "link", "add", "one", "type", "veth", "peer", "name", "other"), LOAD.format("veth")),
     ("bridges", ("ip", "link", "add", "one", "type", "bridge"), LOAD.format("bridge")),
     ("iptables", ("iptables-restore", str(FOLDER / "trial.rules")),
@@ -27,13 +27,13 @@ TRIALS = (      # what is tried, how, and what to do if it fails
 
 
 def packages() -> dict[str, tuple[str, ...]]:
-    """The Debian packages that the lab needs, and the programs that it needs them for: the one list."""
+    """List the Debian packages that the lab needs, and the programs that it needs them for: the one list."""
     lines = (FOLDER / "apt-packages.txt").read_text().splitlines()
     return {name: tuple(programs.split()) for name, _, programs in (line.partition(":") for line in lines)}
 
 
 def problems() -> Iterator[tuple[str, str, str]]:
-    """What was looked at, what is wrong with it ("" for nothing), what to do about it."""
+    """Try everything: what was looked at, what is wrong with it ("" for nothing), what to do about it."""
     if sys.platform != "linux":
         yield "netns lab", "this is not Linux", "Use a Linux machine or virtual machine."
         return
@@ -42,7 +42,7 @@ def problems() -> Iterator[tuple[str, str, str]]:
         yield (f"netns lab: {', '.join(programs)}", f"missing: {', '.join(missing)}" if missing else "",
                f"Debian, Ubuntu: apt install {package}")
     for what, argv, fix in TRIALS:
-        yield f"netns lab: {what}", _tried(argv), fix
+        yield f"netns lab: {what}", _problem(argv), GIVE_ROOT if fix == ALLOW and os.geteuid() == 0 else fix
 
 
 def require() -> None:
@@ -53,10 +53,11 @@ def require() -> None:
         raise KitError(f"The netns lab lacks programs. Debian, Ubuntu: apt install {' '.join(missing)}")
 
 
-def _tried(argv: tuple[str, ...]) -> str:
+def _problem(argv: tuple[str, ...]) -> str:
+    """Try a command in a namespace of its own; return the first line of what went wrong, "" if nothing did."""
     try:
-        outcome = run(("unshare", *AS_ITS_ROOT, "--net", *argv), timeout=10)
+        outcome = run(("unshare", *as_root(), "--net", *argv), timeout=10)
     except KitError as error:
         return str(error)
-    said = (outcome.stderr.strip() or f"exit code {outcome.rc}").splitlines()
-    return said[0] if outcome.rc else ""
+    problem = (outcome.stderr.strip() or f"exit code {outcome.rc}").splitlines()
+    return problem[0] if outcome.rc else ""

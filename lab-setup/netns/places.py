@@ -1,6 +1,4 @@
-"""The configuration of the lab's DNS servers, all of them dnsmasq: CoreDNS's part, Docker's part, and the world's.
-
-The places of the netns lab, and the files that each is set up from: mounts, addresses, routes, rules, DNS server."""
+"""The places of the netns lab, and the files that each is set up from: mounts, addresses, routes, rules, DNS server."""
 
 from __future__ import annotations
 
@@ -9,43 +7,42 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 
 from kitlib.parsers import kubernetes
-from netns_lab.description import Description, cni_namespace, digest, filled, mac, place_of, veth
+from netns_lab.description import Description, cni_namespace, digest, fill, mac, place_of, veth
 from netns_lab.rules import ruleset
+
+FILES = "/run/lab"          # in the lab's own /run; a folder for each place
 
 
 def coredns(lab: Description) -> str:
-    """Of each CoreDNS pod: a name for each Service, and one for each of its named ports."""
+    """Configure the dnsmasq that plays CoreDNS: a name for each Service, and one for each of its named ports."""
     names = []
     for service in lab.services:
         name = f"{service.name}.{service.namespace}.svc.{lab.settings['domain']}"
         names.append(f"host-record={name},{service.cluster_ip},30")
         names += [f"srv-host=_{port.name}._{port.protocol.lower()}.{name},{name},{port.port}"
                   for port in service.ports if port.name]
-    return filled("coredns.conf", domain=lab.settings["domain"], gateway=lab.network.gateway, names="\n".join(names))
+    return fill("coredns.conf", domain=lab.settings["domain"], gateway=lab.network.gateway, names="\n".join(names))
 
 
 def dockers_resolver(lab: Description) -> str:
-    """Of each node."""
+    """Configure the dnsmasq that plays Docker's resolver on each node."""
     names = [f"host-record={end.container},{end.address}" for end in lab.network.attachments]
-    return filled("docker-resolver.conf", port=lab.settings["network"]["resolver_port"],
-                  upstream=upstream_address(lab), names="\n".join(names))
+    return fill("docker-resolver.conf", port=lab.settings["network"]["resolver_port"],
+                upstream=upstream_address(lab), names="\n".join(names))
 
 
 def upstream(lab: Description) -> str:
-    """Of the machine that stands for all the other servers of the world."""
+    """Configure the dnsmasq that plays all the other servers of the world."""
     settings = lab.settings["upstream"]
     long = settings.get("long_text", {"strings": 0})
     texts = [f'txt-record={long["name"]},"{n:02d}-{"x" * (long["length"] - 3)}"' for n in range(long["strings"])]
-    return filled("upstream.conf", names="\n".join([*settings["records"], *texts]))
+    return fill("upstream.conf", names="\n".join([*settings["records"], *texts]))
 
 
 def upstream_address(lab: Description) -> str:
-    """The address of that machine."""
+    """Return the address of the machine that plays them."""
     name = lab.settings["upstream"]["container"]
     return next(end.address for end in lab.network.attachments if end.container == name)
-
-
-FILES = "/run/lab"          # in the lab's own /run; a folder for each place
 
 
 @dataclass(frozen=True)
@@ -59,8 +56,8 @@ class Site:
 
 
 def sites(lab: Description) -> Iterator[Site]:
-    """Every place but the host; those that share a network come last."""
-    rules, settings, resolver = ruleset(lab), filled("node.sysctl"), dockers_resolver(lab)
+    """Set up every place but the host; those that share a network come last."""
+    rules, settings, resolver = ruleset(lab), fill("node.sysctl"), dockers_resolver(lab)
     for node in lab.nodes:
         files = {"up.ip": _node_up(lab, node), "node.rules": rules, "node.sysctl": settings, "dnsmasq.conf": resolver}
         yield _site(f"node:{node.name}", node.address, node.name, _node_resolv_conf(lab), files)
@@ -75,7 +72,7 @@ def sites(lab: Description) -> Iterator[Site]:
 
 
 def cables(lab: Description, pids: dict[str, str]) -> dict[str, str]:
-    """The `ip -batch` of the host and of each node that lays the cables to the places with these process ids."""
+    """Write the `ip -batch` of the host and of each node that lays the cables to the places with these process ids."""
     bridge, length = lab.network.bridge, lab.network.subnet.partition("/")[2]
     host = ["link set lo up", f"link add {bridge} type bridge",
             f"addr add {lab.network.gateway}/{length} brd + dev {bridge}", f"link set {bridge} up"]
@@ -91,11 +88,11 @@ def cables(lab: Description, pids: dict[str, str]) -> dict[str, str]:
 
 
 def _site(place: str, address: str, hostname: str, resolv_conf: str, files: dict[str, str], shares: str = "") -> Site:
-    mounts = filled("fstab", files=f"{FILES}/{place}")
+    mounts = fill("fstab", files=f"{FILES}/{place}")
     if place.startswith("node:"):
         mounts += "lab-netns /run/netns tmpfs defaults\n"
     own = {"fstab": mounts, "resolv.conf": resolv_conf, "nsswitch.conf": "hosts: files dns\n",
-           "hosts": filled("hosts", address=address, hostname=hostname)}
+           "hosts": fill("hosts", address=address, hostname=hostname)}
     return Site(place, hostname, files | own, shares)
 
 
@@ -106,18 +103,18 @@ def _pod(lab: Description, pod: kubernetes.Pod) -> Site:
     if pod.host_network:
         return _site(place_of(pod), pod.address, pod.node, conf, files, f"node:{pod.node}")
     # As CNI's ptp plugin makes them: even to the pod's own range the way leads over the node.
-    files["up.ip"] = filled("pod.ip", address=pod.address, range=node.pod_cidr, gateway=_first(node),
-                            length=node.pod_cidr.partition("/")[2])
+    files["up.ip"] = fill("pod.ip", address=pod.address, range=node.pod_cidr, gateway=_first(node),
+                          length=node.pod_cidr.partition("/")[2])
     return _site(place_of(pod), pod.address, pod.name, conf, files)
 
 
 def _node_resolv_conf(lab: Description) -> str:
-    """As kind rewrites Docker's: the gateway instead of 127.0.0.11."""
+    """Write it as kind rewrites Docker's: the gateway instead of 127.0.0.11."""
     return f"nameserver {lab.network.gateway}\noptions ndots:0\n"
 
 
 def _pod_resolv_conf(lab: Description, pod: kubernetes.Pod) -> str:
-    """What the kubelet writes: https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/."""
+    """Write what the kubelet writes: https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/."""
     if pod.dns_policy == "Default" or (pod.dns_policy == "ClusterFirst" and pod.host_network):
         return _node_resolv_conf(lab)
     domain = lab.settings["domain"]
@@ -131,8 +128,8 @@ def _pod_resolv_conf(lab: Description, pod: kubernetes.Pod) -> str:
 
 
 def _machine_up(lab: Description, address: str, more: Iterable[str]) -> str:
-    return filled("machine.ip", address=address, gateway=lab.network.gateway, more="\n".join(more),
-                  length=lab.network.subnet.partition("/")[2])
+    return fill("machine.ip", address=address, gateway=lab.network.gateway, more="\n".join(more),
+                length=lab.network.subnet.partition("/")[2])
 
 
 def _node_up(lab: Description, node: kubernetes.Node) -> str:

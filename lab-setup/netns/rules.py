@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kitlib.netfilter.kube_proxy import REJECT, SERVICE, chain_name, endpoint_rules
-from netns_lab.description import Description, Ready, filled
+from netns_lab.description import Description, Ready, fill
 
 
 def ruleset(lab: Description) -> str:
@@ -13,7 +13,7 @@ def ruleset(lab: Description) -> str:
     ports, network = lab.ready(), lab.settings["network"]
     rules = [rule for port in ports for rule in _service_rules(port, lab.settings["pod_range"])]
     chains = dict.fromkeys(rule.split()[1] for rule in rules if rule.split()[1] != "KUBE-SERVICES")
-    return filled(
+    return fill(
         "node.rules", gateway=network["gateway"], resolver_port=network["resolver_port"],
         pod_range=lab.settings["pod_range"], services="\n".join(rules),
         chains="\n".join(f":{chain} - [0:0]" for chain in chains),

@@ -12,7 +12,7 @@ from kitlib.shell import foreground
 from netns_lab import SHARED
 from netns_lab.build import up
 from netns_lab.description import LAB, read
-from netns_lab.held import NamespaceHolder, find, running_labs
+from netns_lab.holder import NamespaceHolder, find, running_labs
 
 
 def add_commands(parent: Any) -> None:
@@ -31,11 +31,15 @@ def add_commands(parent: Any) -> None:
 
 
 def _up(arguments: Namespace) -> int:
-    if find(SHARED):
+    wanted = read(arguments.description)
+    if there := find(SHARED):
+        if there.is_ready and there.description.text != wanted.text:
+            raise KitError(f"Another netns lab is up, not that of {arguments.description}. Take it away first: "
+                           "python -m kitlib lab down")
         print("The netns lab is up already. To build it anew: python -m kitlib lab down")
         return 0
     started = time.monotonic()
-    lab = up(read(arguments.description), SHARED, stay=True)
+    lab = up(wanted, SHARED, stay=True)
     print(f"The netns lab is up: {len(lab.pids)} places after {time.monotonic() - started:.2f} s.\n"
           "In a notebook: open_lab(\"netns\"). Here: python -m kitlib lab shell my-nginx dig www.example.com")
     return 0
@@ -54,6 +58,8 @@ def _status(_arguments: Namespace) -> int:
     for lab in labs:
         places = ["host", *map(_name, lab.pids)] if lab.is_ready else ["what is being built"]
         print(f"{lab.name}: process {lab.pid} holds {', '.join(places)}")
+        for place in lab.dead_servers() if lab.is_ready else ():
+            print(f"  The DNS server of {place} has ended. Build the lab anew: python -m kitlib lab down, then up")
     if not labs:
         print("No netns lab is up. To bring one up: python -m kitlib lab up")
     return 0 if labs else 1
@@ -67,7 +73,7 @@ def _shell(arguments: Namespace) -> int:
 
 
 def _place(lab: NamespaceHolder, wanted: str) -> str:
-    """The id of the place that goes by this name, or whose name alone begins or ends with it."""
+    """Return the id of the place of this name, or of the only one whose name begins or ends with it."""
     places = {place: _name(place) for place in ("host", *lab.pids)}
     for fits in (lambda name: name == wanted, lambda name: name.endswith(f"-{wanted}"),
                  lambda name: name.startswith(wanted)):

@@ -1,0 +1,140 @@
+"""A lab that has ended is never entered again; a Python that was killed leaves nothing in a lab that goes on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from threading import Thread
+
+import pytest
+from namespaces import REPO, as_ordinary_user, require_namespaces, require_root
+
+import netns_lab
+from kitlib.errors import KitError, PlaceGone
+from kitlib.lab import Lab
+from netns_lab import NetnsLab
+from netns_lab.build import up
+from netns_lab.description import read
+from netns_lab.holder import HOLDER, NamespaceHolder, find
+
+NAME = f"ended-{os.getpid()}"
+LISTENS = """
+import sys, time
+from kitlib.lab import Lab
+from netns_lab import NetnsLab
+from netns_lab.holder import find
+lab = Lab(NetnsLab(find(sys.argv[1])))
+with lab.capture(trace=True):
+    lab.pod("my-nginx").dig("www.example.com")
+    print("listening", flush=True)
+    time.sleep(60)
+"""
+AS_NOBODY = f"""
+import subprocess, sys, time
+from netns_lab.build import up
+from netns_lab.description import read
+holder = up(read(), "nobodys")
+python = subprocess.Popen([sys.executable, "-c", {LISTENS!r}, "nobodys"], stdout=subprocess.PIPE, text=True)
+python.stdout.readline()
+print(sum("tcpdump" in words for words in holder.commands()) > 10)
+python.kill()
+time.sleep(1)
+print(sum("tcpdump" in words for words in holder.commands()))
+holder.end()
+"""
+
+
+@pytest.fixture
+def holder() -> Iterator[NamespaceHolder]:
+    require_namespaces()
+    holder = up(read(), NAME)
+    yield holder
+    holder.end()
+
+
+def listeners(holder: NamespaceHolder) -> int:
+    return sum(program in words for words in holder.commands() for program in ("tcpdump", "xtables-monitor"))
+
+
+def test_every_use_of_a_lab_that_ended_is_one_error(holder) -> None:
+    lab = Lab(NetnsLab(holder))
+    pod, again = lab.pod("my-nginx"), Lab(NetnsLab(holder))
+    assert pod.run("true").rc == 0 and again.nodes
+    holder.end()
+    for use in (lambda: pod.run("true"), lambda: lab.host.run("kubectl", "get", "pods"),
+                lambda: again.nodes[0].routes(), lambda: lab.capture(pod).__enter__()):
+        with pytest.raises(PlaceGone, match=r"has ended\. Open it again"):
+            use()
+
+
+@pytest.mark.parametrize("stranger", [["sleep", "60"], ["sh", HOLDER, NAME]], ids=["another program", "another lab"])
+def test_a_process_that_got_the_same_id_is_neither_entered_nor_killed(holder, stranger) -> None:
+    process = subprocess.Popen(stranger, stdin=subprocess.PIPE)
+    try:
+        taken = replace(holder, pid=process.pid)
+        with pytest.raises(PlaceGone):
+            taken.reach("host", ("true",))
+        taken.end()
+        assert process.poll() is None
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_place_whose_process_was_killed_is_said(holder) -> None:
+    node = Lab(NetnsLab(holder)).node("worker")
+    subprocess.run([*holder.enter, "kill", "-9", holder.pids[node.id]], check=True, timeout=20)
+    time.sleep(0.2)
+    with pytest.raises(PlaceGone, match=r"stood in node:kind-test1-worker has ended.*lab up"):
+        node.run("true")
+
+
+def test_captures_end_with_a_python_that_is_killed_and_its_rules_are_swept(holder, monkeypatch) -> None:
+    python = subprocess.Popen([sys.executable, "-c", LISTENS, NAME], cwd=REPO, stdout=subprocess.PIPE, text=True)
+    assert python.stdout.readline() == "listening\n" and listeners(holder) > 10
+    monkeypatch.setattr(netns_lab, "find", lambda name: holder)
+    node = Lab(NetnsLab(holder)).node("worker3")
+    netns_lab.open_backend()
+    assert "TRACE" in node.run("iptables-save", "-t", "raw").stdout           # it is at work
+    python.kill()
+    python.wait(10)
+    time.sleep(0.5)
+    assert listeners(holder) == 0
+    netns_lab.open_backend()
+    assert "TRACE" not in node.run("iptables-save", "-t", "raw").stdout
+
+
+def test_so_they_do_for_an_ordinary_user() -> None:
+    require_root()
+    done = as_ordinary_user(sys.executable, "-c", AS_NOBODY)
+    assert done.stdout == "True\n0\n", done.stderr
+
+
+def test_a_dns_server_that_ended_is_said(holder) -> None:
+    lab = Lab(NetnsLab(holder))
+    assert "has ended" not in repr(lab)
+    subprocess.run([*holder.enter, "pkill", "-9", "-f", "upstream-dns/dnsmasq.conf"], check=True, timeout=20)
+    time.sleep(0.2)
+    assert "The DNS server of container:upstream-dns has ended" in repr(lab)
+
+
+def test_a_holder_that_is_killed_while_it_is_built_is_noticed_at_once() -> None:
+    require_namespaces()
+
+    def kill() -> None:
+        while (holder := find(NAME)) is None or not holder.file("place.sh").exists():
+            time.sleep(0.001)
+        os.kill(holder.pid, signal.SIGKILL)
+
+    killer = Thread(target=kill)
+    killer.start()
+    started = time.monotonic()
+    with pytest.raises(KitError):
+        up(read(), NAME)
+    killer.join()
+    assert time.monotonic() - started < 10
