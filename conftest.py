@@ -13,7 +13,7 @@ nbval.kernel.KernelManager = kernels.OnSockets
 
 # Each of their tests stands alone and takes long: they begin, so that no worker is left with one at the end.
 LIVE_NOTEBOOKS = "tests/test_every_notebook_runs_on_the_netns_lab.py"
-LONG = ("tests/test_live_faults_break_and_mend.py", "tests/test_the_rule_walk_equals_this_kernel.py",
+LONG = ("tests/test_live_faults_break_and_fix.py", "tests/test_the_rule_walk_equals_this_kernel.py",
         "tests/test_notebooks_are_stored_as_they_run.py")
 
 
