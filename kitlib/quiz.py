@@ -130,16 +130,16 @@ class Quiz:
         return dict(zip(ascii_lowercase, sorted(set(self.choices)), strict=False))
 
     def __repr__(self) -> str:
-        return "\n".join([f"Question: {self.prompt}", *(f"  {option}" for option in self.listed), self._how])
+        return "\n".join([f"Question: {self.prompt}", *(f"  {option}" for option in self.choice_lines), self._how])
 
     def _repr_html_(self) -> str:
-        items = "".join(f"<li>{escape(option)}</li>" for option in self.listed)
+        items = "".join(f"<li>{escape(option)}</li>" for option in self.choice_lines)
         choices = f'<ul style="list-style:none;margin:0;padding-left:12px">{items}</ul>' if items else ""
         return (f'<div class="kit-question"><p><strong>Question:</strong> {_marked(self.prompt)}</p>{choices}'
                 f"<p>{escape(self._how)}</p></div>")
 
     @property
-    def listed(self) -> list[str]:
+    def choice_lines(self) -> list[str]:
         """Return the choices as they are shown: "a) …"."""
         return [f"{letter}) {choice}" for letter, choice in self.options.items()]
 
@@ -233,7 +233,7 @@ def _answer_field(question: Quiz) -> Widget:
 
     tooltip = f"Your answer to: {question.prompt}"
     if question.choices:
-        options = list(zip(question.listed, question.options, strict=True))
+        options = list(zip(question.choice_lines, question.options, strict=True))
         return ipywidgets.RadioButtons(options=options, index=None, layout={"width": "auto"}, tooltip=tooltip)
     return ipywidgets.Text(description="Answer", placeholder="type it here", continuous_update=False, tooltip=tooltip)
 

@@ -74,8 +74,8 @@ def test_the_packet_view_shows_the_chosen_packet_and_what_changed(seen: Capture)
 def test_a_packets_fields_stand_under_their_layer_and_changes_carry_the_accent(seen: Capture) -> None:
     before, after = seen.at(POD.veth)[0], seen.at(POD.node)[0]
     table, alone = fields_table(after, before, 2), fields_table(after, None, 2)
-    changed = {row[1] for i, row in enumerate(table.rows) if i in table.marked}
-    assert {"destination", "TTL"} <= changed and table.html.count(ACCENT) == len(table.marked)
+    changed = {row[1] for i, row in enumerate(table.rows) if i in table.marked_rows}
+    assert {"destination", "TTL"} <= changed and table.html.count(ACCENT) == len(table.marked_rows)
     assert [row[0] for row in alone.rows if row[0]] == list(dict.fromkeys(row[0] for row in alone.rows if row[0]))
     assert ACCENT not in alone.html and "(was " not in alone.text
 

@@ -53,7 +53,7 @@ def what_differs(captures: Mapping[str, tuple[Capture, Node]]) -> Table:
     """
     rows = [{"asked from": name, **_start(*capture)} for name, capture in captures.items()]
     rewritten = frozenset(i for i, row in enumerate(rows) if "→" in row["source"])
-    return replace(table(rows, title="The same question from everywhere"), marked=rewritten)
+    return replace(table(rows, title="The same question from everywhere"), marked_rows=rewritten)
 
 
 def _start(seen: Capture, node: Node) -> dict[str, object]:
