@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 Answer = str | int | frozenset[str]
 WHAT = "your answer"
 TRIES = 2                             # different wrong answers before the solution is offered
+EDGES = {"RIGHT": "#009E73", "WRONG": "#D55E00", "NOT_ATTEMPTED": "#7A8594", "ERROR": "#B5568F"}
 FILE = "workshop-progress.json"       # beside the notebook, unless KITLIB_PROGRESS names another file
 
 
@@ -56,9 +57,7 @@ def dns_name(answer: object) -> str:
 
 def address(answer: object) -> str:
     """Read an IP address, which a final dot or DNS's port (:53, #53) may follow; ParseError if it is none."""
-    text = str(answer).strip().removesuffix(".")
-    for port in (":53", "#53"):
-        text = text.removesuffix(port)
+    text = re.sub("[:#]53$", "", str(answer).strip().removesuffix("."))
     try:
         return str(ip_address(text))
     except ValueError:
@@ -85,9 +84,6 @@ class Outcome(Enum):
     ERROR = "! Error"
 
 
-EDGES = {Outcome.RIGHT: "#009E73", Outcome.WRONG: "#D55E00", Outcome.NOT_ATTEMPTED: "#7A8594", Outcome.ERROR: "#B5568F"}
-
-
 @dataclass(frozen=True)
 class Verdict:
     """The outcome and what to tell the learner."""
@@ -99,7 +95,7 @@ class Verdict:
         return f"{self.outcome.value}. {self.message}"
 
     def _repr_html_(self) -> str:
-        return (f'<div class="kit-verdict" role="status" style="border-left:4px solid {EDGES[self.outcome]};'
+        return (f'<div class="kit-verdict" role="status" style="border-left:4px solid {EDGES[self.outcome.name]};'
                 f'padding:4px 12px;margin:4px 0;line-height:1.5;white-space:pre-line"><strong>{self.outcome.value}.'
                 f"</strong> {_marked(self.message)}</div>")
 
@@ -130,16 +126,16 @@ class Quiz:
         return dict(zip(ascii_lowercase, sorted(set(self.choices)), strict=False))
 
     def __repr__(self) -> str:
-        return "\n".join([f"Question: {self.prompt}", *(f"  {option}" for option in self.listed), self._how])
+        return "\n".join([f"Question: {self.prompt}", *(f"  {option}" for option in self.choice_lines), self._how])
 
     def _repr_html_(self) -> str:
-        items = "".join(f"<li>{escape(option)}</li>" for option in self.listed)
+        items = "".join(f"<li>{escape(option)}</li>" for option in self.choice_lines)
         choices = f'<ul style="list-style:none;margin:0;padding-left:12px">{items}</ul>' if items else ""
         return (f'<div class="kit-question"><p><strong>Question:</strong> {_marked(self.prompt)}</p>{choices}'
                 f"<p>{escape(self._how)}</p></div>")
 
     @property
-    def listed(self) -> list[str]:
+    def choice_lines(self) -> list[str]:
         """Return the choices as they are shown: "a) …"."""
         return [f"{letter}) {choice}" for letter, choice in self.options.items()]
 
@@ -160,14 +156,13 @@ class Quiz:
         except KitError as error:
             return Verdict(Outcome.ERROR, str(error))
 
-    def reveal(self) -> str:
-        """Return the right answer, and below it why."""
+    def reveal(self) -> tuple[str, str]:
+        """Return the right answer, and why it is right; if it cannot be had, why not."""
         try:
             right = _value_of(self.right)
-            shown = " and ".join(sorted(right)) if isinstance(right, frozenset) else right
-            return f"{shown}\n{_value_of(self.solution)}".strip()
+            return " and ".join(sorted(right)) if isinstance(right, frozenset) else str(right), _value_of(self.solution)
         except KitError as error:
-            return str(error)
+            return str(error), ""
 
     def _given(self, answer: object) -> Answer:
         choice = self.options.get(answer.strip().casefold()) if isinstance(answer, str) else None
@@ -233,13 +228,13 @@ def _answer_field(question: Quiz) -> Widget:
 
     tooltip = f"Your answer to: {question.prompt}"
     if question.choices:
-        options = list(zip(question.listed, question.options, strict=True))
+        options = list(zip(question.choice_lines, question.options, strict=True))
         return ipywidgets.RadioButtons(options=options, index=None, layout={"width": "auto"}, tooltip=tooltip)
     return ipywidgets.Text(description="Answer", placeholder="type it here", continuous_update=False, tooltip=tooltip)
 
 
 def _folded_solution(question: Quiz) -> str:
-    right, _, why = question.reveal().partition("\n")
+    right, why = question.reveal()
     return (f"<details><summary>Solution</summary><p><strong>{_marked(right)}</strong></p>"
             f"<p>{_marked(why)}</p></details>")
 

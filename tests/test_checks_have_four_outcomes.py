@@ -137,4 +137,4 @@ def test_enter_in_the_field_checks() -> None:
 
 
 def test_a_solution_that_cannot_be_had_says_why() -> None:
-    assert replace(TYPED, right=no_data).reveal() == "The query was not seen at worker3 eth0."
+    assert replace(TYPED, right=no_data).reveal() == ("The query was not seen at worker3 eth0.", "")

@@ -16,13 +16,11 @@ from test_drawings_topology_shows_the_lab import REAL
 from kitlib.drawings.drawing import Drawing, png
 from kitlib.drawings.ladder import ladder
 from kitlib.drawings.queries import draw_search_list
-from kitlib.drawings.svg import ACCENT, Page, text, width, wrap
+from kitlib.drawings.svg import Page, text, width, wrap
 from kitlib.drawings.table import table
 from kitlib.drawings.topology import draw_topology
 from kitlib.errors import KitError
-from kitlib.parsers.header_fields import Field
 from kitlib.search_list import Candidate
-from kitlib.widgets.packet_view import marked_fields
 
 SVG = "{http://www.w3.org/2000/svg}"
 PICTURES = {"ladder": lambda: ladder(journey()), "topology": lambda: draw_topology(REAL)}
@@ -132,19 +130,6 @@ def test_a_table_takes_dicts_and_chosen_columns_and_nothing_else() -> None:
         table([{"a": 1, "b": 2}], columns=["c"])
     with pytest.raises(KitError, match="a dataclass or a dict, not int"):
         table([1])
-
-
-FIELDS = [Field("IP", "ttl", "63", "hop limit", 22, 1), Field("IP", "dst", "10.244.0.3", "to whom", 30, 4),
-          Field("UDP", "dport", "53", "DNS", 36, 2)]
-
-
-def test_a_packet_marks_what_changed_in_words_and_accent() -> None:
-    shown = marked_fields(FIELDS, "The query", {("IP", "dst"): "10.96.0.10"})
-    assert "10.244.0.3 (was 10.96.0.10)" in shown.text and shown.html.count(ACCENT) == 1
-    assert [row[0] for row in shown.rows] == ["IP", "", "UDP"], "a layer is named once"
-    plain = marked_fields(FIELDS, "The query", {})
-    assert ACCENT not in plain.html and "was" not in plain.text
-    assert all(field.meaning in plain.text and field.value in plain.html for field in FIELDS)
 
 
 def test_the_search_list_is_numbered_in_order() -> None:

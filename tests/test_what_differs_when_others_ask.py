@@ -42,7 +42,7 @@ def test_each_line_says_what_was_captured_and_traced() -> None:
         assert said["first hook"] == followed.trace_lines[0].chain
         marked = any(met.rule.startswith("-A KUBE-MARK-MASQ") for met in followed.trace_lines)
         assert said["mark, and why"].startswith("0x4000: source is" if marked else "none: source is")
-        assert marked != kept and marked == (list(facts).index(who) in table.marked)
+        assert marked != kept and marked == (list(facts).index(who) in table.marked_rows)
     assert {who for who in facts if "kept" in facts[who]["source"]} == {"my-nginx", "neighbour"}
 
 

@@ -10,12 +10,12 @@ import ipywidgets
 import pytest
 
 from kitlib.capture import Capture
-from kitlib.drawings.svg import FOCUS
+from kitlib.drawings.svg import ACCENT, FOCUS
 from kitlib.lab import open_lab
 from kitlib.netfilter.packet import Packet
 from kitlib.netfilter.simulate import simulate
 from kitlib.quiz import Quiz, predict
-from kitlib.widgets.packet_view import packet_view
+from kitlib.widgets.packet_view import fields_table, packet_view
 from kitlib.widgets.playground import search_list_playground
 from kitlib.widgets.rule_walk import rule_walk
 from kitlib.widgets.stepper import stepper, topology_view
@@ -69,6 +69,15 @@ def test_the_packet_view_shows_the_chosen_packet_and_what_changed(seen: Capture)
     chosen.value = 2
     assert "query at worker3 eth0, compared with the same query at worker3 veth" in shown.value
     assert "10.244.0.3 (was 10.96.0.10)" in shown.value and "63 (was 64)" in shown.value
+
+
+def test_a_packets_fields_stand_under_their_layer_and_changes_carry_the_accent(seen: Capture) -> None:
+    before, after = seen.at(POD.veth)[0], seen.at(POD.node)[0]
+    table, alone = fields_table(after, before, 2), fields_table(after, None, 2)
+    changed = {row[1] for i, row in enumerate(table.rows) if i in table.marked_rows}
+    assert {"destination", "TTL"} <= changed and table.html.count(ACCENT) == len(table.marked_rows)
+    assert [row[0] for row in alone.rows if row[0]] == list(dict.fromkeys(row[0] for row in alone.rows if row[0]))
+    assert ACCENT not in alone.html and "(was " not in alone.text
 
 
 def test_a_packet_is_only_compared_with_the_same_message(seen: Capture) -> None:

@@ -75,8 +75,8 @@ def moment(journey: Journey, index: int) -> Drawing:
     return Drawing(title, words, page.finish(title, words), words)
 
 
-def _page(journey: Journey, shown: list[Row], title: str, framed: Row | None = None) -> LadderPage:
-    """Begin a page with its title, the lanes' heads and these rows; one of them may be framed."""
+def _page(journey: Journey, shown: list[Row], title: str, current: Row | None = None) -> LadderPage:
+    """Begin a page with its title, the lanes' heads and these rows; the current one in a frame."""
     columns = lanes(journey)
     left = MARGIN + max(svg.width(micros(row.since_first_ns)) for row in rows(journey)) + 10
     spacing = max(NARROWEST_LANE, (svg.PAGE - left - MARGIN) / len(columns))
@@ -84,7 +84,7 @@ def _page(journey: Journey, shown: list[Row], title: str, framed: Row | None = N
     page.add_title(title)
     _lane_heads(page)
     for run in runs(shown):
-        _band(page, journey, run, framed)
+        _band(page, journey, run, current)
     return page
 
 
@@ -126,7 +126,7 @@ def _depth(journey: Journey, leg_index: int) -> int:
     return 0 if parent is None else 1 + _depth(journey, parent)
 
 
-def _band(page: LadderPage, journey: Journey, run: list[Row], framed: Row | None) -> None:
+def _band(page: LadderPage, journey: Journey, run: list[Row], current: Row | None) -> None:
     """Draw a run of rows of one leg under its heading; the deeper the leg, the darker its band."""
     top, first, fill = page.y, len(page.marks), BANDS[min(_depth(journey, run[0].leg_index), len(BANDS) - 1)]
     page.y += 10
@@ -136,7 +136,7 @@ def _band(page: LadderPage, journey: Journey, run: list[Row], framed: Row | None
     for row in run:
         start, at = page.y, len(page.marks)
         _row(page, row, fill)
-        if row is framed:
+        if row is current:
             page.marks.insert(at, svg.box(5, start - 4, page.width - 10, page.y - start + 2, "none", svg.FOCUS,
                                           thick=3))
     page.y += 2

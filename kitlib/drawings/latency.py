@@ -32,7 +32,7 @@ class Group:
     mark: Callable[[float, float, str, str], str]
     colours: Shade
     count: int
-    found: dict[Span | str, Spread]
+    spreads: dict[Span | str, Spread]
 
     def draw_mark(self, x: float, y: float) -> str:
         """Draw the mark, its middle at x and y."""
@@ -66,16 +66,16 @@ def _times(journey: Journey) -> dict[Span | str, int]:
 
 
 def _sentence(group: Group) -> str:
-    most = max((phase for phase in PHASES if phase in group.found), key=lambda phase: group.found[phase].median)
+    most = max((phase for phase in PHASES if phase in group.spreads), key=lambda phase: group.spreads[phase].median)
     takes = "1 take" if group.count == 1 else f"{group.count} takes"
-    return (f"{group.name.capitalize()} ({takes}): {group.found[WHOLE].median / 1e6:.1f} ms, "
-            f"most of it {most}, {group.found[most].median / 1e6:.1f} ms.")
+    return (f"{group.name.capitalize()} ({takes}): {group.spreads[WHOLE].median / 1e6:.1f} ms, "
+            f"most of it {most}, {group.spreads[most].median / 1e6:.1f} ms.")
 
 
 def _table(groups: Sequence[Group], rows: Sequence[Span | str], title: str) -> Table:
     heads = (f"{group.name}, µs: median (least – most)" for group in groups)
     cells = ((*(("", row.name) if isinstance(row, Span) else (row, "in all")),
-              *(_spread_words(group.found.get(row)) for group in groups)) for row in rows)
+              *(_spread_words(group.spreads.get(row)) for group in groups)) for row in rows)
     return Table(title, ("part", "between", *heads), tuple(cells))
 
 
@@ -99,8 +99,8 @@ def _picture(groups: Sequence[Group], rows: Sequence[Span | str], title: str, ca
 
 def _bars(page: svg.Page, groups: Sequence[Group]) -> None:
     """Draw one bar a group, its parts side by side, all on one linear scale; under them what the colours mean."""
-    phases = [phase for phase in PHASES if any(phase in group.found for group in groups)]
-    bars = [[(phase, group.found[phase].median) for phase in phases if phase in group.found] for group in groups]
+    phases = [phase for phase in PHASES if any(phase in group.spreads for group in groups)]
+    bars = [[(phase, group.spreads[phase].median) for phase in phases if phase in group.spreads] for group in groups]
     longest = max(sum(took for _, took in bar) for bar in bars) or 1
     scale = (PAGE - MARGIN - NUMBERS - BARS_X) / longest
     for group, bar in zip(groups, bars, strict=True):
@@ -109,7 +109,7 @@ def _bars(page: svg.Page, groups: Sequence[Group]) -> None:
         for phase, took in bar:
             _bar_part(page, phase, x, took * scale)
             x += took * scale
-        whole = _amount(group.found[WHOLE].median)
+        whole = _amount(group.spreads[WHOLE].median)
         page.marks.append(svg.text(x + 8, page.y + 18, whole if whole.endswith("s") else f"{whole} µs"))
         page.y += BAR + 8
     x = BARS_X
@@ -146,7 +146,7 @@ def _chart(page: svg.Page, groups: Sequence[Group], rows: Sequence[Span | str]) 
     for row in rows:
         _row_name(page, row)
         for number, (column, group) in enumerate(columns, 1):
-            _spread_marks(page, group, group.found.get(row), x, page.y + ROW * number / (len(groups) + 1), column)
+            _spread_marks(page, group, group.spreads.get(row), x, page.y + ROW * number / (len(groups) + 1), column)
         page.y += ROW
     for power in range(low, high + 1, ceil((high - low) * TICK / (right - left))):
         tick = x(10 ** power * 1000)
@@ -159,7 +159,7 @@ def _chart(page: svg.Page, groups: Sequence[Group], rows: Sequence[Span | str]) 
 
 def _decades(groups: Sequence[Group]) -> tuple[int, int]:
     """Return the powers of ten, in µs, between which all times lie; less than 1 µs counts as 1."""
-    times = [time / 1000 for group in groups for spread in group.found.values() for time in spread]
+    times = [time / 1000 for group in groups for spread in group.spreads.values() for time in spread]
     return floor(log10(max(1, min(times)))), floor(log10(max(1, max(times)))) + 1
 
 

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 
 from kitlib.drawings.table import Table, shorten, table
 from kitlib.journey.model import Journey
-from kitlib.netfilter.kube_proxy import masquerade_step
-from kitlib.netfilter.packet import RuleOutcome
 from kitlib.search_list import Candidate
 from kitlib.sighting import Socket
 
@@ -18,6 +16,7 @@ if TYPE_CHECKING:
     from kitlib.place import Node
 
 LONGEST_ANSWER = 48        # letters
+
 
 def draw_search_list(candidates: Iterable[Candidate], title: str = "What the resolver asks for, in order") -> Table:
     """Number the candidates in a table; it says so if there is none, as for an address."""
@@ -54,10 +53,13 @@ def what_differs(captures: Mapping[str, tuple[Capture, Node]]) -> Table:
     """
     rows = [{"asked from": name, **_start(*capture)} for name, capture in captures.items()]
     rewritten = frozenset(i for i, row in enumerate(rows) if "→" in row["source"])
-    return replace(table(rows, title="The same question from everywhere"), marked=rewritten)
+    return replace(table(rows, title="The same question from everywhere"), marked_rows=rewritten)
 
 
 def _start(seen: Capture, node: Node) -> dict[str, object]:
+    from kitlib.netfilter.kube_proxy import masquerade_step  # late: the other tables need no rules
+    from kitlib.netfilter.packet import RuleOutcome
+
     path, arrived = seen.traced_query(node).path, seen.journey().client_leg.farthest.sighting
     step, sent = masquerade_step(path), Socket(path.packet.source, path.packet.sport or 0)
     mark = f"{max(one.after.mark for one in path.matched):#x}" if step.outcome is RuleOutcome.MATCHED else "none"

@@ -18,12 +18,12 @@ MARKED = f"{CELL};background:rgba(213,94,0,.16)"
 
 @dataclass(frozen=True, repr=False)
 class Table:
-    """Rows of text under column names; `marked` are the rows (from 0) in which something was rewritten."""
+    """Rows of text under column names; `marked_rows` are those (from 0) in which something was rewritten."""
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-    marked: frozenset[int] = frozenset()
+    marked_rows: frozenset[int] = frozenset()
 
     @property
     def text(self) -> str:
@@ -43,8 +43,8 @@ class Table:
         return html_table(self.title, self.columns, body or none)
 
     def _cells(self, index: int, row: tuple[str, ...]) -> str:
-        style = MARKED if index in self.marked else CELL
-        first = f"{style};border-left:4px solid {ACCENT}" if index in self.marked else style
+        style = MARKED if index in self.marked_rows else CELL
+        first = f"{style};border-left:4px solid {ACCENT}" if index in self.marked_rows else style
         return "".join(f'<td style="{style if i else first}">{_breakable(cell)}</td>' for i, cell in enumerate(row))
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:

@@ -56,8 +56,8 @@ class WithFallback:
         return box
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, object]:
-        live = self.widget._repr_mimebundle_() if self.widget is not None else {}
-        return {"text/plain": self.text, "text/html": self.html, **{key: live[key] for key in (VIEW,) if key in live}}
+        static = {"text/plain": self.text, "text/html": self.html}
+        return static if self.widget is None else {**static, VIEW: self.widget._repr_mimebundle_()[VIEW]}
 
 
 def html_list(lines: Iterable[str]) -> str:

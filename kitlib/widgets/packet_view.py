@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from kitlib.drawings.table import Table
 from kitlib.errors import KitError
@@ -33,17 +33,9 @@ def packet_view(sightings: Sequence[Sighting]) -> WithFallback:
 
 
 def fields_table(seen: Sighting, previous: Sighting | None, number: int) -> Table:
-    """Return the fields of packet `number` (from 1); those that differ from the `previous` sighting are marked."""
-    fields, title = _fields(seen), f"Packet {number}: the {seen.direction}{_where(seen)}"
-    if previous is None:
-        return marked_fields(fields, title, {})
-    before = _single(_fields(previous))
+    """Return the fields of packet `number` (from 1) layer by layer; what differs from the `previous` one is marked."""
+    fields, before = _fields(seen), _single(_fields(previous)) if previous else {}
     changed = {key: before[key] for key, value in _single(fields).items() if before.get(key, value) != value}
-    return marked_fields(fields, f"{title}, compared with the same {seen.direction}{_where(previous)}", changed)
-
-
-def marked_fields(fields: Sequence[Field], title: str, changed: Mapping[tuple[str, str], str]) -> Table:
-    """Return fields layer by layer, with their meaning; `changed` has the old value of each (layer, name) to mark."""
     rows, layer = [], ""
     for field in fields:
         old = changed.get((field.layer, field.name))
@@ -51,6 +43,8 @@ def marked_fields(fields: Sequence[Field], title: str, changed: Mapping[tuple[st
         rows.append(("" if field.layer == layer else field.layer, field.name, value, field.meaning))
         layer = field.layer
     marked = frozenset(i for i, field in enumerate(fields) if (field.layer, field.name) in changed)
+    compared = f", compared with the same {seen.direction}{_where(previous)}" if previous else ""
+    title = f"Packet {number}: the {seen.direction}{_where(seen)}{compared}"
     return Table(title, ("layer", "field", "value", "meaning"), tuple(rows), marked)
 
 

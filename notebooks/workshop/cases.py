@@ -75,7 +75,7 @@ def hint(question: Quiz):
     if count <= len(hints):
         which = f"Hint {count} of {len(hints)}" if question.more else "Hint"
         return note(f"**{which}:** {hints[count - 1]}")
-    right, _, because = question.reveal().partition("\n")
+    right, because = question.reveal()
     return note(f"**Solution:** {right}\n\n{because}")
 
 
