@@ -143,7 +143,7 @@ def test_fixing_is_judged_by_what_the_command_would_do(opened) -> None:
 
 
 @pytest.mark.parametrize(("typed", "expected"), [
-    ("iptables -P FORWARD ACCEPT", "the node it is for: docker exec NODE"),
+    ("iptables -P FORWARD ACCEPT", "On which machine? Put it before the command: docker exec NODE iptables -P FORWARD"),
     (f"{NODE} iptables -A NOWHERE -j ACCEPT", "a chain that is there"),
     (f"{NODE} iptables -D FORWARD -p udp -j DROP", "a rule that is there"),
     (f"{NODE} ip route add 10.244.0.0/24 via 172.20.0.2", "replace or change"),
