@@ -10,12 +10,12 @@ from kitlib import open_lab
 from kitlib.backends.recording import load
 from kitlib.errors import NotFound
 from kitlib.lab import RECORDINGS
-from kitlib.quiz import Outcome, Quiz, check, progress
+from kitlib.quiz import Outcome, check, hint, progress
 from kitlib.result import typed_on_host
 from lessons.answer import where_dig_asks
 from workshop import questions, resolver_questions
 from workshop.case import Case
-from workshop.cases import CASES, MYSTERIES, debrief, hint, mystery, open_case
+from workshop.cases import CASES, MYSTERIES, debrief, mystery, open_case
 from workshop.causes import CAUSES, causes_of
 from workshop.faults import RECIPES, placed_commands
 from workshop.questions import FIXED, fix, solution, why
@@ -186,8 +186,6 @@ def test_the_recipe_that_breaks_makes_the_fault_and_the_one_that_fixes_undoes_it
 def test_hints_come_one_after_the_other_and_then_the_solution() -> None:
     question = fix(*looked(3))
     assert [str(hint(question)).partition(":")[0] for _ in range(3)] == ["Hint 1 of 2", "Hint 2 of 2", "Solution"]
-    only_one = Quiz("Which?", "a", hint="Look.", solution="It says so.")
-    assert [str(hint(only_one)) for _ in range(2)] == ["Hint: Look.", "Solution: a\n\nIt says so."]
     for asking in (why, questions.where):
         asked = asking(*looked(3))
         assert asked.hint and asked.more and asked.hint != asked.more
