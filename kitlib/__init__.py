@@ -39,6 +39,7 @@ _HOME = {
     "topology_view": "kitlib.widgets.stepper.topology_view",
     "predict": "kitlib.quiz.predict",
     "check": "kitlib.quiz.check",
+    "hint": "kitlib.quiz.hint",
     "progress": "kitlib.quiz.progress",
 }
 

@@ -14,10 +14,13 @@ from dataclasses import dataclass, field
 from enum import Enum
 from html import escape
 from ipaddress import ip_address
+from itertools import cycle
 from pathlib import Path
 from string import ascii_lowercase
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
+from kitlib.drawings.drawing import note
 from kitlib.drawings.table import Table, table
 from kitlib.errors import KitError, ParseError
 from kitlib.widgets.controls import WithFallback
@@ -156,6 +159,12 @@ class Quiz:
         except KitError as error:
             return Verdict(Outcome.ERROR, str(error))
 
+    def labelled_hints(self) -> list[tuple[str, str]]:
+        """Return the hints that are for everybody, in order, each with its label: "Hint", or "Hint 1 of 2"."""
+        if not self.more:
+            return [("Hint", self.hint)]
+        return [("Hint 1 of 2", self.hint), ("Hint 2 of 2", self.more)]
+
     def reveal(self) -> tuple[str, str]:
         """Return the right answer, and why it is right; if it cannot be had, why not."""
         try:
@@ -195,6 +204,20 @@ def check(question: Quiz, answer: object) -> Verdict:
     return verdict
 
 
+_hints_given: WeakKeyDictionary[Quiz, int] = WeakKeyDictionary()
+
+
+def hint(question: Quiz) -> note:
+    """Give a hint; asked again for the same question, a second one if there is one, and then the solution."""
+    given, hints = _hints_given.get(question, 0), question.labelled_hints()
+    _hints_given[question] = given + 1
+    if given < len(hints):
+        label, text = hints[given]
+        return note(f"**{label}:** {text}")
+    right, why = question.reveal()
+    return note(f"**Solution:** {right}\n\n{why}")
+
+
 def predict(question: Quiz) -> WithFallback:
     """Show the question with its choices or a field to type in, Check and Hint; before a check, never the answer."""
     return WithFallback(question._repr_html_(), repr(question), lambda: _controls(question))
@@ -208,6 +231,11 @@ def _controls(question: Quiz) -> list[Widget]:
     check_button = ipywidgets.Button(description="Check", tooltip="Check your answer")
     hint_button = ipywidgets.Button(description="Hint", tooltip="Show a hint")
     wrong: set[str] = set()
+    hints = cycle(question.labelled_hints())
+
+    def show_hint(_: object) -> None:
+        label, text = next(hints)
+        feedback.value = f"<p><strong>{label}:</strong> {_marked(text)}</p>"
 
     def judge(_: object) -> None:
         verdict = question.check(field.value)
@@ -216,8 +244,7 @@ def _controls(question: Quiz) -> list[Widget]:
         feedback.value = verdict._repr_html_() + (_folded_solution(question) if len(wrong) >= TRIES else "")
 
     check_button.on_click(judge)
-    hint = f"<p><strong>Hint:</strong> {_marked(question.hint)}</p>"
-    hint_button.on_click(lambda _: setattr(feedback, "value", hint))
+    hint_button.on_click(show_hint)
     if not question.choices:
         field.observe(judge, "value")     # Enter in the field checks too
     return [prompt, field, ipywidgets.HBox([check_button, hint_button]), feedback]

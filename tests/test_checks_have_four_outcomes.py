@@ -8,7 +8,7 @@ import pytest
 
 from kitlib import quiz
 from kitlib.errors import NotFound, ParseError
-from kitlib.quiz import TRIES, Outcome, Quiz, check, predict
+from kitlib.quiz import TRIES, Outcome, Quiz, check, hint, predict
 
 COUNT = Quiz("How many?", right=lambda: 8, choices=(8, 2, 4, 1), read=quiz.number, hint="Count again.",
                  hints={1: "That is dig.", 4: "Twice as many: A and AAAA."}, solution="Four names, two types.")
@@ -117,6 +117,16 @@ def test_the_buttons_check_and_hint() -> None:
     field.value = "d"
     check_button.click()
     assert "✓ Right" in said.value
+
+
+def test_a_question_with_one_hint_gives_it_once() -> None:
+    assert [str(hint(COUNT)) for _ in range(2)] == ["Hint: Count again.", "Solution: 8\n\nFour names, two types."]
+    two = replace(COUNT, more="And again.")
+    assert [str(hint(two)) for _ in range(2)] == ["Hint 1 of 2: Count again.", "Hint 2 of 2: And again."]
+    _, _, hint_button, said = parts(two)
+    for shown in ("Hint 1 of 2:</strong> Count", "Hint 2 of 2:</strong> And", "Hint 1 of 2"):
+        hint_button.click()
+        assert shown in said.value
 
 
 def test_the_solution_is_offered_after_two_different_wrong_answers() -> None:

@@ -10,12 +10,12 @@ from kitlib import open_lab
 from kitlib.backends.recording import load
 from kitlib.errors import NotFound
 from kitlib.lab import RECORDINGS
-from kitlib.quiz import Outcome, Quiz, check, progress
+from kitlib.quiz import Outcome, check, hint, progress
 from kitlib.result import typed_on_host
 from lessons.answer import where_dig_asks
 from workshop import questions, resolver_questions
 from workshop.case import Case
-from workshop.cases import CASES, MYSTERIES, debrief, hint, mystery, open_case
+from workshop.cases import CASES, MYSTERIES, debrief, mystery, open_case
 from workshop.causes import CAUSES, causes_of
 from workshop.faults import RECIPES, placed_commands
 from workshop.questions import FIXED, fix, solution, why
@@ -143,7 +143,7 @@ def test_fixing_is_judged_by_what_the_command_would_do(opened) -> None:
 
 
 @pytest.mark.parametrize(("typed", "expected"), [
-    ("iptables -P FORWARD ACCEPT", "the node it is for: docker exec NODE"),
+    ("iptables -P FORWARD ACCEPT", "On which machine? Put it before the command: docker exec NODE iptables -P FORWARD"),
     (f"{NODE} iptables -A NOWHERE -j ACCEPT", "a chain that is there"),
     (f"{NODE} iptables -D FORWARD -p udp -j DROP", "a rule that is there"),
     (f"{NODE} ip route add 10.244.0.0/24 via 172.20.0.2", "replace or change"),
@@ -186,8 +186,6 @@ def test_the_recipe_that_breaks_makes_the_fault_and_the_one_that_fixes_undoes_it
 def test_hints_come_one_after_the_other_and_then_the_solution() -> None:
     question = fix(*looked(3))
     assert [str(hint(question)).partition(":")[0] for _ in range(3)] == ["Hint 1 of 2", "Hint 2 of 2", "Solution"]
-    only_one = Quiz("Which?", "a", hint="Look.", solution="It says so.")
-    assert [str(hint(only_one)) for _ in range(2)] == ["Hint: Look.", "Solution: a\n\nIt says so."]
     for asking in (why, questions.where):
         asked = asking(*looked(3))
         assert asked.hint and asked.more and asked.hint != asked.more

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from contextlib import contextmanager
 
 import pytest
 from namespaces import require_namespaces
@@ -16,7 +17,7 @@ from workshop import cases
 from workshop.case import Case
 from workshop.causes import causes_for, causes_of
 from workshop.faults import KEPT_PORT, LIVE, RECIPES, placed_commands
-from workshop.live_faults import break_lab, broken, fix_lab
+from workshop.live_faults import break_lab, fix_lab
 from workshop.questions import fix, solution, where, why
 
 DIG = ("dig", "+tries=1", "+timeout=1")
@@ -58,6 +59,15 @@ def state(lab) -> list[str]:
     places = [pod, pod.node, lab.coredns[0].node, *lab.coredns, *lab.containers]
     said = [line for place in places for argv in asked for line in place.run(*argv).stdout.splitlines()]
     return sorted(line.partition(" [")[0] for line in said if not re.match(r"[#*]|COMMIT|:\w+ ACCEPT", line))
+
+
+@contextmanager
+def broken(lab, pod, name: str):
+    break_lab(lab, pod, name)
+    try:
+        yield
+    finally:
+        fix_lab(lab, pod, name)
 
 
 def look(pod, argv=EXAMPLE, times: int = 1):

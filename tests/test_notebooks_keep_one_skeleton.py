@@ -65,10 +65,13 @@ def test_every_link_and_picture_in_it_is_there(stored: Path) -> None:
     assert not [target for target in local if target.startswith("/") or not (stored.parent / target).exists()]
 
 
-
-def test_every_link_of_the_readme_is_there() -> None:
-    targets = [target for _, target in LINK.findall((REPO / "README.md").read_text(encoding="utf-8"))]
-    assert not [target for target in targets if not re.match(r"[a-z]+:", target) and not (REPO / target).exists()]
+@pytest.mark.parametrize("page", ["README.md", "DESIGN.md", "CONTRIBUTING.md", "docs/teaching.md"])
+def test_every_link_and_path_of_a_page_is_there(page: str) -> None:
+    text = (REPO / page).read_text(encoding="utf-8")
+    local = [target for _, target in LINK.findall(text) if not re.match(r"[a-z]+:", target)]
+    assert not [target for target in local if not ((REPO / page).parent / target).exists()]
+    paths = re.findall(r"\b(?:kitlib|notebooks|lab-setup|tests|benchmarks)/[\w./*-]*[\w/*]", text)
+    assert not [path for path in paths if not list(REPO.glob(path))]
 
 
 def test_the_readme_lists_every_notebook_and_both_commands() -> None:

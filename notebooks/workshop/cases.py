@@ -1,16 +1,14 @@
-"""Open a case by its number or draw a mystery; give hints one after the other, and the shortest way of looking."""
+"""Open a case by its number, draw a mystery, and show afterwards the shortest way of looking."""
 
 from __future__ import annotations
 
 import secrets
 from hashlib import sha256
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
 
 from kitlib.drawings.drawing import note
 from kitlib.errors import NotFound
 from kitlib.lab import Lab, open_lab
-from kitlib.quiz import Quiz
 from lessons.evidence import point_title
 from workshop.case import Case
 from workshop.causes import causes_for
@@ -33,7 +31,6 @@ MYSTERIES = ("no-endpoints", "service-rules-missing", "forward-drop", "ip-forwar
 LIVE_MYSTERIES = ("egress-names-the-clusterip", "rp-filter", "forwarding-loop")
 
 _unfixed: list[tuple[Lab, Pod, str]] = []
-_hints_given: WeakKeyDictionary[Quiz, int] = WeakKeyDictionary()
 
 
 def open_case(number: int | str) -> Case:
@@ -66,17 +63,6 @@ def _broken(lab: Lab, fault: str, label: str, client: str) -> Case:
     elif fault:
         lab = open_lab(fault=fault)
     return Case(lab, lab.pod(client), label, fault=fault)
-
-
-def hint(question: Quiz):
-    """Give a hint; asked again for the same question, a second one if there is one, and then the solution."""
-    count = _hints_given[question] = _hints_given.get(question, 0) + 1
-    hints = [question.hint, question.more] if question.more else [question.hint]
-    if count <= len(hints):
-        which = f"Hint {count} of {len(hints)}" if question.more else "Hint"
-        return note(f"**{which}:** {hints[count - 1]}")
-    right, because = question.reveal()
-    return note(f"**Solution:** {right}\n\n{because}")
 
 
 def debrief(case: Case, seen: Capture):

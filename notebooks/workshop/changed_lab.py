@@ -8,18 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kitlib.errors import KitError
 from kitlib.result import Result, typed_on_host
-from workshop.command_effects import Answers, effect_of
+from workshop.command_effects import Answers, effect
 from workshop.typed_commands import parse_commands
 
 if TYPE_CHECKING:
     from kitlib.lab import Lab
-    from kitlib.sighting import VantagePoint
 
 
 class ChangedLab:
-    """A backend that replaces some answers of a lab and hands all other questions on to it."""
+    """A backend that replaces some answers of a lab and hands all other questions on to it; it cannot capture."""
 
     live = False
 
@@ -34,16 +32,12 @@ class ChangedLab:
             return Result(typed_on_host(place, argv), argv, 0, self._answers[place, argv])
         return self._lab.run(place, argv)
 
-    def capture(self, points: tuple[VantagePoint, ...], trace: bool):
-        """Raise KitError: nothing was really changed, so no packet passes here."""
-        raise KitError("This lab only says what a command would change; no packet passes here.")
-
 
 def lab_after(lab: Lab, typed: object) -> Lab:
     """Return the lab as it would be after the commands in this text, typed as on the host.
 
-    Raises ParseError for what is no command, or one that changes nothing that this kit knows of.
+    Raises KitError for what is no command, or one that changes nothing that this kit knows of.
     """
     for place, argv in parse_commands(str(typed)):
-        lab = type(lab)(ChangedLab(lab, effect_of(argv)(lab, place, argv[1:])))
+        lab = type(lab)(ChangedLab(lab, effect(lab, place, argv)))
     return lab

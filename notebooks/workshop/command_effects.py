@@ -13,10 +13,9 @@ from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
 from kitlib.backends.recording import load
-from kitlib.errors import NotRecorded, ParseError
+from kitlib.errors import KitError, NotRecorded, ParseError
 from kitlib.parsers.ip import ROUTE_TYPES
 from kitlib.quiz import WHAT
-from workshop.typed_commands import check_is_on_a_node, key_and_value
 
 if TYPE_CHECKING:
     from kitlib.lab import Lab
@@ -41,7 +40,6 @@ REPLY_FILTERS = {"-r": "src", "--reply-src": "src", "-q": "dst", "--reply-dst": 
 
 def iptables(lab: Lab, place: str, words: list[str]) -> Answers:
     """Apply `iptables [-t TABLE] -P|-A|-I|-D|-F CHAIN …` to the node's `iptables-save`."""
-    check_is_on_a_node(place, ["iptables", *words])
     words = [SHORT_OPTIONS.get(word, word) for word in words if word not in ("-w", "--wait")]
     table = "filter"
     if "-t" in words[:-1]:
@@ -123,7 +121,6 @@ def _options(words: list[str]) -> Iterator[tuple[str, ...]]:
 
 def ip(lab: Lab, place: str, words: list[str]) -> Answers:
     """Apply `ip route add|del|replace|change|append|flush …` to the node's main table."""
-    check_is_on_a_node(place, ["ip", *words])
     words = [word for word in words if word != "-4"]
     if len(words) < 3 or words[0] not in ("r", "ro", "route"):
         raise ParseError(WHAT, "ip route add, del, replace, change or flush, and a route", " ".join(["ip", *words]))
@@ -165,7 +162,6 @@ def _with_device(spec: list[str]) -> list[str]:
 
 def conntrack(lab: Lab, place: str, words: list[str]) -> Answers:
     """Apply `conntrack -D FILTERS` or `-F` to the node's UDP connections."""
-    check_is_on_a_node(place, ["conntrack", *words])
     lines = lab.run(place, CONNECTIONS).stdout.splitlines()
     if words[:1] == ["-F"]:
         return {(place, CONNECTIONS): ""}
@@ -188,12 +184,11 @@ def _has(line: str, option: str, value: str) -> bool:
 
 def sysctl(lab: Lab, place: str, words: list[str]) -> Answers:
     """Apply `sysctl -w KEY=VALUE`."""
-    check_is_on_a_node(place, ["sysctl", *words])
-    given = [word for word in words if not word.startswith("-")]
-    settings = dict(key_and_value(word) for word in given)
-    if not settings:
+    settings = [word.partition("=") for word in words if not word.startswith("-")]
+    if not settings or not all(key and value for key, _, value in settings):
         raise ParseError(WHAT, "sysctl -w KEY=VALUE", " ".join(["sysctl", *words]))
-    return {(place, ("sysctl", key)): f"{key} = {value}\n" for key, value in settings.items()}
+    return {(place, ("sysctl", dotted)): f"{dotted} = {value}\n" for key, _, value in settings
+            if (dotted := key.replace("/", "."))}
 
 
 def kubectl(lab: Lab, place: str, words: list[str]) -> Answers:
@@ -274,12 +269,20 @@ def _with_new_pods(lab: Lab, pods: Sequence[Pod]) -> Answers:
     return texts | {key: "".join(f"{line}\n" for line in lines) for key, lines in remembered.items()}
 
 
-EFFECTS: dict[str, Effect] = {"iptables": iptables, "conntrack": conntrack, "ip": ip, "sysctl": sysctl,
-                              "kubectl": kubectl, "docker": docker}
+ON_A_NODE: dict[str, Effect] = {"iptables": iptables, "conntrack": conntrack, "ip": ip, "sysctl": sysctl}
+EFFECTS = ON_A_NODE | {"kubectl": kubectl, "docker": docker}
 
 
-def effect_of(argv: Sequence[str]) -> Effect:
-    """Return what works out the effect of this command. Raises ParseError for one that fixes nothing here."""
+def check_is_known(argv: Sequence[str]) -> None:
+    """Raise ParseError for a program that fixes nothing here."""
     if argv[0] not in EFFECTS:
         raise ParseError(WHAT, f"a command that fixes something: {', '.join(EFFECTS)}", argv[0])
-    return EFFECTS[argv[0]]
+
+
+def effect(lab: Lab, place: str, argv: list[str]) -> Answers:
+    """Return the answers that this command would change. Raises KitError for one that would not work."""
+    check_is_known(argv)
+    if argv[0] in ON_A_NODE and not place.startswith("node:"):     # their rules and routes are what is broken
+        raise KitError(f"On which machine? Put it before the command: docker exec NODE {shlex.join(argv)}. "
+                       f"The nodes are {', '.join(node.name for node in lab.nodes)}.")
+    return EFFECTS[argv[0]](lab, place, argv[1:])

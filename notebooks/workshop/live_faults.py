@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import atexit
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kitlib.errors import KitError, NotFound
 from workshop.case import Case
-from workshop.command_effects import effect_of
+from workshop.command_effects import check_is_known
 from workshop.faults import KEPT_PORT, LIVE, Commands, placed_commands
 from workshop.typed_commands import parse_commands
 
@@ -42,16 +41,6 @@ def fix_lab(lab: Lab, pod: Pod, name: str) -> None:
                 lab.run(*step)
 
 
-@contextmanager
-def broken(lab: Lab, pod: Pod, name: str) -> Iterator[None]:
-    """Break the lab while the block runs, and fix it afterwards whatever happens in it."""
-    break_lab(lab, pod, name)
-    try:
-        yield
-    finally:
-        fix_lab(lab, pod, name)
-
-
 def _rule_exists(lab: Lab, place: str, argv: tuple[str, ...]) -> bool:
     """Say whether this command would insert an iptables rule that is there already."""
     if "-I" not in argv:
@@ -72,7 +61,7 @@ def run_typed(lab: Lab, typed: str) -> None:
     """Run the commands that a learner typed, where they say. Raises ParseError for any that fixes no network."""
     places = {at.name: at.id for at in (*lab.nodes, *lab.containers, *lab.pods())}
     for place, argv in parse_commands(typed):
-        effect_of(argv)                 # refuses every other program
+        check_is_known(argv)
         result = lab.run(places.get(place.rpartition(":")[2], "host"), tuple(argv))
         if result.rc:
             raise KitError(f"This failed:\n{result}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Iterator
 
@@ -69,17 +68,3 @@ def _without_flags(words: list[str]) -> list[str]:
     while words and words[0].startswith("-"):
         words = words[1:]
     return words
-
-
-def check_is_on_a_node(place: str, words: list[str]) -> None:
-    """Raise ParseError unless the command runs on a node: it is the nodes' rules and routes that are broken."""
-    if not place.startswith("node:"):
-        raise ParseError(WHAT, "the node it is for: docker exec NODE …", shlex.join(words))
-
-
-def key_and_value(text: str) -> tuple[str, str]:
-    """Return the two halves of KEY=VALUE, the key with dots. Raises ParseError."""
-    found = re.fullmatch(r"([\w./-]+)\s*=\s*(\S+)", text)
-    if not found:
-        raise ParseError(WHAT, "KEY=VALUE", text)
-    return found[1].replace("/", "."), found[2]
