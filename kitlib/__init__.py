@@ -11,7 +11,6 @@ Each name below is loaded when it is first used, so that `import kitlib` costs n
 """
 
 from importlib import import_module
-from typing import Any
 
 _HOME = {
     "open_lab": "kitlib.lab.open_lab",
@@ -46,7 +45,7 @@ _HOME = {
 __all__ = sorted(_HOME)
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name not in _HOME:
         raise AttributeError(f"kitlib has no {name!r}; it has: {', '.join(__all__)}")
     module, _, home_name = _HOME[name].rpartition(".")

@@ -228,7 +228,7 @@ def differences(cluster: Cluster) -> tuple[str, ...]:
         "rewrite.": proxy[:1],
         "nftables has tables beside those of iptables ({}): the rule walk does not know what they do.":
             [table for table in tables if table not in proxy],
-        "eBPF programs may carry packets past rules and routes ({}): the rule walk does not know what they do.":
+        "Packets may pass by rules and routes, through {}: the rule walk does not know what these do.":
             ebpf(names),
         "Policy routing is in use ({}): the rule walk does not know which packets take other routing tables.":
             [rule for rule in rules if not rule.endswith(USUAL_RULES)],

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from ipaddress import IPv4Interface, ip_interface
 from typing import TYPE_CHECKING, Protocol
 
-from kitlib.errors import NotFound, NotRecorded
+from kitlib.errors import CommandFailed, NotFound, NotRecorded
 from kitlib.parsers import ip
 from kitlib.result import Result
 from kitlib.sighting import VantagePoint
@@ -114,13 +114,21 @@ class Node(Place):
         from kitlib.parsers import iptables_save
 
         forwards = self.run("sysctl", "net.ipv4.ip_forward").text.strip().endswith("= 1")
-        ruleset = iptables_save.parse((saved or self.run("iptables-save")).text)
-        return Netfilter(ruleset, (*self._other_routes(), *self.routes()), self.interfaces(), forwards)
+        rules, interfaces = saved or self.run("iptables-save"), self.interfaces()
+        ruleset = iptables_save.parse(rules.text, rules.stderr)
+        unknown = (*ebpf(interface.name for interface in interfaces), *self._nft_tables_if_known())
+        return Netfilter(ruleset, (*self._other_routes(), *self.routes()), interfaces, forwards, unknown)
 
     def nft_tables(self) -> list[str]:
         """Read the nftables tables here that are not iptables' own: "table ip kube-proxy"."""
         lines = self.run("nft", "list", "tables").text.splitlines()
         return [line for line in lines if line.rpartition(" ")[2] not in OWN_TABLES]
+
+    def _nft_tables_if_known(self) -> list[str]:
+        try:
+            return [f"the rules of nftables in {table}" for table in self.nft_tables()]
+        except (CommandFailed, NotRecorded):    # a lab that lacks nft says so when it is opened
+            return []
 
     def _other_routes(self) -> list[ip.Route]:
         """Read the routes of all tables but main; where they were not recorded, work out the table local."""
@@ -132,9 +140,9 @@ class Node(Place):
                     for route in _local_routes(interface.name, ip_interface(address))]
 
 
-def ebpf(interfaces: Container[str]) -> list[str]:
+def ebpf(interfaces: Iterable[str]) -> list[str]:
     """Say whose eBPF programs may carry packets past rules and routes, where these are the interfaces."""
-    return [f"{cni} at {name}" for name, cni in EBPF.items() if name in interfaces]
+    return [f"eBPF programs of {EBPF[name]} at {name}" for name in sorted(interfaces) if name in EBPF]
 
 
 def _local_routes(device: str, address: IPv4Interface) -> Iterator[ip.Route]:

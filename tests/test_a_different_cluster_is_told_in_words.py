@@ -48,7 +48,7 @@ def test_a_bridge_is_told_by_its_name():
 @pytest.mark.parametrize(("changed", "said"), [
     ({"addresses": BRIDGE["ip-addr"].replace("cni0", "kube-ipvs0")}, "IPVS mode (kube-ipvs0)"),
     ({"addresses": BRIDGE["ip-addr"].replace("cni0", "nodelocaldns")}, "DNS cache of its own (nodelocaldns)"),
-    ({"addresses": BRIDGE["ip-addr"].replace("cni0", "cilium_host")}, "(Cilium at cilium_host)"),
+    ({"addresses": BRIDGE["ip-addr"].replace("cni0", "cilium_host")}, "through eBPF programs of Cilium at cilium_host"),
     ({"tables": "table ip nat\ntable ip kube-proxy\n"}, "nftables mode"),
     ({"tables": "table ip nat\ntable inet cali\n"}, "tables beside those of iptables (table inet cali)"),
     ({"tables": Result("nft list tables", (), 127, "", "nft: not found")}, "Exit code 127: nft: not found"),
@@ -94,6 +94,16 @@ def test_without_a_recorded_table_the_kernels_own_routes_are_known(monkeypatch):
     worked_out = {(route.destination, route.type) for route in node.netfilter().routes if route.table == "local"}
     assert worked_out == recorded and ("127.0.0.0/8", "local") in worked_out
     assert node.netfilter().type_of("172.20.255.255") == "BROADCAST"
+
+
+@pytest.mark.parametrize(("method", "what"), [
+    ("nft_tables", ["table inet cali"]),
+    ("interfaces", [ip.Interface(9, "cilium_host", "", 1500, "UP")])])
+def test_what_else_decides_about_packets_leaves_the_walk_undecided(monkeypatch, method, what):
+    node = open_lab().node("worker3")
+    monkeypatch.setattr(Node, method, lambda node: what)
+    found, = node.netfilter().unknown
+    assert "table inet cali" in found or "Cilium at cilium_host" in found
 
 
 def forget(node: Node, *argv: str) -> None:

@@ -1,6 +1,7 @@
 """A damaged recording: one RecordingError that names file and line; nothing outside is opened."""
 
 import json
+import os
 import shutil
 
 import pytest
@@ -62,7 +63,7 @@ def test_a_field_of_the_wrong_kind_is_named(copy, key, value, complaint):
         load(copy)
 
 
-@pytest.mark.parametrize("version", [0, 2, "1", None])
+@pytest.mark.parametrize("version", [0, 2, "1", None, True, 1.0])
 def test_another_version_says_which_one_this_kit_reads(copy, version):
     change_index(copy, format=version)
     with pytest.raises(RecordingError, match=r"recording\.json: this kit reads recordings of format 1"):
@@ -111,7 +112,7 @@ def test_other_damage_is_named_too(copy, file, damage, complaint):
         play(copy)
 
 
-@pytest.mark.parametrize("takes", [[["nested"]], [7], [None], ["take\0"]])
+@pytest.mark.parametrize("takes", [[["nested"]], [7], [None], ["take\0"], ["\ud800"]])
 def test_a_path_that_is_none_is_named(copy, takes):
     index = json.loads((copy / "recording.json").read_text())
     change_index(copy, scenes=[index["scenes"][0] | {"takes": takes}, "no object"])
@@ -164,6 +165,24 @@ def test_a_link_that_leads_outside_is_not_followed(copy, tmp_path_factory):
     take.rename(outside)
     take.symlink_to(outside)
     with pytest.raises(RecordingError, match="leaves the recording's folder"):
+        load(copy)
+
+
+@pytest.mark.parametrize("name", ["facts.jsonl", f"{SCENE}/take01.jsonl", f"{SCENE}/take01.pcapng"])
+@pytest.mark.parametrize(("put", "complaint"), [
+    (os.mkfifo, "not a regular file"), (lambda path: path.symlink_to(path), "expected a path|lacks this file"),
+    (lambda path: path.symlink_to("/dev/zero"), "leaves the recording's folder")], ids=["fifo", "loop", "device"])
+def test_only_regular_files_within_the_folder_are_opened(copy, name, put, complaint):
+    (copy / name).unlink()
+    put(copy / name)
+    with pytest.raises(RecordingError, match=complaint):
+        play(copy)
+
+
+def test_a_file_without_end_is_not_read(copy):
+    with open(copy / "facts.jsonl", "ab") as facts:
+        facts.truncate(2**40)
+    with pytest.raises(RecordingError, match=r"facts\.jsonl: a file of a recording has at most 256 MB"):
         load(copy)
 
 

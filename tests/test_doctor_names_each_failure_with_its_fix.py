@@ -37,6 +37,12 @@ def test_a_ready_machine_reads_the_same_everywhere() -> None:
     assert terminal("doctor").stdout == HEALTHY + "\n"
 
 
+def test_in_a_browser_it_looks_at_the_lab_only(monkeypatch) -> None:
+    """There is no JupyterLab of ours, no terminal and no pinned package to look at, and the Python is the browser's."""
+    monkeypatch.setattr(sys, "platform", "emscripten")
+    assert repr(clinic.doctor(labs=True)) == "ok      the lab in use: recorded\nThis machine is ready."
+
+
 def test_a_wrong_python_is_named(monkeypatch) -> None:
     monkeypatch.setattr(clinic, "SUPPORTED", ((3, 0), (3, 1)))
     check = clinic.python_check()

@@ -112,10 +112,25 @@ def test_nothing_starts_programs_or_unpickles_behind_our_back(file: Path) -> Non
     assert not [call for call in calls if call in ("eval", "exec") or re.match(r"os\.(system|popen|exec|spawn)", call)]
 
 
-def test_importing_kitlib_is_light() -> None:
-    code = f"import sys, kitlib; print(*sorted({HEAVY | {'IPython', 'numpy'}!r} & set(sys.modules)))"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
-    assert loaded.stdout.strip() == ""
+@pytest.mark.parametrize(("code", "lines"), [
+    ("import kitlib", 100), ("from kitlib import open_lab; open_lab().nodes", 2800),
+    ("import kitlib.checkup", 500)])
+def test_what_a_recorded_lab_loads_is_light(code: str, lines: int) -> None:
+    """No library that starts, draws or dissects; nothing of a live lab; and not much of our own."""
+    code += "; import sys; print(*sys.modules); print(*(getattr(m, '__file__', '') for m in sys.modules.values()))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
+    modules, files = (set(line.split()) for line in run.stdout.splitlines()[-2:])
+    assert not modules & (HEAVY | {"IPython", "numpy", "subprocess", "kitlib.backends.live"})
+    assert sum(len(Path(file).read_text().splitlines()) for file in files & {str(file) for file in OURS}) <= lines
+
+
+def test_nothing_asks_the_system_when_it_is_imported() -> None:
+    """Not everything is there in a browser, and an answer may be another one by the time it is needed."""
+    asking = re.compile(r"os\.(environ|get\w*id|uname)|\bwhich\(|gethostname|\.(read_text|exists|stat)\b")
+    found = [(name_of(file), ast.unparse(node)) for file in OURS for node in ast.parse(file.read_text()).body
+             if isinstance(node, ast.Assign | ast.AnnAssign | ast.Expr | ast.If) and asking.search(ast.unparse(node))
+             and not ast.get_docstring(ast.Module([node], []))]
+    assert not found
 
 
 @pytest.mark.parametrize("file", PYTHON, ids=name_of)

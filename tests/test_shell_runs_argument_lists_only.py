@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from kitlib.errors import KitError
+from kitlib.errors import KitError, TimedOut
+from kitlib.lab import open_lab
 from kitlib.shell import Running, background, run
 
 
@@ -53,9 +54,21 @@ def test_a_missing_program_is_named() -> None:
 
 def test_a_program_that_never_ends_is_stopped() -> None:
     started = time.monotonic()
-    with pytest.raises(KitError, match=r"stopped after 0\.5 s"):
+    with pytest.raises(TimedOut, match=r"stopped after 0\.5 s"):
         python("import time; time.sleep(60)", timeout=0.5)
     assert time.monotonic() - started < 10
+
+
+def test_a_program_that_writes_without_end_is_stopped_in_time() -> None:
+    """What it wrote is kept, so without a limit it would fill the memory."""
+    with pytest.raises(KitError, match="wrote more than 16 MB"):
+        python("while True: print('x' * 100_000)")
+
+
+def test_a_python_that_can_start_no_programs_says_so(monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "sh", None)
+    with pytest.raises(KitError, match="This Python can start no programs"):
+        open_lab("kind")
 
 
 def test_a_program_killed_by_a_signal_has_a_negative_exit_code() -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import time
 
 import pytest
 from namespaces import require_namespaces
 
+from kitlib.backends import rule_trace
 from kitlib.backends.rule_trace import questions
+from kitlib.errors import KitError
 from kitlib.lab import open_lab
 
 OTHERS = "for n in 1 2 3 4 5 6 7 8; do dig no-such-name.example.com; dig www.example.org; sleep 0.05; done"
@@ -50,6 +54,30 @@ def test_what_others_ask_meanwhile_is_not_traced(lab):
     assert len(traced) >= 4 and (pod.address, lab.topology.dns_service) in ends
     assert not any(other.address in pair for pair in ends)
     assert [one.differences for one in traced if one.differences] == []
+
+
+def test_only_the_rules_of_this_session_and_of_dead_ones_are_swept(lab):
+    node, here, now = lab.nodes[0], rule_trace._machine(), int(time.time())
+    alive, elsewhere = f"kitlib-trace-{here}-1-0", f"kitlib-trace-0123-1-{now}"
+    over = f"kitlib-trace-{here}-{os.getpid()}-{now}", f"kitlib-trace-{here}-4194305-{now}", "kitlib-trace-0123-1-0"
+
+    def iptables(action, comment):
+        rule = ("-m", "comment", "--comment", comment, "-j", "TRACE")
+        return node.run("iptables", "-t", "raw", action, "PREROUTING", *rule)
+
+    for comment in (alive, elsewhere, *over):
+        assert iptables("-A", comment).rc == 0
+    rule_trace.sweep(lab.backend, node.id)
+    left = node.run("iptables-save", "-t", "raw").text
+    assert [comment in left for comment in (alive, elsewhere, *over)] == [True, True, False, False, False]
+    for comment in (alive, elsewhere):
+        iptables("-D", comment)
+
+
+def test_a_trace_that_ended_early_is_not_taken_for_one_without_rules(lab, monkeypatch):
+    monkeypatch.setattr(rule_trace, "MONITOR", ("sh", "-c", "echo cannot open >&2; exit 1"))
+    with pytest.raises(KitError, match=r"ended early\. It said: cannot open"), lab.capture(trace=True):
+        pass
 
 
 def test_outside_a_traced_block_no_rule_is_in(lab):

@@ -52,7 +52,10 @@ class Namespaces:
     def path(self, place: str) -> str:
         """Return the file that is a place's network namespace, for nsenter."""
         container, namespace = self.inside(place)
-        return f"/proc/{self._pid(container)}/" + (f"root/run/netns/{namespace}" if namespace else "ns/net")
+        return f"{self._root(container)}/run/netns/{namespace}" if namespace else f"/proc/{self._pid(container)}/ns/net"
+
+    def _root(self, container: str) -> str:
+        return f"/proc/{self._pid(container)}/root"
 
     def inside(self, place: str) -> tuple[str, str]:
         """Find the container that a place lives in, and its network namespace's name there ("": the container's)."""
@@ -92,11 +95,11 @@ class Namespaces:
         """Return the path, as this machine sees it, of the resolv.conf that a place's processes see."""
         node, namespace = self.inside(place)
         if not namespace:
-            return f"/proc/{self._pid(node)}/root/etc/resolv.conf"
+            return f"{self._root(node)}/etc/resolv.conf"
         pids = self._answer(("docker", "exec", node, "ip", "netns", "pids", namespace)).split()
         if not pids or not pids[-1].isdigit():
             raise KitError(f"No process runs in the network namespace {namespace} of {node}: is the pod running?")
-        return f"/proc/{self._pid(node)}/root/proc/{pids[-1]}/root/etc/resolv.conf"
+        return f"{self._root(node)}/proc/{pids[-1]}/root" + "/etc/resolv.conf"
 
 
 LISTEN_S = 120

@@ -78,14 +78,16 @@ class LiveLab:
 
 
 def _start(stack: ExitStack, argvs: list[tuple[str, ...]]) -> list[Running]:
-    """Start all the listeners side by side and wait until each listens; the stack stops them."""
+    """Start all the listeners side by side, then wait until each listens; the stack stops them.
+
+    The threads stay until then: what dies with its parent (setpriv --pdeathsig) dies with the thread that started it.
+    """
     def started(argv: tuple[str, ...]) -> Running:
         listener = Running(argv)
         stack.callback(listener.stop)
         return listener
 
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        listeners = list(pool.map(started, argvs))
+    listeners = list(stack.enter_context(ThreadPoolExecutor(AT_ONCE)).map(started, argvs))
     for listener in listeners:
         listener.wait_for("listening on", START_S)
     return listeners

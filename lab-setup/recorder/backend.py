@@ -86,7 +86,7 @@ class Recorder:
 
     def _version(self, argv: tuple[str, ...], pattern: str) -> str:
         try:
-            found = re.search(pattern, self.backend.run("host", argv).stdout)
+            found = re.search(pattern, self.backend.run("host", argv).text)
         except KitError:
             return ""           # a lab without that program
         return found[1] if found else ""
@@ -99,4 +99,4 @@ def _command(place: str, result: Result) -> Command:
 def _point(seen: PointCapture) -> Point:
     words = seen.words()
     typed = words.typed.partition(" | ")[0]
-    return Point(seen.place, seen.interface, "host", tuple(shlex.split(typed)), words.stdout)
+    return Point(seen.place, seen.interface, "host", tuple(shlex.split(typed)), words.text)

@@ -68,7 +68,7 @@ class Case:
     @cached_property
     def connections(self) -> tuple[conntrack.Connection, ...]:
         """What the pod's node remembers of the pod's queries to the DNS Service."""
-        known = conntrack.connections(self.pod.node.run("conntrack", "-L", "-p", "udp").stdout)
+        known = conntrack.connections(self.pod.node.run("conntrack", "-L", "-p", "udp").text)
         return tuple(entry for entry in known if entry.original.source.address == self.pod.address
                      and entry.original.destination.address == self.service)
 

@@ -122,7 +122,7 @@ def _upstream_down(case: Case) -> Finding:
                        "CoreDNS asked no server outside.")
     server = waiting[-1].endpoint.address
     name = next((at.name for at in case.lab.containers if at.address == server), "")
-    listed = case.lab.run("host", CONTAINERS).stdout if name else ""
+    listed = case.lab.run("host", CONTAINERS).text if name else ""
     is_up = any(line.endswith(name) and "(Paused)" not in line for line in listed.splitlines())
     return Finding(case.lab.backend.live or not is_up, f"CoreDNS asked {server} {name}, and nobody saw a response.")
 
@@ -134,7 +134,7 @@ def _strict_rp_filter(case: Case) -> Finding:
         if packet.in_interface == back:
             continue
         keys = [f"net.ipv4.conf.{name}.rp_filter" for name in ("all", packet.in_interface)]
-        modes = [end.node.run("sysctl", key).stdout.split()[-1] for key in keys]
+        modes = [end.node.run("sysctl", key).text.split()[-1] for key in keys]
         if max(modes) == "1":
             return Finding(True, f"On {end.node.title} it comes in by {packet.in_interface}, but `ip route get "
                                  f"{packet.source}` leads out of {back}; `sysctl {keys[modes.index('1')]}` says 1, "

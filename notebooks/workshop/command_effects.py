@@ -45,7 +45,7 @@ def iptables(lab: Lab, place: str, words: list[str]) -> Answers:
     if "-t" in words[:-1]:
         at = words.index("-t")
         table, words = words[at + 1], words[:at] + words[at + 2:]
-    tables = parse_tables(lab.run(place, SAVED).stdout)
+    tables = parse_tables(lab.run(place, SAVED).text)
     if len(words) < 2 or table not in tables or not any(line.startswith(f":{words[1]} ") for line in tables[table]):
         raise ParseError(WHAT, "iptables, a command such as -A, and a chain that is there in its table (-t)",
                          shlex.join(["iptables", "-t", table, *words]))
@@ -125,7 +125,7 @@ def ip(lab: Lab, place: str, words: list[str]) -> Answers:
     if len(words) < 3 or words[0] not in ("r", "ro", "route"):
         raise ParseError(WHAT, "ip route add, del, replace, change or flush, and a route", " ".join(["ip", *words]))
     verb, spec = words[1], words[2:]
-    lines = lab.run(place, ROUTES).stdout.splitlines()
+    lines = lab.run(place, ROUTES).text.splitlines()
     same = [line for line in lines if _destination(line.split()) == _destination(spec)]
     if verb in ("del", "delete", "flush"):
         gone = [line for line in same if _fits(line.split(), spec)]
@@ -162,7 +162,7 @@ def _with_device(spec: list[str]) -> list[str]:
 
 def conntrack(lab: Lab, place: str, words: list[str]) -> Answers:
     """Apply `conntrack -D FILTERS` or `-F` to the node's UDP connections."""
-    lines = lab.run(place, CONNECTIONS).stdout.splitlines()
+    lines = lab.run(place, CONNECTIONS).text.splitlines()
     if words[:1] == ["-F"]:
         return {(place, CONNECTIONS): ""}
     if words[:1] != ["-D"]:
@@ -211,7 +211,7 @@ def kubectl(lab: Lab, place: str, words: list[str]) -> Answers:
 
 def docker(lab: Lab, place: str, words: list[str]) -> Answers:
     """Apply `docker start|restart|unpause CONTAINER`."""
-    lines = lab.run("host", CONTAINERS).stdout.splitlines()
+    lines = lab.run("host", CONTAINERS).text.splitlines()
     words = words[1:] if words[:1] == ["container"] else words
     if len(words) != 2 or words[0] not in ("start", "restart", "unpause"):
         raise ParseError(WHAT, "docker exec, start, restart or unpause, and a container", " ".join(words))
@@ -233,7 +233,7 @@ def _scaled_up(lab: Lab) -> Answers:
     """Bring back the CoreDNS pods: their endpoints, a route to each on every node, kube-proxy's rules."""
     answers = _healthy(lab, ENDPOINT_SLICES) | _synced_rules(lab)
     for (place, argv), text in _healthy(lab, ROUTES).items():
-        now = lab.run(place, argv).stdout
+        now = lab.run(place, argv).text
         back = [line for line in text.splitlines() if re.match(r"[\d.]+ dev", line) and line not in now]
         answers[place, argv] = now + "".join(f"{line}\n" for line in back)
     return answers
@@ -246,7 +246,7 @@ def _synced_rules(lab: Lab, nodes: Sequence[str] = ()) -> Answers:
         if nodes and place not in nodes:
             continue
         healthy, tables = parse_tables(text), {}
-        for table, lines in parse_tables(lab.run(place, SAVED).stdout).items():
+        for table, lines in parse_tables(lab.run(place, SAVED).text).items():
             kept = [line for line in lines if "KUBE-" not in line]
             written = [line for line in healthy.get(table, ()) if "KUBE-" in line]
             tables[table] = sorted(written + kept, key=lambda line: not line.startswith(":"))
@@ -256,9 +256,9 @@ def _synced_rules(lab: Lab, nodes: Sequence[str] = ()) -> Answers:
 
 def _with_new_pods(lab: Lab, pods: Sequence[Pod]) -> Answers:
     """Give these pods new addresses in endpoints, routes and rules; kube-proxy clears the connections to the old."""
-    texts = {("host", ENDPOINT_SLICES): lab.run("host", ENDPOINT_SLICES).stdout,
-             **{(node.id, argv): node.run(*argv).stdout for node in lab.nodes for argv in (SAVED, ROUTES)}}
-    remembered = {(node.id, CONNECTIONS): node.run(*CONNECTIONS).stdout.splitlines() for node in lab.nodes}
+    texts = {("host", ENDPOINT_SLICES): lab.run("host", ENDPOINT_SLICES).text,
+             **{(node.id, argv): node.run(*argv).text for node in lab.nodes for argv in (SAVED, ROUTES)}}
+    remembered = {(node.id, CONNECTIONS): node.run(*CONNECTIONS).text.splitlines() for node in lab.nodes}
     taken = {pod.address for pod in lab.pods()}
     for pod in pods:
         new = next(address for step in range(1, 250) if (address := str(ip_address(pod.address) + step)) not in taken)
