@@ -94,11 +94,10 @@ def _refuse(ruleset: Ruleset, chains: Sequence[str], reason: str, target: str) -
     """The rules that refuse what would come to these chains: the jumps are gone, and table filter does `target`."""
     tables, refusals = dict(ruleset.tables), []
     for chain in filter(None, (ruleset.chain(*jump) for jump in JUMPS)):
-        gone = [rule for rule in chain.rules if rule.text.rpartition(" ")[2] in chains]
-        left = [rule._replace(number=number) for number, rule in
-                enumerate((rule for rule in chain.rules if rule not in gone), 1)] if gone else chain.rules
-        tables[chain.table] = {**tables[chain.table], chain.name: replace(chain, rules=tuple(left))}
-        refusals += [_refusal(rule, reason, target) for rule in gone if chain.table == "nat"]
+        gone = [number for number, line in enumerate(chain.lines, 1) if line.rpartition(" ")[2] in chains]
+        left = tuple(line for number, line in enumerate(chain.lines, 1) if number not in gone)
+        tables[chain.table] = {**tables[chain.table], chain.name: replace(chain, lines=left)}
+        refusals += [_refusal(chain.rule(number), reason, target) for number in gone if chain.table == "nat"]
     others = [rule.text for name in {text.split()[1] for text in refusals} if name in tables["filter"]
               for rule in tables["filter"][name].rules]
     return _with_rules(replace(ruleset, tables=tables), "filter", [*dict.fromkeys(refusals), *others])
