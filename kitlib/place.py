@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import IPv4Interface, ip_interface
 from typing import TYPE_CHECKING, Protocol
 
-from kitlib.errors import NotFound, NotRecorded
+from kitlib.errors import CommandFailed, NotFound, NotRecorded
 from kitlib.parsers import ip
 from kitlib.result import Result
 from kitlib.sighting import VantagePoint
@@ -114,8 +115,13 @@ class Node(Place):
         from kitlib.parsers import iptables_save
 
         forwards = self.run("sysctl", "net.ipv4.ip_forward").text.strip().endswith("= 1")
-        ruleset = iptables_save.parse((saved or self.run("iptables-save")).text)
-        return Netfilter(ruleset, (*self._other_routes(), *self.routes()), self.interfaces(), forwards)
+        saved, interfaces = saved or self.run("iptables-save"), self.interfaces()
+        ruleset = iptables_save.parse(saved.text, saved.stderr)
+        unknown = [f"eBPF programs may carry packets past rules and routes ({words})"
+                   for words in ebpf({interface.name for interface in interfaces})]
+        with suppress(NotRecorded, CommandFailed):      # what is not known of nftables was said when the lab was opened
+            unknown += [f"what nftables' {table} does is not known here" for table in self.nft_tables()]
+        return Netfilter(ruleset, (*self._other_routes(), *self.routes()), interfaces, forwards, tuple(unknown))
 
     def nft_tables(self) -> list[str]:
         """Read the nftables tables here that are not iptables' own: "table ip kube-proxy"."""
