@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import IPv4Interface, ip_interface
 from typing import TYPE_CHECKING, Protocol
@@ -114,21 +115,17 @@ class Node(Place):
         from kitlib.parsers import iptables_save
 
         forwards = self.run("sysctl", "net.ipv4.ip_forward").text.strip().endswith("= 1")
-        rules, interfaces = saved or self.run("iptables-save"), self.interfaces()
-        ruleset = iptables_save.parse(rules.text, rules.stderr)
-        unknown = (*ebpf(interface.name for interface in interfaces), *self._nft_tables_if_known())
-        return Netfilter(ruleset, (*self._other_routes(), *self.routes()), interfaces, forwards, unknown)
+        saved, interfaces = saved or self.run("iptables-save"), self.interfaces()
+        ruleset = iptables_save.parse(saved.text, saved.stderr)
+        unknown = ebpf(interface.name for interface in interfaces)
+        with suppress(NotRecorded, CommandFailed):      # what is not known of nftables was said when the lab was opened
+            unknown += [f"the rules of nftables in {table}" for table in self.nft_tables()]
+        return Netfilter(ruleset, (*self._other_routes(), *self.routes()), interfaces, forwards, tuple(unknown))
 
     def nft_tables(self) -> list[str]:
         """Read the nftables tables here that are not iptables' own: "table ip kube-proxy"."""
         lines = self.run("nft", "list", "tables").text.splitlines()
         return [line for line in lines if line.rpartition(" ")[2] not in OWN_TABLES]
-
-    def _nft_tables_if_known(self) -> list[str]:
-        try:
-            return [f"the rules of nftables in {table}" for table in self.nft_tables()]
-        except (CommandFailed, NotRecorded):    # a lab that lacks nft says so when it is opened
-            return []
 
     def _other_routes(self) -> list[ip.Route]:
         """Read the routes of all tables but main; where they were not recorded, work out the table local."""

@@ -20,7 +20,7 @@ from kitlib.parsers.iptables_save import Chain, Rule, Ruleset, parse
 SERVICE, ENDPOINT, SERVICES, MARK = "KUBE-SVC-", "KUBE-SEP-", "KUBE-SERVICES", "KUBE-MARK-MASQ"
 LOCAL = "KUBE-SVL-"                       # the endpoints on this node alone: externalTrafficPolicy Local
 EXTERNAL = ("KUBE-EXT-", "KUBE-FW-", "KUBE-XLB-")     # what node ports, external and load balancer's addresses jump to
-JUMPS = (("nat", SERVICES), ("nat", "KUBE-NODEPORTS"), ("filter", "KUBE-PROXY-FIREWALL"))
+NODE_PORTS, FIREWALL = "KUBE-NODEPORTS", "KUBE-PROXY-FIREWALL"
 REJECT = "-j REJECT --reject-with icmp-port-unreachable"
 
 
@@ -70,13 +70,14 @@ def with_endpoints(ruleset: Ruleset, service: str, sockets: Sequence[str]) -> Ru
     name = service.removeprefix(SERVICE)
     nearby, outside = LOCAL + name, tuple(prefix + name for prefix in EXTERNAL)
     if not sockets:
-        return _refuse(ruleset, (service, nearby, *outside), "has no endpoints", REJECT)
+        gone = (service, nearby, *outside)
+        return _without(_refusing(ruleset, gone, "has no endpoints", REJECT), gone)
     before = endpoints(ruleset, nearby) if nearby in ruleset.tables["nat"] else ()
     left = [each for each in before if each in sockets]
     changed = _rewritten(ruleset, service, sorted(sockets))
     if left:
         return _rewritten(changed, nearby, left)
-    return _refuse(changed, outside, "has no local endpoints", "-j DROP") if before else changed
+    return _without(_refusing(changed, outside, "has no local endpoints", "-j DROP"), (nearby,)) if before else changed
 
 
 def _rewritten(ruleset: Ruleset, service: str, sockets: Sequence[str]) -> Ruleset:
@@ -90,18 +91,24 @@ def _rewritten(ruleset: Ruleset, service: str, sockets: Sequence[str]) -> Rulese
     return _with_rules(ruleset, "nat", [*kept, *rules])
 
 
-def _refuse(ruleset: Ruleset, chains: Sequence[str], reason: str, target: str) -> Ruleset:
-    """The rules that refuse what would come to these chains: the jumps are gone, and table filter does `target`."""
-    tables, refusals = dict(ruleset.tables), []
-    for chain in filter(None, (ruleset.chain(*jump) for jump in JUMPS)):
-        gone = [rule for rule in chain.rules if rule.text.rpartition(" ")[2] in chains]
-        left = [rule._replace(number=number) for number, rule in
-                enumerate((rule for rule in chain.rules if rule not in gone), 1)] if gone else chain.rules
-        tables[chain.table] = {**tables[chain.table], chain.name: replace(chain, rules=tuple(left))}
-        refusals += [_refusal(rule, reason, target) for rule in gone if chain.table == "nat"]
-    others = [rule.text for name in {text.split()[1] for text in refusals} if name in tables["filter"]
-              for rule in tables["filter"][name].rules]
-    return _with_rules(replace(ruleset, tables=tables), "filter", [*dict.fromkeys(refusals), *others])
+def _refusing(ruleset: Ruleset, chains: Sequence[str], reason: str, target: str) -> Ruleset:
+    """The rules by which table filter does `target` to what jumps to these chains, and was not rewritten."""
+    nat, filters = ruleset.tables["nat"], ruleset.tables["filter"]
+    jumps = [chain.rule(number) for chain in (nat[SERVICES], nat.get(NODE_PORTS)) if chain
+             for number, line in enumerate(chain.lines, 1) if line.rpartition(" ")[2] in chains]
+    refusals = list(dict.fromkeys(_refusal(rule, reason, target) for rule in jumps))
+    names = {text.split()[1] for text in refusals} & filters.keys()
+    return _with_rules(ruleset, "filter", [*refusals, *(rule.text for name in names for rule in filters[name].rules)])
+
+
+def _without(ruleset: Ruleset, chains: Sequence[str]) -> Ruleset:
+    """The rules without the jumps to these chains of a Service."""
+    tables, outside = dict(ruleset.tables), EXTERNAL[0] + chains[0].rpartition("-")[2]
+    for table, start in (("nat", SERVICES), ("nat", NODE_PORTS), ("filter", FIREWALL), ("nat", outside)):
+        if chain := ruleset.chain(table, start):
+            left = tuple(line for line in chain.lines if line.rpartition(" ")[2] not in chains)
+            tables[table] = {**tables[table], start: replace(chain, lines=left)}
+    return replace(ruleset, tables=tables)
 
 
 def _refusal(rule: Rule, reason: str, target: str) -> str:

@@ -31,7 +31,8 @@ class SkippedRules(NamedTuple):
 
     def steps(self, netfilter: Netfilter) -> Iterator[RuleStep]:
         """Yield each of these rules, with the reason."""
-        for rule in self.chain.rules[self.first - 1:self.last]:
+        for number in range(self.first, self.last + 1):
+            rule = self.chain.rule(number)
             why = judge(rule, self.packet, netfilter).why
             yield RuleStep(rule.table, rule.chain, rule, RuleOutcome.SKIPPED, why, "", self.depth, self.packet,
                            self.packet)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import ip_address, ip_interface, ip_network
@@ -128,20 +128,6 @@ class Netfilter:
                if address.version == goal.version and (loopback or not address.is_loopback)]
         fits = [address for address in own if goal in address.network]
         return str(next(iter([*fits, *own])).ip) if own else ""
-
-
-def local_routes(interfaces: Iterable[Interface]) -> Iterator[Route]:
-    """Yield what the kernel writes into table local for its own IPv4 addresses.
-
-    Source: net/ipv4/fib_frontend.c, fib_add_ifaddr.
-    """
-    for interface in interfaces:
-        for address in (ip_interface(words) for words in interface.addresses if ":" not in words):
-            whole = address.network if address.is_loopback else address.ip
-            yield Route(str(whole), device=interface.name, type="local", table="local")
-            if address.network.prefixlen < 31 and not address.is_loopback:
-                yield Route(str(address.network.broadcast_address), device=interface.name, type="broadcast",
-                            table="local")
 
 
 def _named(route: Route) -> str:

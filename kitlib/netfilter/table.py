@@ -86,7 +86,7 @@ def branches(netfilter: Netfilter, hook: str, table: str, packet: Packet) -> Ite
 def _advance(netfilter: Netfilter, hook: str, branch: Branch) -> list[Branch]:
     """Take a branch past the next rule that may match; two branches if both is possible."""
     rule, result = _next(branch, netfilter)
-    last = rule.number - 1 if rule else len(branch.chain.rules)
+    last = rule.number - 1 if rule else len(branch.chain.lines)
     if last >= branch.number:
         skipped = SkippedRules(branch.chain, branch.number, last, branch.packet, len(branch.stack))
         branch = replace(branch, trail=(*branch.trail, skipped))

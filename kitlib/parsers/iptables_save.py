@@ -24,8 +24,9 @@ PAIR = rf"--(?:tcp-flags|match-set|(?:add|del|map)-set){VALUE}{VALUE}"
 OPTION = rf" +(?:! )?(?:-[dgijmops]{VALUE}|-[abcefhklnqrt-z]|{PAIR}|--[a-z][\w-]*(?:{VALUE})?)"
 RULE = re.compile(rf"(?:\[(\d+):(\d+)\] )?(-A (\S+)(?:{OPTION})*) *$")
 WORD = re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)"|(\S+)')
-DESTINATION = re.compile(r"-A \S+ (?:(?:! )?-[sio] \S+ )*-d ([^\s/]+)(?:/32|/128)(?= |$)")
-PORT = re.compile(r"-A \S+ (?:(?:! )?-[sdio] \S+ )*-p (\w+) (?:-m comment --comment (?:\"[^\"\\]*\"|[^\s\"]+) )?"
+DESTINATION = re.compile(r"(?:\[\d+:\d+\] )?-A \S+ (?:(?:! )?-[sio] \S+ )*-d ([^\s/]+)(?:/32|/128)(?= |$)")
+PORT = re.compile(r"(?:\[\d+:\d+\] )?-A \S+ (?:(?:! )?-[sdio] \S+ )*-p (\w+) "
+                  r"(?:-m comment --comment (?:\"[^\"\\]*\"|[^\s\"]+) )?"
                   r"-m \1 --dport (\d+)(?= |$)")
 INCOMPLETE = re.compile(r"# (?:Warning: )?(.*tables present.*|Table .* is incompatible.*)")
 PARTS_KEPT = 1 << 14
@@ -84,20 +85,33 @@ class Rule(NamedTuple):
 
 @dataclass(frozen=True)
 class Chain:
-    """A chain; `policy` is "" for a user-defined one."""
+    """A chain; `policy` is "" for a user-defined one, `lines` are its rules as they were written."""
 
     table: str
     name: str
     policy: str
-    rules: tuple[Rule, ...] = ()
+    lines: tuple[str, ...] = ()
+
+    def rule(self, number: int) -> Rule:
+        """Return the rule of this number."""
+        packets, octets, text, _ = RULE.match(self.lines[number - 1]).groups()
+        return Rule(self.table, self.name, number, text, *((int(packets), int(octets)) if packets else ()))
 
     @cached_property
-    def _index(self) -> dict[str | tuple[str, str], list[Rule]]:
+    def rules(self) -> tuple[Rule, ...]:
+        """All rules, in order."""
+        return tuple(map(self.rule, range(1, len(self.lines) + 1)))
+
+    @cached_property
+    def _index(self) -> dict[str | tuple[str, str], list[int]]:
         """The rules that can match one destination only, by it; one protocol and port, by these; all others by ""."""
-        index: dict[str | tuple[str, str], list[Rule]] = {}
-        for rule in self.rules:
-            address, port = DESTINATION.match(rule.text), PORT.match(rule.text)
-            index.setdefault(address[1] if address else port.groups() if port else "", []).append(rule)
+        index: dict[str | tuple[str, str], list[int]] = {}
+        for number, line in enumerate(self.lines, 1):
+            if only := DESTINATION.match(line):
+                index.setdefault(only[1], []).append(number)
+            else:
+                only = PORT.match(line)
+                index.setdefault(only.groups() if only else "", []).append(number)
         return index
 
     def candidates(self, destination: str, protocol: str, dport: int | None) -> Iterator[Rule]:
@@ -105,7 +119,7 @@ class Chain:
         if dport is None:
             return iter(self.rules)
         keys = (destination, (protocol, str(dport)), "")
-        return merge(*(self._index.get(key, ()) for key in keys), key=lambda rule: rule.number)
+        return map(self.rule, merge(*(self._index.get(key, ()) for key in keys)))
 
 
 @dataclass(frozen=True)
@@ -144,16 +158,14 @@ def parse(text: str, stderr: str = "") -> Ruleset:
 
 def _table(table: str, lines: Iterator[tuple[int, str]]) -> dict[str, Chain]:
     policies: dict[str, str] = {}
-    rules: dict[str, list[Rule]] = {}
+    rules: dict[str, list[str]] = {}
     for number, line in lines:
         if line == "COMMIT":
             return {name: Chain(table, name, policy, tuple(rules[name])) for name, policy in policies.items()}
         if rule := RULE.match(line):
-            packets, octets, text, chain = rule.groups()
-            if chain not in rules:
+            if rule[4] not in rules:
                 raise ParseError("iptables-save", "a chain that was declared above", line, f"line {number}")
-            counters = (int(packets), int(octets)) if packets else ()
-            rules[chain].append(Rule(table, chain, len(rules[chain]) + 1, text, *counters))
+            rules[rule[4]].append(line)
         elif chain := CHAIN.match(line):
             policies[chain[1]], rules[chain[1]] = "" if chain[2] == "-" else chain[2], []
         elif line and line[0] != "#":

@@ -1,0 +1,171 @@
+"""What the rule walk cannot know is undecided and said; what it can know it decides; its probabilities add up to 1."""
+
+from __future__ import annotations
+
+import random
+import sys
+
+import pytest
+
+from conftest import REPO
+from kitlib.errors import KitError
+from kitlib.netfilter.compare import traced_paths
+from kitlib.netfilter.packet import Packet
+from kitlib.netfilter.path import PacketPath
+from kitlib.netfilter.simulate import simulate
+from kitlib.netfilter.state import Netfilter
+from kitlib.parsers import ip
+from kitlib.parsers.iptables_save import parse
+from kitlib.parsers.xtables_monitor import traces
+
+sys.path.insert(0, str(REPO / "benchmarks"))
+from generated_rules import ruleset, shots
+
+ROUTES = """default via 10.0.0.1 dev eth0
+10.244.0.0/16 via 10.0.0.9 dev eth0
+local 10.0.0.5 dev eth0 table local scope host src 10.0.0.5
+"""
+INTERFACES = ("1: eth0: <UP> mtu 1500 qdisc x state UP\n    link/ether 02:42:ac:14:00:04 brd ff:ff:ff:ff:ff:ff\n"
+              "    inet 10.0.0.5/24 scope global eth0\n")
+EMPTY = "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\nCOMMIT\n"
+DNAT = "*nat\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -d 10.96.0.10/32 -j DNAT --to-destination 10.244.0.3\nCOMMIT\n"
+QUERY = Packet("10.1.2.3", "10.96.0.10", "udp", 40000, 53, "veth1")
+STICKY = """*nat
+:PREROUTING ACCEPT [0:0]
+:KUBE-SVC-STICKY - [0:0]
+{heads}
+-A PREROUTING -d 10.96.0.10/32 -p udp -m udp --dport 53 -j KUBE-SVC-STICKY
+{rules}
+COMMIT
+"""
+
+
+def paths(rules: str, packet: Packet = QUERY, routes: str = ROUTES, stderr: str = "") -> tuple[PacketPath, ...]:
+    return simulate(Netfilter(parse(rules, stderr), ip.routes(routes), ip.interfaces(INTERFACES)), packet)
+
+
+def sticky(*names: str) -> str:
+    """A Service with session affinity, as kube-proxy writes it: one endpoint for each name."""
+    client = "--name KUBE-SEP-{0} --mask 255.255.255.255 --rsource"
+    remembered = f"-A KUBE-SVC-STICKY -m recent --rcheck --seconds 10800 --reap {client} -j KUBE-SEP-{{0}}"
+    rules = [remembered.format(name) for name in names]
+    for left, name in zip(range(len(names), 0, -1), names, strict=True):
+        coin = f"-m statistic --mode random --probability {1 / left} " if left > 1 else ""
+        rules.append(f"-A KUBE-SVC-STICKY {coin}-j KUBE-SEP-{name}")
+        rules.append(f"-A KUBE-SEP-{name} -p udp -m recent --set {client.format(name)} -m udp -j DNAT "
+                     f"--to-destination 10.244.0.{name}:53")
+    return STICKY.format(heads="\n".join(f":KUBE-SEP-{name} - [0:0]" for name in names), rules="\n".join(rules))
+
+
+@pytest.mark.parametrize("rules, stderr, words", [
+    ("# Warning: iptables-legacy tables present, use iptables-legacy-save to see them\n" + EMPTY, "", "legacy"),
+    (EMPTY, "# Warning: iptables-legacy tables present, use iptables-legacy-save to see them\n", "legacy"),
+    ("# Table `nat' is incompatible, use 'nft' tool.\n" + EMPTY, "", "Table `nat' is incompatible"),
+    (DNAT + DNAT.replace("-A PREROUTING -d 10.96.0.10/32 -j DNAT --to-destination 10.244.0.3\n", ""), "",
+     "table nat stands twice"),
+])
+def test_a_ruleset_that_is_incomplete_decides_nothing(rules: str, stderr: str, words: str) -> None:
+    path, = paths(rules, stderr=stderr)
+    assert path.end == "is undecided" and words in path.why
+
+
+def test_what_else_decides_on_a_machine_is_said() -> None:
+    netfilter = Netfilter(parse(EMPTY), ip.routes(ROUTES), (), unknown=("eBPF programs at eth0",))
+    assert [(path.end, path.why) for path in simulate(netfilter, QUERY)] == [("is undecided", "eBPF programs at eth0")]
+
+
+@pytest.mark.parametrize("route, packet, words", [
+    ("default via 10.0.1.1 dev eth1 table 2", QUERY, "routes in table 2"),
+    ("local 10.96.0.10 dev kube-ipvs0 table local", QUERY, "IPVS"),
+    ("", QUERY._replace(destination="224.0.0.251"), "multicast groups"),
+])
+def test_routing_that_was_not_read_is_undecided(route: str, packet: Packet, words: str) -> None:
+    path, = paths(EMPTY, packet, f"{ROUTES}{route}\n")
+    assert path.end == "is undecided" and words in path.why
+
+
+def test_other_tables_do_not_matter_for_what_is_for_this_machine() -> None:
+    path, = paths(EMPTY, QUERY._replace(destination="10.0.0.5"), f"{ROUTES}default via 10.0.1.1 dev eth1 table 2\n")
+    assert path.end == "is delivered here"
+
+
+def test_the_first_connection_is_drawn_and_the_second_remembered() -> None:
+    found = paths(sticky("1", "2", "3"))
+    first = [path for path in found if all(words.endswith("does not match") for words in path.assumptions)]
+    second = [path for path in found if path not in first]
+    assert [path.after.destination for path in second] == [path.after.destination for path in first] == [
+        "10.244.0.1", "10.244.0.2", "10.244.0.3"]
+    for path in second:
+        assert path.assumptions[-1].endswith(
+            "(only if 10.1.2.3 came to this endpoint in the last 10800 s) matches")
+    assert sum(path.probability for path in found) == pytest.approx(1)
+    assert {path.end for path in found} == {"goes out of eth0"}
+
+
+def test_forty_endpoints_with_affinity_are_all_decided() -> None:
+    found = paths(sticky(*map(str, range(40))))
+    assert len(found) == 80 and {path.end for path in found} == {"goes out of eth0"}
+
+
+@pytest.mark.parametrize("rule, end", [
+    ("-m recent --set --name X --mask 255.255.255.255 --rsource -j DROP", "is dropped"),
+    ("-m recent ! --set --name X --mask 255.255.255.255 --rsource -j DROP", "goes out of eth0"),
+    ("-m nfacct --nfacct-name  counter -j DROP", "is dropped"),
+    ("-p udp -m udp --dport 53 -j CT --helper tftp", "goes out of eth0"),
+    ("-m owner ! --uid-owner 0 -j DROP", "is dropped"),
+    ("-m iprange --src-range 10.1.2.1-10.1.2.9 -j DROP", "is dropped"),
+])
+def test_what_can_be_known_is_decided(rule: str, end: str) -> None:
+    path, = paths(EMPTY.replace("COMMIT", f"-A FORWARD {rule}\nCOMMIT"))
+    assert (path.end, path.probability, path.assumptions) == (end, 1, ())
+
+
+@pytest.mark.parametrize("rule", [
+    "-A FORWARD -s ! 203.0.113.0/24 -j DROP", "-A FORWARD -s 203.0.113.0/24 198.51.100.0/24 -j DROP",
+    "-A FORWARD -j DROP <<< this one", "-A FORWARD -m comment --comment two words -j DROP",
+    '-A FORWARD -m comment --comment "no end -j DROP'])
+def test_a_word_too_many_is_an_error(rule: str) -> None:
+    with pytest.raises(KitError, match="line 5"):
+        parse(EMPTY.replace("COMMIT", f"{rule}\nCOMMIT"))
+
+
+@pytest.mark.parametrize("target, comment, end", [("REJECT", "ns/name has no endpoints", "is rejected"),
+                                                  ("DROP", "not accepted here", "is dropped")])
+def test_who_is_refused_is_told_why(target: str, comment: str, end: str) -> None:
+    path, = paths(EMPTY.replace("COMMIT", f'-A FORWARD -m comment --comment "{comment}" -j {target}\nCOMMIT'))
+    assert (path.end, path.why) == (end, comment)
+
+
+UNSURE = ("-m limit --limit 3/min", "-m recent --rcheck --seconds 9 --name X --mask 255.255.255.255 --rsource",
+          "-m u32 --u32 1=1", "-m statistic --mode random --probability 0.3", "-m hashlimit --hashlimit-name x",
+          "-m set --match-set x src", "")
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_the_probabilities_of_all_paths_add_up_to_one(seed: int) -> None:
+    """Random rulesets, in whose rules conditions were mixed that nobody here can judge."""
+    chance = random.Random(seed)
+    lines = [line.replace(" -j ", f" {chance.choice(UNSURE)} -j ".replace("  ", " "), 1) for line in ruleset(chance)]
+    netfilter = Netfilter(parse("\n".join(lines)), ip.routes(ROUTES), ip.interfaces(INTERFACES))
+    for shot in shots(chance, 5, 20000):
+        packet = Packet(shot.source, shot.destination, shot.protocol, shot.sport, shot.dport, shot.interface)
+        found = simulate(netfilter, packet)
+        assert sum(path.probability for path in found) == pytest.approx(1)
+        assert all(path.end for path in found) and len(found) <= 400
+
+
+TRACE = """PACKET: 2 {id} IN=eth0 SRC=10.1.2.3 DST=10.0.0.5 LEN=60 TTL=64 ID=1 SPORT=40000 DPORT=53
+ TRACE: 2 {id} raw:PREROUTING:rule:0x2:CONTINUE  -4 -t raw -A PREROUTING -j TRACE
+ TRACE: 2 {id} raw:PREROUTING:policy:ACCEPT
+"""
+INPUT_RULE = " TRACE: 2 {id} filter:INPUT:rule:0x3:ACCEPT  -4 -t filter -A INPUT -m conntrack --ctstate NEW -j ACCEPT\n"
+ESTABLISHED = " TRACE: 2 {id} filter:INPUT:policy:ACCEPT\n"
+
+
+def test_a_connection_may_have_been_answered_where_nobody_traced() -> None:
+    rules = ("*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -j TRACE\nCOMMIT\n*filter\n:INPUT ACCEPT [0:0]\n"
+             "-A INPUT -m conntrack --ctstate NEW -j ACCEPT\nCOMMIT\n")
+    text = "".join((TRACE + end).format(id=number) for number, end in (("aa", INPUT_RULE), ("bb", ESTABLISHED)))
+    found = traced_paths(Netfilter(parse(rules), ip.routes(ROUTES), ip.interfaces(INTERFACES)), traces(text))
+    assert [one.differences for one in found] == [(), ()]
+    assert [sorted(one.path.packet.states) for one in found] == [["NEW"], ["ESTABLISHED"]]
