@@ -44,7 +44,7 @@ class Report:
 
     @property
     def ready(self) -> bool:
-        """Can the notebooks be used on the recorded lab?"""
+        """Say whether the notebooks can be used on the recorded lab."""
         return all(check.optional or not check.problem for check in self.checks)
 
     @property
@@ -85,7 +85,7 @@ def doctor(labs: bool = False) -> Report:
 
 
 def python_check() -> Check:
-    """Is this a Python that the pinned packages exist for?"""
+    """Check that the pinned packages exist for this Python."""
     low, high = (".".join(map(str, version)) for version in SUPPORTED)
     right = SUPPORTED[0] <= sys.version_info[:2] <= SUPPORTED[1]
     return Check(f"Python {low} to {high}", "" if right else f"this is Python {sys.version.split()[0]}",
@@ -99,7 +99,7 @@ def pins() -> dict[str, str]:
 
 
 def packages_check() -> Check:
-    """Is what is installed what is pinned?"""
+    """Check that what is installed is what is pinned."""
     try:
         wrong = [problem for name, version in pins().items() if (problem := version_problem(name, version))]
     except importlib.metadata.PackageNotFoundError:
@@ -117,7 +117,7 @@ def version_problem(name: str, pinned: str) -> str:
 
 
 def widgets_check() -> Check:
-    """Has JupyterLab the extension that draws ipywidgets, and is it switched on?"""
+    """Check that JupyterLab has the extension that draws ipywidgets, and that it is switched on."""
     what = "JupyterLab shows widgets"
     try:
         from jupyter_core.paths import jupyter_config_path, jupyter_path
@@ -133,7 +133,7 @@ def widgets_check() -> Check:
 
 
 def switched_off(page_config: Path) -> bool:
-    """Does this settings file of JupyterLab disable the widgets?"""
+    """Say whether this settings file of JupyterLab disables the widgets."""
     try:
         disabled = json.loads(page_config.read_text())["disabledExtensions"]
     except (ValueError, KeyError, TypeError):
@@ -142,7 +142,7 @@ def switched_off(page_config: Path) -> bool:
 
 
 def lab_check() -> Check:
-    """Does the lab open that a notebook would get now?"""
+    """Check that the lab opens that a notebook would get now."""
     what = "the lab in use"
     try:
         from kitlib.lab import open_lab  # late: what is not installed is to be a line of this report
@@ -165,7 +165,7 @@ def other_labs() -> Iterator[Check]:
 
 
 def captures_check() -> Check:
-    """Whose tcpdump would the kind lab use?"""
+    """Check whose tcpdump the kind lab would use."""
     from kitlib.backends.kind_tools import Tools  # late: the recorded lab reaches nothing of a live one
 
     tools = Tools(lambda argv: "")

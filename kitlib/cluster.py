@@ -157,7 +157,7 @@ class Cluster:
 
     @cached_property
     def topology(self) -> Topology:
-        """What a map of this lab shows: host, bridge, nodes, veth pairs, pods and their addresses."""
+        """Gather what a map of this lab shows: host, bridge, nodes, veth pairs, pods and their addresses."""
         network = self.network
         dns = next((service for service in self.services if (service.namespace, service.name) == DNS_SERVICE), None)
         return Topology(network.bridge, network.subnet, network.gateway, self.nodes, self._veths(), self.containers,

@@ -70,7 +70,7 @@ class Running:
 
     @property
     def is_running(self) -> bool:
-        """Has it not ended yet?"""
+        """Say whether it has not ended yet."""
         return self._process.is_alive()[0]
 
     @property
@@ -148,7 +148,7 @@ def foreground(argv: Sequence[str]) -> int:
 
 
 def has(name: str) -> bool:
-    """Is this program on this machine?"""
+    """Say whether this program is on this machine."""
     return shutil.which(name, path=_environment()["PATH"]) is not None
 
 

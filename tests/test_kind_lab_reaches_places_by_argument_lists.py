@@ -171,16 +171,16 @@ def test_a_command_cannot_leave_the_lab_by_its_options(place, argv, problem):
 
 
 def test_dig_is_borrowed_with_the_pods_network_and_resolver_settings():
-    argv = lab().tools.borrowed("pod:shop/web", ("dig", "a b"))
+    argv = lab().tools.borrow("pod:shop/web", ("dig", "a b"))
     assert argv[:3] == ("nsenter", "--net=/proc/4711/root/run/netns/cni-a", "--")
     assert argv[-3:] == ("/proc/4711/root/proc/52/root/etc/resolv.conf", "dig", "a b")
-    assert lab().tools.borrowed("pod:shop/web", ("ip", "addr"))[3:] == ("ip", "addr")
+    assert lab().tools.borrow("pod:shop/web", ("ip", "addr"))[3:] == ("ip", "addr")
 
 
 @pytest.mark.parametrize(("place", "program"), [
     ("pod:shop/web", "cat"), ("pod:shop/web", "getent"), ("pod:shop/hostnet", "dig")])
 def test_a_program_that_would_read_other_files_is_not_borrowed(place, program):
-    assert lab().tools.borrowed(place, (program, "x")) == ()
+    assert lab().tools.borrow(place, (program, "x")) == ()
 
 
 @pytest.mark.parametrize("stderr", [

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from itertools import takewhile
 
 from kitlib.backends import CaptureData
-from kitlib.backends.kind_tools import Tools, checked, is_listener, pod_and_namespace
+from kitlib.backends.kind_tools import Tools, is_listener, pod_and_namespace, require_name
 from kitlib.backends.live import LiveLab
 from kitlib.backends.rule_trace import sweep
 from kitlib.errors import KitError, PlaceGone, TimedOut
@@ -40,7 +40,7 @@ def kind_lab() -> KindLab:
         raise KitError("The kind lab needs a kind cluster, and kubectl's current context is "
                        f"{current or f'not set ({context.stderr.strip()})'}. Name your cluster: KITLIB_CLUSTER=NAME "
                        "(kind get clusters), or bring one up: make cluster")
-    name = checked("container", chosen or current.removeprefix("kind-"))
+    name = require_name("container", chosen or current.removeprefix("kind-"))
     label = f"label=io.x-k8s.kind.cluster={name}"
     listing = run(["docker", "ps", "--filter", label, "--format", "{{.Names}}"], ANSWER_S)
     if listing.rc:
@@ -77,7 +77,7 @@ class KindLab(LiveLab):
             self._forget()
             raise TimedOut(f"{self._typed(place, argv)}: no end after {COMMAND_S} s. Does the API server answer? Try: "
                            f"kubectl --request-timeout=5s get nodes. ({error})") from None
-        if result.rc and LACKING.search(result.stderr) and (entered := self.tools.borrowed(place, argv)):
+        if result.rc and LACKING.search(result.stderr) and (entered := self.tools.borrow(place, argv)):
             outcome = self._ask(entered, self.timeout)
             return Result(self._typed("host", entered), argv, outcome.rc, outcome.stdout, outcome.stderr,
                           f"{place} has no {argv[0]}: that of {self.tools.whose} ran in its network namespace")
@@ -99,12 +99,12 @@ class KindLab(LiveLab):
         if argv[0].startswith("-"):
             raise KitError(f"A command begins with a program, and {argv[0]!r} looks like an option.")
         if is_listener(argv):
-            return self.tools.listening(place, argv)
+            return self.tools.listen(place, argv)
         kind, _, name = place.partition(":")
         if kind == "host":
             return self._on_host(argv)
         if kind != "pod":
-            return ("docker", "exec", checked("container", name), "timeout", str(COMMAND_S), *argv)
+            return ("docker", "exec", require_name("container", name), "timeout", str(COMMAND_S), *argv)
         pod, namespace = pod_and_namespace(name)
         reach = (*self._kubectl(), "-n", namespace, "exec", pod, "--")
         if place not in self._bounded:      # many an image has no `timeout`; it has no endless program either
@@ -127,7 +127,7 @@ class KindLab(LiveLab):
 
     def _typed(self, place: str, argv: tuple[str, ...]) -> str:
         if is_listener(argv):
-            return typed_on_host("host", self.tools.listening(place, argv, shown=True))
+            return typed_on_host("host", self.tools.listen(place, argv, shown=True))
         typed = typed_on_host(place, argv)
         other = "" if self.is_current else f" --context kind-{self.cluster}"
         return re.sub("^kubectl", f"kubectl{other}", typed)

@@ -18,14 +18,15 @@ from functools import cached_property
 from kitlib.errors import KitError
 from kitlib.shell import has
 
-NAMES = {       # what a name may look like: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/
-    "pod": re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?"), "network namespace": re.compile(r"[A-Za-z0-9][\w.-]*")}
-NAMES["container"] = NAMES["network namespace"]
+LABEL = "[a-z0-9]([a-z0-9-]*[a-z0-9])?"       # RFC 1123
+LONGEST_NAME = 253
+NAMES = {"pod": re.compile(rf"{LABEL}(\.{LABEL})*"), "container": re.compile(r"[A-Za-z0-9][\w.-]*"),
+         "network namespace": re.compile(r"[A-Za-z0-9][\w.-]*")}
 
 
-def checked(kind: str, name: str) -> str:
+def require_name(kind: str, name: str) -> str:
     """Return a name that is one. Raises KitError: to docker or kubectl, "--privileged" would be an option."""
-    if not NAMES[kind].fullmatch(name) or len(name) > 253:
+    if len(name) > LONGEST_NAME or not NAMES[kind].fullmatch(name):
         raise KitError(f"{name!r} is not the name of a {kind}: expected letters, digits, - and ., not a - first.")
     return name
 
@@ -33,7 +34,7 @@ def checked(kind: str, name: str) -> str:
 def pod_and_namespace(name: str) -> tuple[str, str]:
     """Split "NAMESPACE/NAME", and check both."""
     namespace, _, pod = name.partition("/")
-    return checked("pod", pod), checked("pod", namespace)
+    return require_name("pod", pod), require_name("pod", namespace)
 
 
 class Namespaces:
@@ -61,9 +62,9 @@ class Namespaces:
         """Find the container that a place lives in, and its network namespace's name there ("": the container's)."""
         kind, _, name = place.partition(":")
         if kind != "pod":
-            return checked("container", name), ""
+            return require_name("container", name), ""
         pod = self._pod(name)
-        node = checked("container", pod["spec"]["nodeName"])
+        node = require_name("container", pod["spec"]["nodeName"])
         return node, "" if pod["spec"].get("hostNetwork") else self._namespace(node, pod["status"].get("podIP", ""))
 
     def _pod(self, name: str) -> dict:
@@ -89,7 +90,7 @@ class Namespaces:
             self._namespaces[node] = found
         if address not in self._namespaces[node]:
             raise KitError(f"No network namespace on {node} has the address {address or '(none)'}: is the pod running?")
-        return checked("network namespace", self._namespaces[node][address])
+        return require_name("network namespace", self._namespaces[node][address])
 
     def resolv_conf(self, place: str) -> str:
         """Return the path, as this machine sees it, of the resolv.conf that a place's processes see."""
@@ -112,7 +113,7 @@ WITH_RESOLV_CONF = ("unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /mnt 
 
 
 def is_listener(argv: tuple[str, ...]) -> bool:
-    """Is this a program that listens beside a query, and would never end by itself?"""
+    """Say whether this program listens beside a query, and would never end by itself."""
     return argv[0] == "xtables-monitor" or (argv[0] == "tcpdump" and "-w" in argv)
 
 
@@ -143,7 +144,7 @@ class Tools:
         """Say where tcpdump comes from."""
         return f"captures with the tcpdump of {self.whose}"
 
-    def listening(self, place: str, argv: tuple[str, ...], shown: bool = False) -> tuple[str, ...]:
+    def listen(self, place: str, argv: tuple[str, ...], shown: bool = False) -> tuple[str, ...]:
         """Return the argv that runs a listener at a place and ends with us, or after LISTEN_S at the latest.
 
         `shown` leaves out what only sees to that end.
@@ -171,7 +172,7 @@ class Tools:
                 self._answer(argv)
         self._cleanup.clear()
 
-    def borrowed(self, place: str, argv: tuple[str, ...]) -> tuple[str, ...]:
+    def borrow(self, place: str, argv: tuple[str, ...]) -> tuple[str, ...]:
         """Return the argv that runs a program from outside in a place's network; () if it might say something else."""
         hostnet = place.startswith("pod:") and not self.where.inside(place)[1]
         if self.way == "node" or argv[0] not in NETWORK_ONLY or (hostnet and argv[0] in RESOLVING):

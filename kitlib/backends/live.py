@@ -82,12 +82,12 @@ def _start(stack: ExitStack, argvs: list[tuple[str, ...]]) -> list[Running]:
 
     The threads stay until then: what dies with its parent (setpriv --pdeathsig) dies with the thread that started it.
     """
-    def started(argv: tuple[str, ...]) -> Running:
+    def start(argv: tuple[str, ...]) -> Running:
         listener = Running(argv)
         stack.callback(listener.stop)
         return listener
 
-    listeners = list(stack.enter_context(ThreadPoolExecutor(AT_ONCE)).map(started, argvs))
+    listeners = list(stack.enter_context(ThreadPoolExecutor(AT_ONCE)).map(start, argvs))
     for listener in listeners:
         listener.wait_for("listening on", START_S)
     return listeners
@@ -111,14 +111,14 @@ def _settle(listeners: list[Running]) -> None:
         if (written := [listener.written for listener in listeners]) != sizes:
             sizes, quiet_at = written, now + QUIET_S
         elif now >= quiet_at:
-            if all(_answered(listener.stdout) for listener in listeners):
+            if all(_is_answered(listener.stdout) for listener in listeners):
                 return
             quiet_at = end
         time.sleep(POLL_S)
         now = time.monotonic()
 
 
-def _answered(pcap: bytes) -> bool:
+def _is_answered(pcap: bytes) -> bool:
     try:
         seen = sightings(frames(pcap))
     except ParseError:      # a packet is just being written

@@ -119,7 +119,7 @@ def sweep(lab: LiveRunner, place: str) -> None:
 
 
 def _is_over(machine: str, process: str, made: str) -> bool:
-    """Is the session that made a rule this one, or dead? Another machine's can only be judged by the rule's age."""
+    """Say whether who made a rule is this Python, or dead. On another machine, only the rule's age can tell."""
     if machine == _machine():
         return int(process) == os.getpid() or not Path("/proc", process).exists()
     return int(made) < time.time() - STALE_S
