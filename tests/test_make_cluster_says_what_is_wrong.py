@@ -25,7 +25,7 @@ esac
 """
 KIND = """case "$1 $2" in
   "version ") echo "kind v${KIND_VERSION:-0.30.0} go1.24";;
-  "get clusters") echo "$CLUSTERS";;
+  "get clusters") [ -z "$KIND_TROUBLE" ] || { echo "$KIND_TROUBLE" >&2; exit 1; }; echo "$CLUSTERS";;
 esac
 """
 KUBECTL = """case "$*" in
@@ -54,6 +54,12 @@ def run(machine: Path, what: str, **environment: str) -> tuple[int, str, list[st
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
     asked = machine / "asked"
     return done.returncode, done.stdout + done.stderr, asked.read_text().splitlines() if asked.exists() else []
+
+
+def test_a_list_of_clusters_that_failed_is_not_taken_for_an_empty_one(machine):
+    code, said, asked = run(machine, "down", KIND_TROUBLE="ERROR: no provider")
+    assert code == 1 and "exit code 1): kind get clusters\nIt says: ERROR: no provider" in said
+    assert not [line for line in asked if "rm" in line.split()]
 
 
 @pytest.mark.parametrize("program", ["docker", "kind", "kubectl"])

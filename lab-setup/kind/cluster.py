@@ -46,6 +46,15 @@ def ask(*argv: str, timeout: float = 30) -> subprocess.CompletedProcess:
                       "Try the command yourself.") from None
 
 
+def answer(*argv: str) -> str:
+    """What a command prints; a Problem if it fails, for then its output is no answer."""
+    asked = ask(*argv)
+    if asked.returncode:
+        raise Problem(f"This did not work (exit code {asked.returncode}): {' '.join(argv)}\n"
+                      f"It says: {asked.stderr.strip() or 'nothing'}")
+    return asked.stdout
+
+
 def do(*argv: str, timeout: float = 600) -> None:
     """Run a command whose output the learner sees; a Problem if it fails."""
     try:
@@ -85,8 +94,8 @@ def check_docker() -> None:
 
 def taken_ranges() -> dict[str, str]:
     """The address ranges in use on this machine: range -> who uses it."""
-    ids = ask("docker", "network", "ls", "--quiet").stdout.split()
-    networks = json.loads(ask("docker", "network", "inspect", *ids).stdout) if ids else []
+    ids = answer("docker", "network", "ls", "--quiet").split()
+    networks = json.loads(answer("docker", "network", "inspect", *ids)) if ids else []
     taken = {entry["Subnet"]: f"Docker's network {network['Name']}" for network in networks
              for entry in (network["IPAM"]["Config"] or []) if "Subnet" in entry}
     routes = json.loads(ask("ip", "-j", "route").stdout or "[]") if shutil.which("ip") else []
@@ -127,7 +136,7 @@ def make_network(taken: dict[str, str]) -> None:
 
 def clusters() -> list[str]:
     """The kind clusters of this machine."""
-    return ask("kind", "get", "clusters").stdout.split()
+    return answer("kind", "get", "clusters").split()
 
 
 def up() -> None:
@@ -174,7 +183,7 @@ def add_workload() -> None:
 def add_outside() -> None:
     """A container beside the nodes, no node and no pod, whose route to the Services leads through worker3."""
     called = ("docker", "ps", "--all", "--quiet", "--filter", "name=^outside$")
-    there, ours = (ask(*called, *which).stdout.strip() for which in ((), ("--filter", f"label={LABEL}")))
+    there, ours = (answer(*called, *which).strip() for which in ((), ("--filter", f"label={LABEL}")))
     if there and not ours:
         say("A container called outside is there that is not the kit's: leaving it as it is.")
         return
@@ -188,7 +197,7 @@ def add_outside() -> None:
            "--entrypoint", "sleep", IMAGE, "infinity")
     do("docker", "start", "outside")        # after a restart of Docker it is there, but does not run
     address = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
-    gateway = ask("docker", "inspect", "--format", address, f"{NAME}-worker3").stdout.strip()
+    gateway = answer("docker", "inspect", "--format", address, f"{NAME}-worker3").strip()
     do("docker", "exec", "outside", "ip", "route", "replace", SERVICES, "via", gateway)
 
 
@@ -200,9 +209,9 @@ def down() -> None:
         do("kind", "delete", "cluster", "--name", NAME)
     else:
         say(f"There is no cluster {NAME}: nothing to take away.")
-    for container in ask("docker", "ps", "--all", "--quiet", "--filter", f"label={LABEL}").stdout.split():
+    for container in answer("docker", "ps", "--all", "--quiet", "--filter", f"label={LABEL}").split():
         do("docker", "rm", "--force", container)
-    ours = ask("docker", "network", "ls", "--quiet", "--filter", f"label={LABEL}").stdout.split()
+    ours = answer("docker", "network", "ls", "--quiet", "--filter", f"label={LABEL}").split()
     for network in ours:
         if ask("docker", "network", "rm", network).returncode:
             say(f"Docker's network {NETWORK!r} stays: something else is on it.")

@@ -44,7 +44,7 @@ def record(out: Path, scrub: bool, pod: str, takes: int) -> int:
 
 def tour(lab: Lab, name: str, takes: int) -> None:
     """Ask what the notebooks ask: commands at rest everywhere, then queries under capture from one pod."""
-    client = lab.pod(name)
+    client = lab.pod(name) if name else lab.client
     commands = [(lab.host, words) for words in AT_REST]
     commands += [(node, words) for node in lab.nodes for words in ON_NODES]
     ends = [*(at.address for at in lab.coredns), client.address, lab.network.gateway, lab.topology.dns_service]

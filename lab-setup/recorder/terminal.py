@@ -13,7 +13,7 @@ def add_commands(commands: Any) -> None:
     command = commands.add_parser("record", help="record a live lab (KITLIB_LAB, kind by default) into a folder")
     command.add_argument("--out", type=Path, required=True, help="a new folder")
     command.add_argument("--scrub", action="store_true", help="replace what identifies the cluster")
-    command.add_argument("--pod", default="my-nginx", help="the pod that asks (%(default)s): its name begins so")
+    command.add_argument("--pod", default="", help="the pod that asks: its name begins so (default: lab.client)")
     command.add_argument("--takes", type=int, default=3, help="how often the first query is asked (%(default)s)")
     command.set_defaults(do=lambda asked: record.record(asked.out, asked.scrub, asked.pod, asked.takes))
     command = commands.add_parser("scrub", help="copy a recording without what identifies its cluster")
