@@ -58,7 +58,7 @@ def run(machine: Path, what: str, **environment: str) -> tuple[int, str, list[st
 
 def test_a_list_of_clusters_that_failed_is_not_taken_for_an_empty_one(machine):
     code, said, asked = run(machine, "down", KIND_TROUBLE="ERROR: no provider")
-    assert code == 1 and "exit code 1): kind get clusters\nIt says: ERROR: no provider" in said
+    assert code == 1 and "exit code 1): kind get clusters\n      It says: ERROR: no provider" in said
     assert not [line for line in asked if "rm" in line.split()]
 
 
