@@ -23,10 +23,6 @@ def test_both_outputs_and_the_exit_code_are_kept() -> None:
     assert 0 < outcome.seconds < 20
 
 
-def test_success_is_exit_code_zero() -> None:
-    assert python("pass").rc == 0
-
-
 @pytest.mark.parametrize("argument", ["$(touch /tmp/never)", "; exit 9", "`id`", "a b", "*", "--x=1", "", "ä"])
 def test_an_argument_arrives_as_it_was_given(argument: str) -> None:
     outcome = python("import sys; sys.stdout.buffer.write(sys.argv[1].encode())", argument)
@@ -39,8 +35,9 @@ def test_the_program_sees_no_terminal_and_an_empty_stdin() -> None:
 
 
 def test_a_long_output_is_not_cut() -> None:
-    outcome = python("import sys; print('x' * 300_000); print('y' * 300_000, file=sys.stderr); sys.exit(1)")
-    assert (len(outcome.stdout), len(outcome.stderr)) == (300_001, 300_001)
+    """Read byte by byte, this takes longer than the two seconds that sh goes on reading after a program's end."""
+    outcome = python("import sys; print('x' * 4_000_000); print('y' * 300_000, file=sys.stderr); sys.exit(1)")
+    assert (len(outcome.stdout), len(outcome.stderr)) == (4_000_001, 300_001)
 
 
 def test_bytes_that_are_no_text_do_not_end_the_run() -> None:
@@ -128,9 +125,3 @@ def test_waiting_for_what_never_comes_tells_what_was_said_instead() -> None:
         Running([sys.executable, "-c", "import sys; sys.exit('no such device')"]).wait_for("ready", timeout=20)
     with pytest.raises(KitError, match=r"did not say 'steady' within 1 s; it said: \d+ ready"):
         Running([sys.executable, "-c", SERVER]).wait_for("steady", timeout=1)
-
-
-def test_a_long_output_on_a_busy_machine_is_not_cut() -> None:
-    """Read byte by byte, this takes longer than the two seconds that sh goes on reading after a program's end."""
-    outcome = python("print('x' * 4_000_000)")
-    assert len(outcome.stdout) == 4_000_001
