@@ -56,10 +56,12 @@ class Running:
     def __init__(self, argv: Sequence[str], stdin: str | bytes | Queue[str] = "") -> None:
         self.argv = tuple(argv)
         self._stdout, self._stderr = BytesIO(), BytesIO()
-        # The caller keeps the time limit: sh's own costs a tenth of a second with every command.
+        # The caller keeps the time limit: sh's own costs a tenth of a second with every command. Files need no closing
+        # in the program: Python's close themselves there (PEP 446).
         self._process = _program(argv)(
             *argv[1:], _in=stdin, _out=self._stdout, _err=self._stderr, _bg=True, _bg_exc=False, _new_session=True,
-            _tty_out=False, _out_bufsize=0, _err_bufsize=0, _env=_environment(), _ok_code=range(-64, 256)).process
+            _tty_out=False, _close_fds=False, _out_bufsize=0, _err_bufsize=0, _env=_environment(),
+            _ok_code=range(-64, 256)).process
         for stream in (self._process._stdout_stream, self._process._stderr_stream):
             stream.bufsize = READ_BYTES     # what sh hands on at once, it would also read byte by byte
 
