@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
+from inspect import getmembers, isfunction
 from pathlib import Path
+from types import ModuleType
 
 from hypothesis import settings
 
@@ -64,3 +67,10 @@ def no_favourite_place(questions: list[Quiz]) -> None:
     places = [next(letter for letter in question.options if check(question, letter).outcome is Outcome.RIGHT)
               for question in questions if question.options]
     assert len(set(places)) >= 4 and max(map(places.count, places)) <= len(places) / 2
+
+
+def no_question_is_left_out(modules: Sequence[ModuleType], *uses: Callable) -> None:
+    """Every function of these modules that makes a question is called by one of `uses`."""
+    questions = {name for module in modules for name, function in getmembers(module, isfunction)
+                 if function.__annotations__.get("return") == "Quiz" and function.__module__ == module.__name__}
+    assert questions and questions <= {name for use in uses for name in use.__code__.co_names}

@@ -16,15 +16,15 @@ FLAGS = {"qr": "says that this is a response", "aa": "says that the server is th
 
 def where_dig_asks(lab: Lab, pod: Pod) -> Quiz:
     """Ask where dig sends its query (predict), by the pod's resolv.conf."""
-    asked, nodes_own = (place.resolv_conf().nameservers_asked[0] for place in (pod, pod.node))
+    nameserver, nodes_own = (place.resolv_conf().nameservers_asked[0] for place in (pod, pod.node))
     return where_it_goes(
-        lab, pod, "Where does dig in the pod send its query?", lambda: asked, {
+        lab, pod, "Where does dig in the pod send its query?", lambda: nameserver, {
             "coredns": "CoreDNS will answer, but the pod's resolv.conf does not know its pods.",
             nodes_own: f"{nodes_own} is what {pod.node.title} itself asks; the pod has a resolv.conf of its own.",
             lab.topology.dns_service: f"dnsPolicy {pod.dns_policy} does not give this pod the cluster's DNS Service.",
             "127.0.0.1": "No nameserver runs in the pod. Look at the nameserver line in its resolv.conf."},
         hint="dig reads the nameserver from the pod's /etc/resolv.conf.",
-        solution=f"The nameserver line in the pod's resolv.conf says {asked}.")
+        solution=f"The nameserver line in the pod's resolv.conf says {nameserver}.")
 
 
 def ttl_of_the_answer(seen: Capture) -> Quiz:

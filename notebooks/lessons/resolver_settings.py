@@ -17,35 +17,36 @@ def queries_of_getent(conf: ResolvConf, name: str, seen: Sequence[Sighting] | No
 
     They are counted in the search list; with the sightings `seen` at the pod also there, and both must agree.
     """
-    asked = queries(name, conf, exist=[name])
-    names, dotted = len({question.name for question in asked}), len(queries(f"{name.rstrip('.')}.", conf))
+    questions, dotted = queries(name, conf, exist=[name]), len(queries(f"{name.rstrip('.')}.", conf))
+    count, names = len(questions), list(dict.fromkeys(question.name for question in questions))
+    types = " and ".join(dict.fromkeys(question.type for question in questions))
     hints = {1: "One query is what dig sends: it looks for one type, and not into the search list.",
-             names: f"There are {names} names to try, and each is asked for twice: A and AAAA.",
-             len(asked) - 2: "One name is missing: after the search list the name is asked for as it is.",
+             len(names): f"There are {len(names)} names to try, and each is asked for twice: A and AAAA.",
+             count - 2: "One name is missing: after the search list the name is asked for as it is.",
              dotted: f"{dotted} would be right with a trailing dot. {name} has {name.count('.')} dots, and "
                      f"resolv.conf says ndots:{conf.ndots}."}
     hints.pop(0, None)
     return Quiz(
         f"How many queries will `getent ahosts {name}` send?",
-        right=lambda: len(asked) if seen is None else _counted(seen, len(asked)),
-        choices=(*hints, len(asked)), read=number, hints=hints,
+        right=lambda: count if seen is None else _counted(seen, count),
+        choices=(*hints, count), read=number, hints=hints,
         hint="Count the names that the resolver tries until one has an address, then the types it asks for.",
-        solution=f"{names} × {len(asked) // names}: {', '.join(dict.fromkeys(q.name for q in asked))}, each for "
-                 f"{' and '.join(dict.fromkeys(q.type for q in asked))}.")
+        solution=f"{len(names)} × {count // len(names)}: {', '.join(names)}, each for {types}.")
 
 
 def queries_with_trailing_dot(conf: ResolvConf, name: str) -> Quiz:
     """Ask how many queries are left when the name ends with a dot (check)."""
     dotted = f"{name.rstrip('.')}."
-    asked, without = queries(dotted, conf), queries(name, conf, exist=[name])
+    questions, without = queries(dotted, conf), len(queries(name, conf, exist=[name]))
+    count = len(questions)
     return Quiz(
         f"And how many will `getent ahosts {dotted}` send, with a dot at the end?",
-        len(asked), choices=(1, len(asked), len(asked) + 2, len(without)), read=number,
+        count, choices=(1, count, count + 2, without), read=number,
         hints={1: "One name, yes, but the resolver asks for its IPv4 and its IPv6 addresses: A and AAAA.",
-               len(without): f"{len(without)} is without the dot. The dot says that the name is complete.",
-               len(asked) + 2: f"Which other name than {dotted} should be asked for? The dot ends it."},
+               without: f"{without} is without the dot. The dot says that the name is complete.",
+               count + 2: f"Which other name than {dotted} should be asked for? The dot ends it."},
         hint="A name that ends with a dot is never completed.",
-        solution=f"{' and '.join(q.type for q in asked)} for {dotted}: the search list is not used.")
+        solution=f"{' and '.join(question.type for question in questions)} for {dotted}: the search list is not used.")
 
 
 def first_name_asked(conf: ResolvConf, name: str) -> Quiz:
@@ -86,8 +87,8 @@ def smallest_ndots(conf: ResolvConf, name: str) -> Quiz:
 
 
 def _counted(seen: Sequence[Sighting], expected: int) -> int:
-    asked = [sighting for sighting in seen if sighting.direction == "query"]
-    if len(asked) != expected:
-        raise KitError(f"The capture holds {len(asked)} queries, the search list says {expected}: the capture holds "
+    found = [sighting for sighting in seen if sighting.direction == "query"]
+    if len(found) != expected:
+        raise KitError(f"The capture holds {len(found)} queries, the search list says {expected}: the capture holds "
                        "another lookup, or some were sent again.")
-    return len(asked)
+    return len(found)

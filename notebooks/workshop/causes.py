@@ -115,10 +115,10 @@ def _stale_connection(case: Case) -> Finding:
 
 
 def _upstream_down(case: Case) -> Finding:
-    asked = [leg for journey in case.own_journeys for leg in journey.upstream_legs]
-    waiting = [leg for leg in asked if leg.response is None]
+    legs = [leg for journey in case.own_journeys for leg in journey.upstream_legs]
+    waiting = [leg for leg in legs if leg.response is None]
     if not waiting:
-        return Finding(False, "CoreDNS asked a server outside, and that answered." if asked else
+        return Finding(False, "CoreDNS asked a server outside, and that answered." if legs else
                        "CoreDNS asked no server outside.")
     server = waiting[-1].endpoint.address
     name = next((at.name for at in case.lab.containers if at.address == server), "")
@@ -151,9 +151,9 @@ def _circle(case: Case) -> Finding:
 
 
 def _other_server(case: Case) -> Finding:
-    asked = case.pod.resolv_conf().nameservers_asked
-    return Finding(case.service not in asked, f"`cat /etc/resolv.conf` in {case.pod.title} says: nameserver "
-                   f"{' and '.join(asked)}; the DNS Service is {case.service}.")
+    servers = case.pod.resolv_conf().nameservers_asked
+    return Finding(case.service not in servers, f"`cat /etc/resolv.conf` in {case.pod.title} says: nameserver "
+                   f"{' and '.join(servers)}; the DNS Service is {case.service}.")
 
 
 def _second_lost(case: Case) -> Finding:

@@ -69,9 +69,9 @@ def run_typed(lab: Lab, typed: str) -> None:
 
 def ask_again(case: Case, points: tuple[VantagePoint, ...]) -> Case:
     """Return the case with what the pod's own queries, asked again now, meet at these vantage points."""
-    asked = {(journey.question, journey.client_leg.client.port) for journey in case.own_journeys if journey.question}
+    queries = {(journey.question, journey.client_leg.client.port) for journey in case.own_journeys if journey.question}
     with case.lab.capture(*points) as seen:
-        for question, port in asked:        # from a new port, unless the client keeps its own
+        for question, port in queries:      # from a new port, unless the client keeps its own
             source = f"{case.pod.address}#{port if port == KEPT_PORT else 0}"
             case.pod.dig("+tries=1", "+timeout=1", "-b", source, question.name, question.type)
     return replace(case, journeys=seen.journeys())
