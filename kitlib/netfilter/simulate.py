@@ -92,13 +92,14 @@ def _route(netfilter: Netfilter, hook: str, path: PacketPath) -> tuple[PacketPat
     more = () if not here.in_interface else INPUT if decision.is_local else FORWARD
     if decision.unknown:
         end, why = "is undecided", decision.unknown
-    elif here.in_interface and not decision.is_local and ip_address(here.destination).is_multicast:
+    elif here.in_interface and ip_address(here.destination).is_multicast:
         end, why = "is undecided", "which multicast groups this machine has joined, or forwards, is not known here"
     elif not (decision.is_local or decision.is_unicast):
         end = f"is lost: {decision.why}"
     elif here.in_interface and not decision.is_local and not netfilter.forwards:
-        step = replace(step, why=f"{decision.why}, but net.ipv4.ip_forward is 0: this machine forwards nothing")
-        end = "is lost: net.ipv4.ip_forward is 0"
+        setting = "net.ipv6.conf.all.forwarding" if ":" in here.destination else "net.ipv4.ip_forward"
+        step = replace(step, why=f"{decision.why}, but {setting} is 0: this machine forwards nothing")
+        end = f"is lost: {setting} is 0"
     elif not (here.in_interface and decision.is_local):
         step = replace(step, after=here._replace(out_interface=decision.device))
     return replace(path, hook_steps=(*path.hook_steps, step), end=end, why=why), more

@@ -10,7 +10,8 @@ from kitlib.parsers.iptables_save import Rule
 
 VERDICTS = {"": "CONTINUE", "ACCEPT": "ACCEPT", "DROP": "DROP", "RETURN": "RETURN", "REJECT": "DROP"}
 # They look, count, or change what no rule and no route here reads.
-ONLY_GO_ON = {"LOG", "NFLOG", "TRACE", "AUDIT", "CHECKSUM", "TCPMSS", "TOS", "DSCP", "TTL", "CLASSIFY", "CONNSECMARK"}
+ONLY_GO_ON = {"LOG", "NFLOG", "TRACE", "AUDIT", "CHECKSUM", "TCPMSS", "TOS", "DSCP", "TTL", "HL", "CLASSIFY",
+              "CONNSECMARK"}
 
 
 class TargetEffect(NamedTuple):
