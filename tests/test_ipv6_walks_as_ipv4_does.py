@@ -16,11 +16,14 @@ from ipaddress import IPv4Address, IPv6Address
 import pytest
 
 from conftest import REPO
+from kitlib.errors import KitError
+from kitlib.netfilter.kube_proxy import chain_name, endpoint_rules
 from kitlib.netfilter.packet import Packet
 from kitlib.netfilter.simulate import simulate
 from kitlib.netfilter.state import Netfilter
 from kitlib.parsers import ip
 from kitlib.parsers.iptables_save import parse
+from kitlib.widgets.what_if import what_if
 
 sys.path.insert(0, str(REPO / "benchmarks"))
 from generated_rules import ruleset, shots
@@ -87,11 +90,22 @@ def test_ip6tables_takes_these_rules() -> None:
 
 
 def test_kube_proxys_rules_for_ipv6() -> None:
-    text = ("*nat\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -d fd00:10:96::a/128 -p udp -m udp --dport 53 -j DNAT "
-            "--to-destination [fd00:10:244::3]:53\nCOMMIT\n")
+    chain = chain_name("KUBE-SVC-", "dns", "udp")
+    rules = ["-A PREROUTING -d fd00:10:96::a/128 -p udp -m udp --dport 53 -j " + chain,
+             *endpoint_rules(chain, "dns", "udp", ["[fd00:10:244::3]:53"])]
+    chains = dict.fromkeys(rule.split()[1] for rule in rules[1:])
+    text = "\n".join(["*nat", ":PREROUTING ACCEPT [0:0]", ":KUBE-MARK-MASQ - [0:0]",
+                      *(f":{name} - [0:0]" for name in chains), *rules, "COMMIT"])
     routes = ip.routes("fd00:10:244::/64 via fc00::2 dev eth0\ndefault via fc00::1 dev eth1\n")
     packet = Packet("fd00:10:244:1::2", "fd00:10:96::a", "udp", 40000, 53, "veth1")
     path, = simulate(Netfilter(parse(text), routes), packet)
     assert (str(path.after), path.end) == ("[fd00:10:244:1::2]:40000 → [fd00:10:244::3]:53", "goes out of eth0")
     path, = simulate(Netfilter(parse(text), routes), Packet("10.244.1.2", "10.96.0.10", "udp", 40000, 53, "veth1"))
     assert path.end.startswith("is lost") and path.after.destination == "10.96.0.10"      # that default is IPv6's
+    shown = what_if(Netfilter(parse(text), routes), packet).text
+    assert "the endpoint [fd00:10:244::c]:53" in shown and "2001:db8::1" in shown
+
+
+def test_what_is_no_address_is_said() -> None:
+    with pytest.raises(KitError, match="found: 'nowhere'"):
+        simulate(netfilter("*filter\nCOMMIT\n", 4), Packet("10.1.0.7", "nowhere"))

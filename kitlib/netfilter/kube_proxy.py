@@ -93,8 +93,8 @@ def _rewritten(ruleset: Ruleset, service: str, sockets: Sequence[str]) -> Rulese
 
 def _refusing(ruleset: Ruleset, chains: Sequence[str], reason: str, target: str) -> Ruleset:
     """The rules by which table filter does `target` to what jumps to these chains, and was not rewritten."""
-    nat, filters = ruleset.tables["nat"], ruleset.tables["filter"]
-    jumps = [chain.rule(number) for chain in (nat[SERVICES], nat.get(NODE_PORTS)) if chain
+    filters = ruleset.tables.get("filter", {})
+    jumps = [chain.rule(number) for name in (SERVICES, NODE_PORTS) if (chain := ruleset.chain("nat", name))
              for number, line in enumerate(chain.lines, 1) if line.rpartition(" ")[2] in chains]
     refusals = list(dict.fromkeys(_refusal(rule, reason, target) for rule in jumps))
     names = {text.split()[1] for text in refusals} & filters.keys()
@@ -125,7 +125,7 @@ def _with_rules(ruleset: Ruleset, table: str, texts: Sequence[str]) -> Ruleset:
     """The ruleset with these rules in place of those that their chains had."""
     heads = [f":{chain} - [0:0]" for chain in dict.fromkeys(text.split()[1] for text in texts)]
     changed = parse("\n".join([f"*{table}", *heads, *texts, "COMMIT"])).tables[table]
-    return replace(ruleset, tables={**ruleset.tables, table: {**ruleset.tables[table], **changed}})
+    return replace(ruleset, tables={**ruleset.tables, table: {**ruleset.tables.get(table, {}), **changed}})
 
 
 def _dnat(chain: Chain) -> tuple[str, str]:

@@ -176,10 +176,13 @@ class MatchResult(NamedTuple):
 def judge(rule: Rule, packet: Packet, netfilter: Netfilter) -> MatchResult:
     """Look at one rule as the kernel would: one condition that fails is enough to skip it."""
     conditions = []
-    for condition in (each for match in rule.parts.matches for each in _conditions(match, packet, netfilter)):
-        if condition.holds is False:
-            return MatchResult(RuleOutcome.SKIPPED, condition.words)
-        conditions.append(condition)
+    try:
+        for condition in (each for match in rule.parts.matches for each in _conditions(match, packet, netfilter)):
+            if condition.holds is False:
+                return MatchResult(RuleOutcome.SKIPPED, condition.words)
+            conditions.append(condition)
+    except (ValueError, IndexError, ZeroDivisionError):
+        return MatchResult(RuleOutcome.UNDECIDED, f"a value that is not understood here: {rule.text}")
     unknown = [condition.words for condition in conditions if condition.holds is None]
     if unknown:
         return MatchResult(RuleOutcome.UNDECIDED, "; ".join(unknown))

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import ip_address
 
+from kitlib.errors import KitError
 from kitlib.netfilter.packet import Packet
 from kitlib.netfilter.path import HookStep, PacketPath
 from kitlib.netfilter.state import Netfilter
@@ -36,7 +37,13 @@ def simulate(netfilter: Netfilter, packet: Packet, connection: Connection | None
 
     It comes in if it has an in-interface, else it was made here. `connection` is the one that conntrack knows it by:
     then it is not the first packet. Where something else decides too (`netfilter.unknown`), every end is undecided.
+    KitError if the packet's addresses are none.
     """
+    for address in packet[:2]:
+        try:
+            ip_address(address)
+        except ValueError:
+            raise KitError(f"A packet has addresses such as 10.244.2.3; found: {address!r}") from None
     if connection and "UNTRACKED" not in packet.states:
         packet = packet._replace(states=_states(packet, connection))
     paths: list[PacketPath] = []
