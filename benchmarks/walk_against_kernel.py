@@ -15,6 +15,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from generated_rules import TRACKING, Shot, ruleset, shots
@@ -86,7 +87,7 @@ class Node:
         argv = ["ip", "netns", "exec", "node", "xtables-monitor", "--trace"]
         self.monitor = subprocess.Popen(argv, stdout=subprocess.PIPE)
         os.set_blocking(self.monitor.stdout.fileno(), False)
-        self.said = b""
+        self.output = b""
         self.rules: list[str] = []
         time.sleep(0.3)
 
@@ -126,7 +127,7 @@ class Node:
         layer = UDP(sport=shot.sport, dport=shot.dport) if shot.protocol == "udp" else \
             TCP(sport=shot.sport, dport=shot.dport, flags="SA" if shot.follow_up == "is one" else "S")
         packet = IP(src=shot.source, dst=shot.destination) / layer
-        told = self.said.count(b"PACKET: ")
+        before = self.output.count(b"PACKET: ")
         try:
             if shot.interface:
                 mac = f"02:00:00:00:00:0{1 + int(shot.interface[3:])}"
@@ -135,38 +136,38 @@ class Node:
                 self.made_here.sendto(bytes(packet), (shot.destination, 0))
         except PermissionError:     # what OUTPUT drops is refused to the sender
             pass
-        self._read_until(lambda: self.said.count(b"PACKET: ") > told)
+        self._read_until(lambda: self.output.count(b"PACKET: ") > before)
 
     def _read_until(self, is_there) -> None:
         deadline = time.monotonic() + 1
         while not is_there() and time.monotonic() < deadline:
-            self.said += self.monitor.stdout.read() or b""
+            self.output += self.monitor.stdout.read() or b""
             time.sleep(0.0002)
 
     def compare(self, rules: list[str], packets: list[Shot], blind_to: str = "") -> list[TracedPath]:
         """Load, send, trace, walk. `blind_to`: the walk is not shown the rules that hold this."""
-        kernel = self.load(rules)
-        self.said = b""
+        netfilter = self.load(rules)
+        self.output = b""
         for shot in packets:
             if shot.follow_up == "reply":
                 self._settle()
-            before = len(self.said)
+            before = len(self.output)
             self.send(shot)
-            if following := self._following(kernel, shot, before):
+            if following := self._following(netfilter, shot, before):
                 self.send(following)
         self._settle()
         if blind_to:
             shown = [line for line in self.inside("iptables-save").splitlines() if blind_to not in line]
-            kernel = Netfilter(iptables_save.parse("\n".join(shown)), kernel.routes, kernel.interfaces)
-        return list(traced_paths(kernel, traces(self.said.decode())))
+            netfilter = replace(netfilter, ruleset=iptables_save.parse("\n".join(shown)))
+        return list(traced_paths(netfilter, traces(self.output.decode())))
 
-    def _following(self, kernel: Netfilter, shot: Shot, before: int) -> Shot | None:
+    def _following(self, netfilter: Netfilter, shot: Shot, before: int) -> Shot | None:
         """The same packet again, or the answer to it as the other side would send it, if it went anywhere."""
         if shot.follow_up != "reply":
             return shot if shot.follow_up == "again" else None
         self._settle()
-        walked = [one.path for one in traced_paths(kernel, traces(self.said[before:].decode()))]
-        gone = next((walk for walk in walked if walk.packet.sport == shot.sport), None)
+        paths = [one.path for one in traced_paths(netfilter, traces(self.output[before:].decode()))]
+        gone = next((path for path in paths if path.packet.sport == shot.sport), None)
         after = gone.after if gone else None
         if not gone or not gone.end.startswith("goes out of eth") or None in (after.sport, after.dport):
             return None
@@ -176,10 +177,10 @@ class Node:
     def _settle(self) -> None:
         """Wait until the monitor has nothing more to tell."""
         size = -1
-        while size != len(self.said):
-            size = len(self.said)
+        while size != len(self.output):
+            size = len(self.output)
             time.sleep(0.003)
-            self.said += self.monitor.stdout.read() or b""
+            self.output += self.monitor.stdout.read() or b""
 
 
 def differ(node: Node, rules: list[str], packets: list[Shot], blind_to: str) -> TracedPath | None:
@@ -225,9 +226,9 @@ def show(node: Node, seed: int, rules: list[str], packets: list[Shot], blind_to:
     rules, packets = smallest(node, rules, packets, blind_to)
     found = differ(node, rules, packets, blind_to) or found
     print(f"\nDifference (seed {seed}):", *rules, *map(str, packets), *found.differences, sep="\n  ")
-    for step, met in found.pairs:
+    for step, line in found.pairs:
         print(f"    walk {(step.table, step.chain, step.verdict, step.rule.text if step.rule else '') if step else ''}")
-        print(f"  kernel {(met.table, met.chain, met.verdict, met.rule) if met else ''}")
+        print(f"  kernel {(line.table, line.chain, line.verdict, line.rule) if line else ''}")
 
 
 def prove(wanted: int, seed: int, blind_to: str) -> int:
@@ -238,14 +239,14 @@ def prove(wanted: int, seed: int, blind_to: str) -> int:
         first_port = 20000 + rulesets * 40 % 40000
         rules, packets = ruleset(chance), shots(chance, PACKETS_A_RULESET, first_port)
         rulesets += 1
-        followed = node.compare(rules, packets, blind_to)
-        counted["pairs"] += len(followed)
-        counted["rules"] += sum(bool(met.rule) for one in followed for met in one.trace_lines)
-        matched = [step.rule for one in followed for step in one.path.matched if step.rule]
+        traced = node.compare(rules, packets, blind_to)
+        counted["pairs"] += len(traced)
+        counted["rules"] += sum(bool(line.rule) for one in traced for line in one.trace_lines)
+        matched = [step.rule for one in traced for step in one.path.matched if step.rule]
         counted.update(option.name if match.module == "" else f"-m {match.module}"
                        for rule in matched for match in rule.parts.matches for option in match.options)
         counted.update(f"-j {rule.target}" for rule in matched if "-" not in rule.target)
-        if found := next((one for one in followed if one.differences), None):
+        if found := next((one for one in traced if one.differences), None):
             wrong += 1
             show(node, seed, rules, packets, blind_to, found)
     node.monitor.kill()

@@ -10,7 +10,8 @@ import pytest
 from conftest import REPO
 from kitlib.errors import KitError
 from kitlib.netfilter.compare import traced_paths
-from kitlib.netfilter.packet import Packet
+from kitlib.netfilter.matches import judge
+from kitlib.netfilter.packet import Packet, RuleOutcome
 from kitlib.netfilter.path import PacketPath
 from kitlib.netfilter.simulate import simulate
 from kitlib.netfilter.state import Netfilter
@@ -152,6 +153,30 @@ def test_the_probabilities_of_all_paths_add_up_to_one(seed: int) -> None:
         found = simulate(netfilter, packet)
         assert sum(path.probability for path in found) == pytest.approx(1)
         assert all(path.end for path in found) and len(found) <= 400
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_damaged_ruleset_is_an_error_of_the_kits_own_or_undecided(seed: int) -> None:
+    chance = random.Random(seed)
+    text = "\n".join(ruleset(chance))
+    for _ in range(50):
+        at, size = chance.randrange(len(text)), chance.choice((0, 1, 4))
+        damaged = text[:at] + chance.choice(("", "x", "-", "!", " ", "\n", '"', "0", ":", "/")) + text[at + size:]
+        try:
+            found = paths(damaged, QUERY._replace(in_interface=chance.choice(("eth0", ""))))
+        except KitError:
+            continue
+        assert sum(path.probability for path in found) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_the_index_leaves_out_does_not_match(seed: int) -> None:
+    netfilter = Netfilter(parse("\n".join(ruleset(random.Random(seed)))), ip.routes(ROUTES))
+    for shot in shots(random.Random(seed), 5, 20000):
+        packet = Packet(shot.source, shot.destination, shot.protocol, shot.sport, shot.dport, shot.interface)
+        for chain in (chain for chains in netfilter.ruleset.tables.values() for chain in chains.values()):
+            kept = set(chain.candidates(packet.destination, packet.protocol, packet.dport))
+            assert all(judge(rule, packet, netfilter).outcome is RuleOutcome.SKIPPED for rule in {*chain.rules} - kept)
 
 
 TRACE = """PACKET: 2 {id} IN=eth0 SRC=10.1.2.3 DST=10.0.0.5 LEN=60 TTL=64 ID=1 SPORT=40000 DPORT=53

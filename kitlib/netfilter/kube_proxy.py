@@ -81,20 +81,22 @@ def with_endpoints(ruleset: Ruleset, service: str, sockets: Sequence[str]) -> Ru
 
 
 def _rewritten(ruleset: Ruleset, service: str, sockets: Sequence[str]) -> Ruleset:
-    """The rules with these endpoints in one chain of a Service; its other rules stay."""
+    """Put these endpoints into one chain of a Service; its other rules stay."""
     nat = ruleset.tables["nat"]
-    old = next(rule for rule in nat[service].rules if rule.target.startswith(ENDPOINT))
-    kept = [rule.text for rule in nat[service].rules if not rule.target.startswith(ENDPOINT)]
-    remembered = re.search(r" --rcheck --seconds (\d+) ", old.text)
-    rules = endpoint_rules(service, old.comment.partition(" -> ")[0], _dnat(nat[old.target])[0], sockets,
-                           remembered[1] if remembered else "")
+    jumps = [rule for rule in nat[service].rules if rule.target.startswith(ENDPOINT)]
+    if not jumps:
+        raise NotFound(f"{service} has no rule that jumps to an endpoint ({ENDPOINT}…): there is nothing to change.")
+    kept = [rule.text for rule in nat[service].rules if rule not in jumps]
+    affinity = re.search(r" --rcheck --seconds (\d+) ", jumps[0].text)
+    rules = endpoint_rules(service, jumps[0].comment.partition(" -> ")[0], _dnat(nat[jumps[0].target])[0], sockets,
+                           affinity[1] if affinity else "")
     return _with_rules(ruleset, "nat", [*kept, *rules])
 
 
 def _refusing(ruleset: Ruleset, chains: Sequence[str], reason: str, target: str) -> Ruleset:
-    """The rules by which table filter does `target` to what jumps to these chains, and was not rewritten."""
-    nat, filters = ruleset.tables["nat"], ruleset.tables["filter"]
-    jumps = [chain.rule(number) for chain in (nat[SERVICES], nat.get(NODE_PORTS)) if chain
+    """Add the rules by which table filter does `target` to what jumps to these chains and was not rewritten."""
+    filters = ruleset.tables.get("filter", {})
+    jumps = [chain.rule(number) for name in (SERVICES, NODE_PORTS) if (chain := ruleset.chain("nat", name))
              for number, line in enumerate(chain.lines, 1) if line.rpartition(" ")[2] in chains]
     refusals = list(dict.fromkeys(_refusal(rule, reason, target) for rule in jumps))
     names = {text.split()[1] for text in refusals} & filters.keys()
@@ -102,7 +104,7 @@ def _refusing(ruleset: Ruleset, chains: Sequence[str], reason: str, target: str)
 
 
 def _without(ruleset: Ruleset, chains: Sequence[str]) -> Ruleset:
-    """The rules without the jumps to these chains of a Service."""
+    """Take out the jumps to these chains of a Service."""
     tables, outside = dict(ruleset.tables), EXTERNAL[0] + chains[0].rpartition("-")[2]
     for table, start in (("nat", SERVICES), ("nat", NODE_PORTS), ("filter", FIREWALL), ("nat", outside)):
         if chain := ruleset.chain(table, start):
@@ -112,7 +114,7 @@ def _without(ruleset: Ruleset, chains: Sequence[str]) -> Ruleset:
 
 
 def _refusal(rule: Rule, reason: str, target: str) -> str:
-    """A jump of table nat as a rule of table filter that refuses; node ports are those of this machine's addresses."""
+    """Turn a jump of table nat into a rule of table filter that refuses; node ports are on this machine's addresses."""
     is_internal = rule.target.startswith((SERVICE, LOCAL))
     port_name = rule.comment.partition(" ")[0]
     text = re.sub(r" -[jg] \S+$", f" {target}", rule.text).replace(f'"{rule.comment}"', f'"{port_name} {reason}"')
@@ -122,24 +124,25 @@ def _refusal(rule: Rule, reason: str, target: str) -> str:
 
 
 def _with_rules(ruleset: Ruleset, table: str, texts: Sequence[str]) -> Ruleset:
-    """The ruleset with these rules in place of those that their chains had."""
+    """Put these rules in place of those that their chains had."""
     heads = [f":{chain} - [0:0]" for chain in dict.fromkeys(text.split()[1] for text in texts)]
     changed = parse("\n".join([f"*{table}", *heads, *texts, "COMMIT"])).tables[table]
-    return replace(ruleset, tables={**ruleset.tables, table: {**ruleset.tables[table], **changed}})
+    return replace(ruleset, tables={**ruleset.tables, table: {**ruleset.tables.get(table, {}), **changed}})
 
 
 def _dnat(chain: Chain) -> tuple[str, str]:
-    """The protocol and the endpoint of an endpoint's chain."""
-    parts = next(rule.parts for rule in chain.rules if rule.target == "DNAT")
-    protocol = next(option.values[0] for option in parts.matches[0].options if option.name == "-p")
-    return protocol, next(option.values[0] for option in parts.target_options if option.name == "--to-destination")
+    """Read the protocol and the endpoint from an endpoint's chain."""
+    for line in chain.lines:
+        if found := re.search(r" -p (\w+) .* --to-destination (\S+)", line):
+            return found[1], found[2]
+    raise NotFound(f"{chain.name} has no rule that sends packets to an endpoint (-j DNAT --to-destination).")
 
 
 def masquerade_mark(ruleset: Ruleset) -> int:
     """Return the bit that says "masquerade this packet": what KUBE-MARK-MASQ sets, 0x4000 where it is not there."""
     chain = ruleset.chain("nat", MARK)
-    values = [option.values[0] for rule in chain.rules for option in rule.parts.target_options] if chain else []
-    return int(values[0].partition("/")[0], 0) if values else 0x4000
+    found = re.search(r" --set-xmark (0x[0-9a-f]+)", "\n".join(chain.lines)) if chain else None
+    return int(found[1], 16) if found else 0x4000
 
 
 def masquerade_step(path: PacketPath) -> RuleStep:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from ipaddress import ip_address
 from math import prod
+from operator import itemgetter
 from typing import NamedTuple
 
 from kitlib.netfilter.packet import Packet, RuleOutcome
@@ -16,7 +17,7 @@ from kitlib.netfilter.state import Netfilter
 from kitlib.parsers.iptables_save import Match, Option, Rule
 
 PROTOCOLS = {"1": "icmp", "6": "tcp", "17": "udp", "58": "ipv6-icmp", "132": "sctp"}
-KNOWN_TYPES = ("UNSPEC", "UNICAST", "LOCAL", "BROADCAST", "ANYCAST", "MULTICAST")
+KNOWN_TYPES = {"UNSPEC", "UNICAST", "LOCAL", "BROADCAST", "ANYCAST", "MULTICAST"}
 STATES = ("NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED", "SNAT", "DNAT")
 
 
@@ -90,9 +91,12 @@ def _is_found(found: object, wanted: str) -> bool | None:
     return None if found is None else wanted in found
 
 
-def _has_type(address_type: object, wanted: str) -> bool | None:
-    types = wanted.split(",")
-    return None if set(types) - set(KNOWN_TYPES) else address_type in types
+def _has_type(address: object, wanted: str) -> bool | None:
+    """One of the types for IPv4; every one for IPv6, where what is LOCAL is UNICAST too (xt_addrtype.c)."""
+    (written, kind), types = address, set(wanted.split(","))
+    if types - KNOWN_TYPES:
+        return None
+    return types <= {kind, "UNICAST" if kind == "LOCAL" else kind} if ":" in written else kind in types
 
 
 def _states(states: object) -> str:
@@ -133,9 +137,11 @@ PROPERTIES: dict[tuple[str, str], Property] = {
     ("iprange", "--src-range"): Property("source", lambda packet, _: packet.source, _in_range),
     ("iprange", "--dst-range"): Property("destination", lambda packet, _: packet.destination, _in_range),
     ("nfacct", "--nfacct-name"): ALWAYS,        # only a counter with a quota, which kube-proxy's have not, may refuse
-    ("addrtype", "--src-type"): Property("the source's type", lambda packet, at: at.type_of(packet.source), _has_type),
-    ("addrtype", "--dst-type"): Property("the destination's type", lambda packet, at: at.type_of(packet.destination),
-                                      _has_type),
+    ("addrtype", "--src-type"): Property(
+        "the source's type", lambda packet, at: (packet.source, at.type_of(packet.source)), _has_type, itemgetter(1)),
+    ("addrtype", "--dst-type"): Property(
+        "the destination's type", lambda packet, at: (packet.destination, at.type_of(packet.destination)), _has_type,
+        itemgetter(1)),
     ("comment", "--comment"): ALWAYS,
     **{("string", option): STRING for option in ("--string", "--hex-string")},
     **{("string", option): ALWAYS for option in ("--algo", "--from", "--to")},      # how and where it is searched
@@ -170,10 +176,13 @@ class MatchResult(NamedTuple):
 def judge(rule: Rule, packet: Packet, netfilter: Netfilter) -> MatchResult:
     """Look at one rule as the kernel would: one condition that fails is enough to skip it."""
     conditions = []
-    for condition in (each for match in rule.parts.matches for each in _conditions(match, packet, netfilter)):
-        if condition.holds is False:
-            return MatchResult(RuleOutcome.SKIPPED, condition.words)
-        conditions.append(condition)
+    try:
+        for condition in (each for match in rule.parts.matches for each in _conditions(match, packet, netfilter)):
+            if condition.holds is False:
+                return MatchResult(RuleOutcome.SKIPPED, condition.words)
+            conditions.append(condition)
+    except (ValueError, IndexError, ZeroDivisionError):
+        return MatchResult(RuleOutcome.UNDECIDED, f"a value that is not understood here: {rule.text}")
     unknown = [condition.words for condition in conditions if condition.holds is None]
     if unknown:
         return MatchResult(RuleOutcome.UNDECIDED, "; ".join(unknown))

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import ip_address
 
+from kitlib.errors import KitError
 from kitlib.netfilter.packet import Packet
 from kitlib.netfilter.path import HookStep, PacketPath
 from kitlib.netfilter.state import Netfilter
@@ -36,7 +37,13 @@ def simulate(netfilter: Netfilter, packet: Packet, connection: Connection | None
 
     It comes in if it has an in-interface, else it was made here. `connection` is the one that conntrack knows it by:
     then it is not the first packet. Where something else decides too (`netfilter.unknown`), every end is undecided.
+    KitError if the packet's addresses are none.
     """
+    for address in packet[:2]:
+        try:
+            ip_address(address)
+        except ValueError:
+            raise KitError(f"A packet has addresses such as 10.244.2.3; found: {address!r}") from None
     if connection and "UNTRACKED" not in packet.states:
         packet = packet._replace(states=_states(packet, connection))
     paths: list[PacketPath] = []
@@ -92,13 +99,14 @@ def _route(netfilter: Netfilter, hook: str, path: PacketPath) -> tuple[PacketPat
     more = () if not here.in_interface else INPUT if decision.is_local else FORWARD
     if decision.unknown:
         end, why = "is undecided", decision.unknown
-    elif here.in_interface and not decision.is_local and ip_address(here.destination).is_multicast:
+    elif here.in_interface and ip_address(here.destination).is_multicast:
         end, why = "is undecided", "which multicast groups this machine has joined, or forwards, is not known here"
     elif not (decision.is_local or decision.is_unicast):
         end = f"is lost: {decision.why}"
     elif here.in_interface and not decision.is_local and not netfilter.forwards:
-        step = replace(step, why=f"{decision.why}, but net.ipv4.ip_forward is 0: this machine forwards nothing")
-        end = "is lost: net.ipv4.ip_forward is 0"
+        setting = "net.ipv6.conf.all.forwarding" if ":" in here.destination else "net.ipv4.ip_forward"
+        step = replace(step, why=f"{decision.why}, but {setting} is 0: this machine forwards nothing")
+        end = f"is lost: {setting} is 0"
     elif not (here.in_interface and decision.is_local):
         step = replace(step, after=here._replace(out_interface=decision.device))
     return replace(path, hook_steps=(*path.hook_steps, step), end=end, why=why), more

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import NamedTuple
 
 from kitlib.netfilter.packet import Packet
@@ -10,7 +11,8 @@ from kitlib.parsers.iptables_save import Rule
 
 VERDICTS = {"": "CONTINUE", "ACCEPT": "ACCEPT", "DROP": "DROP", "RETURN": "RETURN", "REJECT": "DROP"}
 # They look, count, or change what no rule and no route here reads.
-ONLY_GO_ON = {"LOG", "NFLOG", "TRACE", "AUDIT", "CHECKSUM", "TCPMSS", "TOS", "DSCP", "TTL", "CLASSIFY", "CONNSECMARK"}
+ONLY_GO_ON = {"LOG", "NFLOG", "TRACE", "AUDIT", "CHECKSUM", "TCPMSS", "TOS", "DSCP", "TTL", "HL", "CLASSIFY",
+              "CONNSECMARK"}
 
 
 class TargetEffect(NamedTuple):
@@ -23,6 +25,13 @@ class TargetEffect(NamedTuple):
 
 def apply(rule: Rule, packet: Packet, hook: str, netfilter: Netfilter) -> TargetEffect:
     """Do to a packet at this hook what the target of a rule, which is no chain of the ruleset, would do."""
+    try:
+        return _apply(rule, packet, hook, netfilter)
+    except ValueError:
+        return TargetEffect("", packet, f"a value that is not understood here: {rule.text}")
+
+
+def _apply(rule: Rule, packet: Packet, hook: str, netfilter: Netfilter) -> TargetEffect:
     target = rule.target
     words = {option.name: next(iter(option.values), "") for option in rule.parts.target_options}
     if target in VERDICTS:
@@ -37,7 +46,7 @@ def apply(rule: Rule, packet: Packet, hook: str, netfilter: Netfilter) -> Target
     if target == "CT" and words.keys() <= {"--helper", "--ctevents", "--expevents"}:
         return TargetEffect("CONTINUE", packet)
     if target == "DNAT" and "--to-destination" in words:
-        return _to_destination(packet, *_socket(words["--to-destination"]))
+        return _to_destination(packet, *split_socket(words["--to-destination"]))
     if target == "REDIRECT":
         any_address, loopback = ("::", "::1") if ":" in packet.destination else ("0.0.0.0", "127.0.0.1")
         address = loopback if hook == "OUTPUT" else netfilter.address_of(packet.in_interface, any_address)
@@ -46,7 +55,7 @@ def apply(rule: Rule, packet: Packet, hook: str, netfilter: Netfilter) -> Target
             return TargetEffect("DROP", packet)
         return _to_destination(packet, address, words.get("--to-ports", ""))
     if target == "SNAT" and "--to-source" in words:
-        return _from_source(packet, *_socket(words["--to-source"]), words)
+        return _from_source(packet, *split_socket(words["--to-source"]), words)
     if target == "MASQUERADE":
         address = netfilter.masquerade_address(packet.out_interface, packet.destination)
         return _from_source(packet, address, words.get("--to-ports", ""), words)
@@ -59,8 +68,8 @@ def _marked(mark: int, words: str) -> int:
     return (mark & ~int(mask or "0xffffffff", 0) & 0xFFFFFFFF) ^ int(value, 0)
 
 
-def _socket(words: str) -> tuple[str, str]:
-    """Split "10.0.0.1:53", "10.0.0.1", ":53", "fd00::1" or "[fd00::1]:53"."""
+def split_socket(words: str) -> tuple[str, str]:
+    """Split "10.0.0.1:53", "10.0.0.1", ":53", "fd00::1" or "[fd00::1]:53" into address and port."""
     if words.startswith("[") or words.count(":") < 2:
         address, _, port = words.rpartition(":") if ":" in words.rpartition("]")[2] else (words, "", "")
         return address.strip("[]"), port
@@ -71,7 +80,8 @@ def _to_destination(packet: Packet, address: str, port: str) -> TargetEffect:
     """Rewrite the destination; an address or a port that is not given stays."""
     if "-" in address:
         return TargetEffect("", packet, f"which address of {address} is drawn cannot be told")
-    changed = packet._replace(destination=address or packet.destination, dport=_port(port, packet.dport))
+    address = str(ip_address(address or packet.destination))
+    changed = packet._replace(destination=address, dport=_port(port, packet.dport))
     return TargetEffect("ACCEPT", _with_state(packet, changed, "DNAT"))
 
 
@@ -80,7 +90,7 @@ def _from_source(packet: Packet, address: str, port: str, words: dict[str, str])
     if "-" in address or not address:
         return TargetEffect("", packet, f"which address of {address or 'the interface'} is drawn cannot be told")
     is_random = "--random" in words or "--random-fully" in words
-    changed = packet._replace(source=address, sport=None if is_random else _port(port, packet.sport))
+    changed = packet._replace(source=str(ip_address(address)), sport=None if is_random else _port(port, packet.sport))
     return TargetEffect("ACCEPT", _with_state(packet, changed, "SNAT"))
 
 

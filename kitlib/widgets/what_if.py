@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from ipaddress import IPv4Address, ip_address
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from kitlib.drawings.rule_walk import ending
@@ -16,12 +16,13 @@ from kitlib.netfilter.packet import Packet
 from kitlib.netfilter.path import PacketPath
 from kitlib.netfilter.simulate import simulate
 from kitlib.netfilter.state import Netfilter
+from kitlib.netfilter.targets import split_socket
 from kitlib.widgets.controls import WithFallback, html_output
 
 if TYPE_CHECKING:
     from ipywidgets import Widget
 
-OUTSIDE = "192.0.2.1"     # an address for documentation (RFC 5737): nobody in a cluster has it
+OUTSIDE = {4: "192.0.2.1", 6: "2001:db8::1"}      # addresses for documentation: nobody in a cluster has them
 COLUMNS = ("share", "from", "to", "mark", "how it ends", "if")
 FIELDS = {"Source": "The address that the packet comes from",
           "Mark": "The packet's mark when it comes in, as a number: 0x4000",
@@ -66,12 +67,13 @@ def _cases(netfilter: Netfilter, packet: Packet, known: tuple[str, ...]) -> Iter
     """The case as it is, and what one would try first."""
     source, mark, behind = packet.source, f"{packet.mark:#x}", ", ".join(known)
     yield f"As it is: {packet}", (source, mark, behind)
-    yield f"What if it came from {OUTSIDE}?", (OUTSIDE, mark, behind)
+    outside = OUTSIDE[ip_address(source).version]
+    yield f"What if it came from {outside}?", (outside, mark, behind)
     masquerade = f"{masquerade_mark(netfilter.ruleset):#x}"
     yield f"What if it carried the mark {masquerade}?", (source, masquerade, behind)
     if known:
-        address, _, port = known[-1].rpartition(":")
-        third = f"{ip_address(address) + 9}:{port}"
+        address, _ = split_socket(known[-1])
+        third = known[-1].replace(address, str(ip_address(address) + 9))
         yield f"What if there were also the endpoint {third}?", (source, mark, f"{behind}, {third}")
         yield f"What if the endpoint {known[-1]} were gone?", (source, mark, ", ".join(known[:-1]))
 
@@ -85,8 +87,9 @@ def _read(packet: Packet, source: str, mark: str, behind: str) -> tuple[Packet, 
     """Read what was typed; KitError if it is not what it should be."""
     sockets = []
     for words in behind.replace(",", " ").split():
-        address, _, port = words.partition(":")
-        sockets.append(f"{_address(address)}:{_number('a port', port or str(packet.dport), 2**16)}")
+        address, port = split_socket(words)
+        shown = f"[{_address(address)}]" if ":" in address else _address(address)
+        sockets.append(f"{shown}:{_number('a port', port or str(packet.dport), 2**16)}")
     changed = packet._replace(source=_address(source), mark=_number("a mark", mark, 2**32))
     return changed, tuple(dict.fromkeys(sockets))
 
@@ -103,7 +106,7 @@ def _number(what: str, words: str, limit: int) -> int:
 
 def _address(words: str) -> str:
     try:
-        return str(IPv4Address(words.strip()))
+        return str(ip_address(words.strip()))
     except ValueError:
         raise KitError(f"an address is four numbers, as 10.244.2.3; found {words.strip()!r}") from None
 
