@@ -99,7 +99,7 @@ def _nearest(signs: Signs, possible: dict[LegFacts, Signs]) -> Signs:
 def _doubt(leg: LegFacts, candidates: list[LegFacts]) -> None:
     named = [describe_sighting(parent.first) for parent in candidates[:MOST_NAMED]]
     if len(candidates) > MOST_NAMED:
-        named.append(f"{len(candidates) - MOST_NAMED} others")
+        named.append(f"{len(candidates) - MOST_NAMED} more")
     doubt = f"the query {describe_sighting(leg.first)} may have been caused by {' or by '.join(named)}"
     for one in (leg, *candidates):
         one.doubts.append(doubt)
