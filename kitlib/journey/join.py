@@ -22,6 +22,7 @@ from kitlib.journey.legs import find_legs
 from kitlib.journey.model import Hop, Journey, Leg
 from kitlib.journey.packets import describe_sighting, grouped, in_order
 from kitlib.journey.parents import ADDRESS, LegFacts, asks_back, possible_parents, same_id
+from kitlib.progress import progress
 from kitlib.sighting import Sighting
 
 MOST_NAMED = 8            # candidates that a doubt names; the rest it counts
@@ -39,7 +40,8 @@ def join(sightings: Iterable[Sighting]) -> tuple[Journey, ...]:
     hosts |= {leg.leg.endpoint.address for leg in legs if len(leg.servers) > 1}
     for same_question in grouped(legs, _question).values():
         _find_parents(same_question, hosts)
-    journeys = [_journey(root, family) for root, family in grouped(legs, lambda leg: leg.root).items()]
+    families = grouped(legs, lambda leg: leg.root).items()
+    journeys = [_journey(root, family) for root, family in progress(families, "Joining")]
     return tuple(sorted(journeys, key=lambda journey: in_order(journey.hops[0].sighting)))
 
 

@@ -23,6 +23,7 @@ from kitlib.journey.packets import (
     is_answered,
     sockets,
 )
+from kitlib.progress import progress
 from kitlib.sighting import Sighting
 
 
@@ -43,7 +44,7 @@ def find_legs(sightings: Iterable[Sighting]) -> list[tuple[Leg, list[str]]]:
     queries = [seen for seen in ordered if not seen.message.is_response]
     answers = answer_times(seen for seen in ordered if seen.message.is_response)
     drafts: list[_Draft] = []
-    for same_message in grouped(queries, flow).values():
+    for same_message in progress(grouped(queries, flow).values(), "Finding packets"):
         drafts += _drafts(find_sendings(same_message, answers), answers)
     drafts += _without_query(_hand_out(ordered, drafts))
     legs = [(Leg(_hops(draft)), [doubt for sending in draft.sendings for doubt in sending.doubts]) for draft in drafts]
