@@ -20,7 +20,7 @@ from itertools import chain, pairwise
 
 from kitlib.journey.legs import find_legs
 from kitlib.journey.model import Hop, Journey, Leg
-from kitlib.journey.packets import describe_sighting, grouped, in_order
+from kitlib.journey.packets import describe_sighting, folded, grouped, in_order
 from kitlib.journey.parents import ADDRESS, LegFacts, asks_back, possible_parents, same_id
 from kitlib.progress import progress
 from kitlib.sighting import Sighting
@@ -38,16 +38,11 @@ def join(sightings: Iterable[Sighting]) -> tuple[Journey, ...]:
     legs = [LegFacts(leg, doubts) for leg, doubts in find_legs(sightings)]
     hosts = set(chain.from_iterable(leg.clients for leg in legs))
     hosts |= {leg.leg.endpoint.address for leg in legs if len(leg.servers) > 1}
-    for same_question in grouped(legs, _question).values():
+    for same_question in grouped(legs, lambda leg: folded(leg.first.message.questions)).values():
         _find_parents(same_question, hosts)
     families = grouped(legs, lambda leg: leg.root).items()
     journeys = [_journey(root, family) for root, family in progress(families, "Joining")]
     return tuple(sorted(journeys, key=lambda journey: in_order(journey.hops[0].sighting)))
-
-
-def _question(leg: LegFacts) -> tuple[tuple[str, str], ...]:
-    """Return the question without the case of its letters, which a resolver may change."""
-    return tuple((question.name.lower(), question.type) for question in leg.first.message.questions)
 
 
 def _find_parents(legs: list[LegFacts], hosts: set[str]) -> None:

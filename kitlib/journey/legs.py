@@ -17,6 +17,7 @@ from kitlib.journey.packets import (
     find_packets,
     find_sendings,
     flow,
+    folded,
     grouped,
     in_order,
     interface,
@@ -75,7 +76,7 @@ def _hand_out(ordered: list[Sighting], drafts: list[_Draft]) -> list[Sighting]:
     only: dict[Hashable, _Draft | None] = {}          # None: the client began more than one
     left_over = []
     for seen in ordered:
-        question = seen.message.questions
+        question = folded(seen.message.questions)
         if draft := draft_of.get(id(seen)):
             for known in (question, ()):              # a response may lack the question section
                 latest[sockets(seen), known] = draft

@@ -14,10 +14,11 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from heapq import heappop, heappush
 
-from kitlib.sighting import Sighting, VantagePoint
+from kitlib.sighting import Question, Sighting, VantagePoint
 
 FARTHEST = 32     # routers between two sightings; a TTL that is lower by more was not counted down but set anew
 
@@ -43,14 +44,20 @@ def in_order(sighting: Sighting) -> tuple[int, bool, int]:
     return sighting.time_ns, sighting.message.is_response, -sighting.ttl
 
 
-def interface(sighting: Sighting) -> tuple[VantagePoint | None, int | None]:
-    """Return where this was seen: an "any" capture is as many interfaces as it has indexes."""
-    return sighting.point, sighting.interface_index
+def interface(sighting: Sighting) -> tuple[VantagePoint | None, int | None, str]:
+    """Return where this was seen: one capture is as many interfaces as it has indexes or names of them."""
+    return sighting.point, sighting.interface_index, sighting.link.interface if sighting.link else ""
 
 
 def flow(sighting: Sighting) -> Hashable:
     """Return what NAT never changes: protocol, DNS id and question."""
     return sighting.protocol, sighting.message.id, sighting.message.questions
+
+
+@lru_cache(maxsize=4096)
+def folded(questions: tuple[Question, ...]) -> tuple[Question, ...]:
+    """Return the questions in small letters: names compare without case (RFC 4343)."""
+    return tuple(replace(question, name=question.name.lower()) for question in questions)
 
 
 def sockets(sighting: Sighting) -> Hashable:

@@ -13,7 +13,7 @@ from kitlib.sighting import Sighting
 
 FRESH_TTLS = (64, 128, 255)                 # what systems send with; anything else has passed a router
 NOTHING, MACHINE, ADDRESS = range(3)        # what points to a parent, beside time and question
-MOST_WAITING = 8
+MOST_WAITING = 32                           # equal questions open at once at one server, seen at the same places
 
 
 class LegFacts:
@@ -102,10 +102,10 @@ def possible_parents(legs: list[LegFacts]) -> dict[LegFacts, dict[LegFacts, int]
 
 
 def _bound(legs: list[LegFacts]) -> None:
-    """Let no more than MOST_WAITING legs wait at once that differ in nothing but time, port and DNS id.
+    """Let no more than MOST_WAITING legs wait at once that differ in nothing but client, time and DNS id.
 
-    Which of so many caused another leg, only an equal DNS id could tell; the others have been given up by their
-    client, or had not begun (where only the response was seen).
+    So many were never answered: the oldest count as given up by their client. Where only responses were seen, the
+    later ones count as not yet asked.
     """
     for alike in grouped((leg for leg in legs if leg.left == inf), _looks).values():
         for leg, later in zip(alike, alike[MOST_WAITING:], strict=False):
@@ -116,7 +116,7 @@ def _bound(legs: list[LegFacts]) -> None:
 
 
 def _looks(leg: LegFacts) -> tuple:
-    return leg.clients, leg.servers, leg.interfaces, leg.leg.endpoint.address, leg.vanished_on, leg.last_machine
+    return leg.servers, leg.interfaces, leg.leg.endpoint.address, leg.vanished_on, leg.last_machine
 
 
 def may_cause(parent: LegFacts, leg: LegFacts) -> bool:
