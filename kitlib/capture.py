@@ -116,6 +116,7 @@ class Capture:
     @cached_property
     def sightings(self) -> tuple[Sighting, ...]:
         """The DNS messages seen at all vantage points, in order of time."""
+        self._check_success()
         every = (sighting for point in self.points for sighting in self.at(point))
         return tuple(sorted(every, key=lambda sighting: sighting.time_ns))
 
@@ -136,9 +137,12 @@ class Capture:
             raise NotFound("No DNS message was seen at these vantage points, so there is no journey to show.")
         return min(journeys, key=lambda journey: self.points.index(journey.hops[0].sighting.point))
 
-    def _chosen(self, point: Place | VantagePoint) -> VantagePoint:
+    def _check_success(self) -> None:
         if self._has_failed:
             raise NotFound("Nothing was captured: the block of this capture ended with an error. Run it again.")
+
+    def _chosen(self, point: Place | VantagePoint) -> VantagePoint:
+        self._check_success()
         chosen = point if isinstance(point, VantagePoint) else point.default_point
         if chosen not in self._seen:
             raise NotFound(f"This capture did not listen at {chosen.title}. It listened at: "

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from test_journeys_join_without_a_wrong_join import Truth, asks, habits, points, simulated
 
 from conftest import every_sighting, recorded_scenes
+from kitlib.errors import NotFound
 from kitlib.journey import join as joining
 from kitlib.journey import legs as leg_finding
 from kitlib.journey import packets as packet_finding
@@ -148,6 +149,23 @@ def calls(work: Callable[[], object]) -> int:
 def test_four_times_the_lookups_cost_four_times_the_work(kind):
     few, many = list(lookups(300, kind)), list(lookups(1200, kind))
     assert calls(lambda: join(many)) < 4 ** 1.2 * calls(lambda: join(few))
+
+
+def test_a_capture_is_read_and_joined_once():
+    lab = open_lab()
+    pod = lab.pod("my-nginx")
+    with lab.capture(pod) as seen:
+        pod.dig("www.example.com")
+    assert seen.at(pod) is seen.at(pod) and seen.sightings is seen.sightings and seen.journeys() is seen.journeys()
+
+
+def test_a_capture_whose_block_failed_says_so():
+    lab = open_lab()
+    with pytest.raises(RuntimeError), lab.capture() as seen:
+        raise RuntimeError
+    for ask in (seen.journey, lambda: seen.at(lab.pod("my-nginx"))):
+        with pytest.raises(NotFound, match="ended with an error"):
+            ask()
 
 
 def test_of_very_many_candidates_a_doubt_names_a_few():
