@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from kitlib.backends import CaptureData, PointCapture, RuleTrace
 from kitlib.errors import NotFound, NotRecorded
 from kitlib.place import Node, Place
+from kitlib.progress import progress
 from kitlib.result import Result
 from kitlib.sighting import Frame, Sighting, VantagePoint
 
@@ -30,6 +32,8 @@ class Capture:
         self._listening = listening
         self._seen: dict[VantagePoint, PointCapture] = {}
         self._frames: dict[VantagePoint, tuple[Frame, ...]] = {}
+        self._sightings: dict[VantagePoint, tuple[Sighting, ...]] = {}
+        self._has_failed = False
 
     def __enter__(self) -> Capture:
         self._caught = self._listening.__enter__()
@@ -37,7 +41,8 @@ class Capture:
 
     def __exit__(self, *error: object) -> None:
         self._listening.__exit__(*error)
-        if error[0] is None:
+        self._has_failed = error[0] is not None
+        if not self._has_failed:
             self._keep()
 
     def _keep(self) -> None:
@@ -58,19 +63,19 @@ class Capture:
 
     @property
     def note(self) -> str:
-        """Which take of how many was caught, if it can come out differently."""
+        """Say which take of how many this is, if it can come out differently."""
         return "; ".join(dict.fromkeys(seen.note for seen in self._seen.values() if seen.note))
 
     def tcpdump(self, point: Place | VantagePoint) -> Result:
-        """What tcpdump said at one vantage point, in its own words."""
+        """Return what tcpdump printed at one vantage point."""
         return self._seen[self._chosen(point)].words()
 
     def trace(self, node: Node) -> Result:
-        """What the kernel of a node told of the rules that the packets met there: `xtables-monitor --trace`."""
+        """Return what `xtables-monitor --trace` printed on a node about the rules that the packets met there."""
         return self._traced(node).words
 
     def traced_paths(self, node: Node) -> tuple[TracedPath, ...]:
-        """Every packet that this node's kernel traced, and beside it the rule walk by the rules of that moment."""
+        """Return every packet that this node's kernel traced, and beside it the rule walk by the rules of that time."""
         from kitlib.netfilter.compare import traced_paths
         from kitlib.parsers import xtables_monitor
 
@@ -78,7 +83,7 @@ class Capture:
         return traced_paths(node.netfilter(traced.rules), xtables_monitor.traces(traced.words.text))
 
     def traced_query(self, node: Node) -> TracedPath:
-        """Of those packets the client's query, on the node whose kernel it met first."""
+        """Return the client's query among those packets, on the node whose kernel it met first."""
         wire = self.journey().client_leg.farthest.sighting
         for one in self.traced_paths(node):
             after = one.path.after
@@ -95,36 +100,49 @@ class Capture:
         return self._caught.traces[node.id]
 
     def frames(self, point: Place | VantagePoint) -> tuple[Frame, ...]:
-        """The raw frames at one vantage point."""
+        """Return the raw frames at one vantage point."""
         return self._frames[self._chosen(point)]
 
     def at(self, point: Place | VantagePoint) -> tuple[Sighting, ...]:
-        """The DNS messages seen at one vantage point, in order of time."""
+        """Return the DNS messages seen at one vantage point, in order of time."""
         from kitlib.parsers.dns import sightings
 
         chosen = self._chosen(point)
-        return sightings(self._frames[chosen], chosen)
+        if chosen not in self._sightings:
+            frames = progress(self._frames[chosen], f"Reading {chosen.title}")
+            self._sightings[chosen] = sightings(frames, chosen)
+        return self._sightings[chosen]
 
-    @property
+    @cached_property
     def sightings(self) -> tuple[Sighting, ...]:
         """The DNS messages seen at all vantage points, in order of time."""
+        self._check_success()
         every = (sighting for point in self.points for sighting in self.at(point))
         return tuple(sorted(every, key=lambda sighting: sighting.time_ns))
 
     def journeys(self) -> tuple[Journey, ...]:
-        """The sightings joined into journeys, in the order in which the queries started."""
+        """Return the sightings joined into journeys, in the order in which the queries started."""
+        return self._journeys
+
+    @cached_property
+    def _journeys(self) -> tuple[Journey, ...]:
         from kitlib.journey.join import join
 
         return tuple(replace(journey, note=self.note) for journey in join(self.sightings))
 
     def journey(self) -> Journey:
-        """The journey that matters here: of those that began nearest to the first vantage point, the earliest."""
+        """Return the earliest of the journeys that began nearest to the first vantage point."""
         journeys = self.journeys()
         if not journeys:
             raise NotFound("No DNS message was seen at these vantage points, so there is no journey to show.")
         return min(journeys, key=lambda journey: self.points.index(journey.hops[0].sighting.point))
 
+    def _check_success(self) -> None:
+        if self._has_failed:
+            raise NotFound("Nothing was captured: the block of this capture ended with an error. Run it again.")
+
     def _chosen(self, point: Place | VantagePoint) -> VantagePoint:
+        self._check_success()
         chosen = point if isinstance(point, VantagePoint) else point.default_point
         if chosen not in self._seen:
             raise NotFound(f"This capture did not listen at {chosen.title}. It listened at: "
@@ -133,7 +151,7 @@ class Capture:
 
 
 def asked_upstream(takes: Sequence[Capture]) -> Capture:
-    """The last of several captures in which CoreDNS had to ask another server."""
+    """Return the last of several captures in which CoreDNS had to ask another server."""
     found = [seen for seen in takes if seen.journey().upstream_legs]
     if not found:
         raise NotFound(f"In none of {len(takes)} takes did CoreDNS ask another server: its cache had the answer. "

@@ -5,8 +5,10 @@ fewer: the search list, then the name as it is. A domain "." on the list is the 
 asked once more at the end. A completed name that is too long for DNS ends the search list.
 
 musl: name_from_dns_search in src/network/lookup_name.c. Enough dots: the name as it is, and the search list never.
-A completed name that is no DNS name (too long; or from a domain "." or ".x") is passed over. A `search` line of more
-than 254 characters is not read at all (src/network/resolvconf.c); here its length is taken with single spaces.
+A completed name that is no DNS name (too long; or from a domain "." or ".x") is passed over by a later musl and ends
+the lookup with an error in musl up to 1.2.3 (Alpine 3.16; kubernetes issue 112135). A later musl is assumed here, and
+each name that only such a one asks for says so. A `search` line of more than 254 characters is not read at all
+(src/network/resolvconf.c); here its length is taken with single spaces.
 A nameserver that fails (SERVFAIL) or a name without addresses ends musl's search, while glibc tries the next name.
 Both ask at most 3 nameservers, glibc one after the other, musl all at once.
 
@@ -17,7 +19,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
 from kitlib.errors import ParseError
@@ -39,7 +41,7 @@ class Candidate:
 
 
 def search_candidates(name: str, conf: ResolvConf, resolver: str = "glibc") -> tuple[Candidate, ...]:
-    """The names that `resolver` ("glibc" or "musl") asks for, in order, as long as none of them has an address.
+    """Return the names that `resolver` ("glibc" or "musl") asks for, in order, until one has an address.
 
     An address ("10.96.0.10") is not asked about: no candidates. Raises ParseError if `name` is no DNS name.
     """
@@ -55,10 +57,10 @@ def search_candidates(name: str, conf: ResolvConf, resolver: str = "glibc") -> t
 
 
 def queries(name: str, conf: ResolvConf, resolver: str = "glibc", exist: Iterable[str] = ()) -> tuple[Question, ...]:
-    """The questions of getaddrinfo(3) in the order sent: A and AAAA for each candidate, until one has an address.
+    """Return the questions of getaddrinfo(3) in order: A and AAAA for each candidate, until one has an address.
 
     `exist` holds the full names that have an address; with none, every candidate is asked. Every other name is taken
-    as NXDOMAIN. Retries are left out. Raises ParseError as `candidates` does.
+    as NXDOMAIN. Retries are left out. Raises ParseError as `search_candidates` does.
     """
     known = {each.rstrip(".").lower() for each in exist}
     types = ("A",) if resolver == "glibc" and "no-aaaa" in conf.options else ("A", "AAAA")
@@ -86,11 +88,16 @@ def _glibc(name: str, conf: ResolvConf) -> tuple[Candidate, ...]:
 
 
 def _musl(name: str, conf: ResolvConf) -> tuple[Candidate, ...]:
-    read = len(f"search {' '.join(conf.search)}") <= LONGEST_MUSL_LINE
-    if name.count(".") >= conf.ndots or not read:
+    is_too_long = len(f"search {' '.join(conf.search)}") > LONGEST_MUSL_LINE
+    if name.count(".") >= conf.ndots or is_too_long:
         return (_as_it_is(name, conf),)
-    completed = (_completed(name, domain, domain) for domain in conf.search)
-    return (*(candidate for candidate in completed if _fits(candidate.name)), _as_it_is(name, conf))
+    passed_over, asked = "", []
+    for candidate in (*(_completed(name, domain, domain) for domain in conf.search), _as_it_is(name, conf)):
+        if _fits(candidate.name):
+            asked.append(replace(candidate, why=candidate.why + passed_over))
+        else:
+            passed_over = f"; by musl after 1.2.3: an older one ends with an error at the domain {candidate.domain}"
+    return tuple(asked)
 
 
 def _completed(name: str, suffix: str, domain: str) -> Candidate:

@@ -154,6 +154,14 @@ def test_options_that_leave_questions_out():
     assert len(queries("www", conf, "musl")) == 4
 
 
+def test_what_only_a_newer_musl_asks_says_so():
+    """Up to 1.2.3 a name that cannot be sent ends the lookup."""
+    conf = ResolvConf((), ("cluster.local", "."), ("ndots:5",))
+    before, after = search_candidates("example.com", conf, "musl")
+    assert before.why == "search list: cluster.local" and after.name == "example.com."
+    assert after.why.endswith("by musl after 1.2.3: an older one ends with an error at the domain .")
+
+
 def test_an_unknown_resolver_is_refused():
     with pytest.raises(ValueError, match="glibc, musl"):
         search_candidates("www", POD, "bionic")

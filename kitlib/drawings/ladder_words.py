@@ -159,6 +159,10 @@ def losses(journey: Journey) -> list[tuple[Hop, str]]:
         home, last = leg.hops[0], (leg.responses or leg.queries)[-1]
         if not leg.responses:
             found.append((last, f"Leg {number}: no response seen; the query was last seen at {last_seen(leg)}"))
+        elif leg.refused:
+            answer = leg.refused[-1]
+            found.append((answer, f"Leg {number}: an answer came from {answer.sighting.server}, but "
+                                  f"{leg.server} was asked: the client does not take it"))
         elif leg.queries and point(home) != point(last):
             found.append((last, f"Leg {number}: the response was last seen at {point(last).title}, "
                                 f"it did not show at {point(home).title}"))
@@ -185,6 +189,8 @@ def ladder_title(journey: Journey) -> str:
     """Say what this journey shows: how far it came if nothing came back, else who rewrote its destination."""
     if not journey.answered:
         return f"No response: the query was last seen at {last_seen(journey.client_leg)}"
+    if refused := journey.client_leg.refused:
+        return f"Refused: {journey.client_leg.server} was asked, but {refused[-1].sighting.server} answered"
     shown = rows(journey)
     for row in shown:
         if row.leg_index == 0 and row.origin and row.hop.direction == "query" and row.hop.rewrites:

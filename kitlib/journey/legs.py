@@ -1,4 +1,7 @@
-"""Legs: the sendings of a query and its responses put together; one query and its answer over one pair of sockets."""
+"""From sendings to legs: one query and its answer over one pair of sockets.
+
+Sendings from one socket are one leg until their answer came: a client that gets none asks again.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,21 @@ from dataclasses import dataclass, field
 
 from kitlib.journey.model import Hop, Leg, Rewrite
 from kitlib.journey.packets import (
+    AnswerTimes,
     Packet,
-    Responses,
     Sending,
+    answer_times,
+    find_packets,
     find_sendings,
     flow,
+    folded,
     grouped,
     in_order,
     interface,
-    packets_of,
+    is_answered,
     sockets,
 )
+from kitlib.progress import progress
 from kitlib.sighting import Sighting
 
 
@@ -25,88 +32,79 @@ from kitlib.sighting import Sighting
 class _Draft:
     """A leg in the making: its sendings (several if the client asked again), and the responses to any of them."""
 
-    trips: list[Sending] = field(default_factory=list)
-    responses: Packet = field(default_factory=list)
+    sendings: list[Sending] = field(default_factory=list)
+    responses: list[Sighting] = field(default_factory=list)
 
 
 def find_legs(sightings: Iterable[Sighting]) -> list[tuple[Leg, list[str]]]:
-    """Every leg in these sightings, in order of time, and in words what about it could not be decided.
+    """Return every leg in these sightings, in order of time, and in words what about it could not be decided.
 
     Each sighting is in exactly one.
     """
     ordered = sorted(sightings, key=in_order)
-    queries = [seen for seen in ordered if seen.direction == "query"]
-    responses = [seen for seen in ordered if seen.direction == "response"]
-    heard = grouped(responses, sockets)
+    queries = [seen for seen in ordered if not seen.message.is_response]
+    answers = answer_times(seen for seen in ordered if seen.message.is_response)
     drafts: list[_Draft] = []
-    for same_message in grouped(queries, flow).values():
-        drafts += _drafts(find_sendings(same_message, heard), heard)
-    drafts += _without_query(_hand_out(responses, drafts))
-    found = [(Leg(_hops(draft)), [doubt for trip in draft.trips for doubt in trip.doubts]) for draft in drafts]
-    return sorted(found, key=lambda one: in_order(one[0].hops[0].sighting))
+    for same_message in progress(grouped(queries, flow).values(), "Finding packets"):
+        drafts += _drafts(find_sendings(same_message, answers), answers)
+    drafts += _without_query(_hand_out(ordered, drafts))
+    legs = [(Leg(_hops(draft)), [doubt for sending in draft.sendings for doubt in sending.doubts]) for draft in drafts]
+    return sorted(legs, key=lambda found: in_order(found[0].hops[0].sighting))
 
 
-def _drafts(trips: list[Sending], heard: Responses) -> list[_Draft]:
-    """Trips from one socket are one leg until its answer came back to where the query was first seen."""
+def _drafts(sendings: list[Sending], answers: AnswerTimes) -> list[_Draft]:
+    """Return sendings from one socket as one leg until the answer came back to where the query was first seen."""
     drafts: list[_Draft] = []
     latest: dict[Hashable, _Draft] = {}
-    for trip in trips:
-        first = trip.sightings[0]
-        draft = latest.get(sockets(first))
-        if draft is None or _is_answered(draft, first, heard):
-            draft = latest[sockets(first)] = _Draft()
+    for sending in sendings:
+        key, home = sockets(sending.first), (interface(sending.first), sockets(sending.first))
+        draft = latest.get(key)
+        if draft is None or is_answered(home, draft.sendings[0].first.time_ns, sending.first.time_ns, answers):
+            draft = latest[key] = _Draft()
             drafts.append(draft)
-        draft.trips.append(trip)
+        draft.sendings.append(sending)
     return drafts
 
 
-def _is_answered(draft: _Draft, again: Sighting, heard: Responses) -> bool:
-    start = draft.trips[0].sightings[0].time_ns
-    return any(interface(answer) == interface(again) and start <= answer.time_ns < again.time_ns
-               for answer in heard.get(sockets(again), ()))
+def _hand_out(ordered: list[Sighting], drafts: list[_Draft]) -> list[Sighting]:
+    """Give each response to the latest leg between its sockets, else to the only one that its client began.
 
-
-def _hand_out(responses: list[Sighting], drafts: list[_Draft]) -> list[Sighting]:
-    """Give each response to the leg that asked there, else to the only one with this client; return the others."""
-    asked: dict[Hashable, list[tuple[Sighting, _Draft]]] = {}
-    for draft in drafts:
-        for query in (query for trip in draft.trips for query in trip.sightings):
-            for key in (sockets(query), _client(query)):
-                asked.setdefault(key, []).append((query, draft))
-    left = []
-    for response in responses:
-        there = _asking(response, asked.get(sockets(response), ()))
-        anywhere = there or _asking(response, asked.get(_client(response), ()))
-        if there or len(set(anywhere)) == 1:
-            anywhere[-1].responses.append(response)
+    Return the responses that fit no leg, or more than one.
+    """
+    draft_of = {id(query): draft for draft in drafts for sending in draft.sendings for query in sending.sightings}
+    latest: dict[Hashable, _Draft] = {}
+    only: dict[Hashable, _Draft | None] = {}          # None: the client began more than one
+    left_over = []
+    for seen in ordered:
+        question = folded(seen.message.questions)
+        if draft := draft_of.get(id(seen)):
+            for known in (question, ()):              # a response may lack the question section
+                latest[sockets(seen), known] = draft
+                only[_client(seen), known] = draft if only.get((_client(seen), known), draft) is draft else None
+        elif draft := latest.get((sockets(seen), question)) or only.get((_client(seen), question)):
+            draft.responses.append(seen)
         else:
-            left.append(response)
-    return left
+            left_over.append(seen)
+    return left_over
 
 
 def _client(seen: Sighting) -> Hashable:
     return seen.protocol, seen.message.id, seen.client
 
 
-def _asking(response: Sighting, asked: Iterable[tuple[Sighting, _Draft]]) -> list[_Draft]:
-    """The legs that asked before this response came, in order of time. A response may lack the question section."""
-    fits = [(query, draft) for query, draft in asked if query.time_ns <= response.time_ns
-            and response.message.questions in ((), query.message.questions)]
-    return [draft for _, draft in sorted(fits, key=lambda one: one[0].time_ns)]
-
-
 def _without_query(responses: list[Sighting]) -> list[_Draft]:
     groups = grouped(responses, lambda seen: (flow(seen), seen.client)).values()
-    return [_Draft(responses=packet) for same in groups for packet in packets_of(same)]
+    return [_Draft(responses=packet) for same in groups for packet in find_packets(same)]
 
 
 def _hops(draft: _Draft) -> tuple[Hop, ...]:
-    sendings = [*enumerate((trip.sightings for trip in draft.trips), 1), *enumerate(packets_of(draft.responses), 1)]
-    hops = [hop for attempt, packet in sendings for hop in _followed(packet, attempt)]
+    queries = [sending.sightings for sending in draft.sendings]
+    sent = [*enumerate(queries, 1), *enumerate(find_packets(draft.responses), 1)]
+    hops = [hop for attempt, packet in sent for hop in _hops_of(packet, attempt)]
     return tuple(sorted(hops, key=lambda hop: in_order(hop.sighting)))
 
 
-def _followed(packet: Packet, attempt: int) -> Iterator[Hop]:
+def _hops_of(packet: Packet, attempt: int) -> Iterator[Hop]:
     for before, seen in zip([None, *packet], packet, strict=False):
         yield Hop(seen, tuple(_rewrites(before, seen)) if before else (), None, attempt)
 

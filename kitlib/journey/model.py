@@ -91,10 +91,23 @@ class Leg:
 
     @property
     def came_back(self) -> bool:
-        """Was a response seen where the leg was first seen, and addressed to the socket that asked there?"""
-        first = self.hops[0].sighting
-        return any((seen.point, seen.interface_index, seen.client) == (first.point, first.interface_index, first.client)
-                   for seen in (hop.sighting for hop in self.responses))
+        """Was a response seen where the leg was first seen, between the same two sockets?
+
+        A resolver takes an answer only from the socket that it asked (RFC 5452, 9.1); see `refused`.
+        """
+        return any(self._is_home(hop) and hop.sighting.server == self.server for hop in self.responses)
+
+    @property
+    def refused(self) -> tuple[Hop, ...]:
+        """The responses that reached the client from a socket that it had not asked: it does not take them."""
+        if self.came_back or not self.queries:
+            return ()
+        return tuple(hop for hop in self.responses if self._is_home(hop))
+
+    def _is_home(self, hop: Hop) -> bool:
+        """Was this seen where the leg was first seen, and is it of the socket that asked there?"""
+        first, seen = self.hops[0].sighting, hop.sighting
+        return (seen.point, seen.interface_index, seen.client) == (first.point, first.interface_index, first.client)
 
 
 @dataclass(frozen=True)

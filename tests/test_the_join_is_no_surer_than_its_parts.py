@@ -1,0 +1,56 @@
+"""What a resolver would not accept is no answer; what only looks different is the same."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from kitlib.drawings.ladder import ladder
+from kitlib.journey.join import join
+from kitlib.journey.model import Journey
+from kitlib.sighting import Frame, Message, Question, Sighting, Socket, VantagePoint
+
+POD = VantagePoint("pod:default/a", "eth0", "worker", "pod", "a eth0")
+CORE = VantagePoint("pod:kube-system/coredns", "eth0", "worker", "coredns", "coredns eth0")
+ANY = VantagePoint("node:worker", "any", "worker", "node", "worker any")
+CLIENT, SERVICE, COREDNS = Socket("10.244.1.2", 40000), Socket("10.96.0.10", 53), Socket("10.244.1.9", 53)
+
+
+def seen(point: VantagePoint, at_us: int, source: Socket, destination: Socket, name: str = "www.example.com.",
+         ttl: int = 64, index: int | None = None) -> Sighting:
+    message = Message(1, ("qr",) if source.port == 53 else (), "QUERY", "NOERROR", (Question(name, "A"),))
+    return Sighting(point, at_us * 1000, "UDP", source, destination, ttl, 1 + source.port, message, index)
+
+
+def test_an_answer_from_a_socket_that_was_not_asked_does_not_count() -> None:
+    """The same-node fault of a bridge that does not call iptables: CoreDNS answers under its own address."""
+    at_pod = [seen(POD, 0, CLIENT, SERVICE), seen(POD, 90, COREDNS, CLIENT)]
+    at_coredns = [seen(CORE, 20, CLIENT, COREDNS, ttl=63), seen(CORE, 80, COREDNS, CLIENT)]
+    for sightings in (at_pod, at_pod + at_coredns):
+        journey, = join(sightings)
+        assert not journey.came_back and journey.client_leg.refused[-1].sighting.server == COREDNS
+        drawing = ladder(journey)
+        assert "Refused: 10.96.0.10:53 was asked, but 10.244.1.9:53 answered" in drawing.text
+        assert "the client does not take it" in drawing.text
+
+
+def test_an_answer_under_the_address_that_was_asked_counts() -> None:
+    journey, = join([seen(POD, 0, CLIENT, SERVICE), seen(POD, 90, SERVICE, CLIENT)])
+    assert journey.came_back and not journey.client_leg.refused
+
+
+def test_names_compare_without_case() -> None:
+    journey, = join([seen(POD, 0, CLIENT, SERVICE, "wWw.ExAmple.com."), seen(POD, 90, SERVICE, CLIENT)])
+    assert journey.came_back
+
+
+def one_sending(first: Sighting, second: Sighting) -> Journey:
+    journey, = join([first, second])
+    assert [hop.attempt for hop in journey.hops] == [1, 1]
+    return journey
+
+
+def test_a_packet_at_two_interfaces_of_one_capture_is_one_sending() -> None:
+    one_sending(seen(ANY, 0, CLIENT, SERVICE, index=2), seen(ANY, 9, CLIENT, SERVICE, index=3))
+    first, second = (replace(seen(ANY, at, CLIENT, SERVICE), link=Frame(at, at, 1, b"", name))
+                     for at, name in ((1, "veth1"), (2, "eth0")))
+    one_sending(first, second)
