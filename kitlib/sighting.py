@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class VantagePoint:
     """Where tcpdump listened: an interface of a place.
 
@@ -31,7 +31,7 @@ class Socket(NamedTuple):
         return f"{self.address}:{self.port}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Question:
     """What a DNS message asks: a name (with its final dot) and a record type."""
 
@@ -42,7 +42,7 @@ class Question:
         return f"{self.name} {self.type}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Record:
     """One resource record: owner name, type, time to live in seconds, data as text."""
 
@@ -52,7 +52,7 @@ class Record:
     data: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Edns:
     """The OPT pseudo-record (RFC 6891): UDP size offered, version, options as (name, value)."""
 
@@ -61,7 +61,7 @@ class Edns:
     options: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Message:
     """A DNS message (RFC 1035). `flags` are dig's words: qr, aa, tc, rd, ra, ad, cd."""
 
@@ -87,7 +87,7 @@ class Message:
         return self.questions[0] if self.questions else None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Sighting:
     """One DNS message at one vantage point. Times are nanoseconds since the epoch.
 
@@ -121,7 +121,7 @@ class Sighting:
         return self.source if self.message.is_response else self.destination
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Frame:
     """One captured frame: `data` as on the wire, `link_type` as in pcap (1 Ethernet, 113 and 276 cooked)."""
 
