@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from conftest import NOTEBOOKS
 
 # Runs the code cells of a notebook in a process where the import of these is an error, however late it is asked for.

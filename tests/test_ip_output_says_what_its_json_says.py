@@ -34,7 +34,8 @@ def as_interface(item: dict) -> Interface:
 
 def as_route(item: dict) -> Route:
     return Route(item["dst"], item.get("gateway", ""), item.get("dev", ""), item.get("prefsrc", ""),
-                 item.get("scope", ""), item.get("protocol", ""), item.get("type", "unicast"))
+                 item.get("scope", ""), item.get("protocol", ""), item.get("type", "unicast"),
+                 item.get("table", "main"))
 
 
 @pytest.mark.parametrize(("place", "command"), [key for key in PLAIN if " route" not in key[1]], ids=" ".join)
