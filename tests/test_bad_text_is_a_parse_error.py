@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kitlib.errors import ParseError
-from kitlib.parsers import docker, ip, kubernetes, process_flags, resolv_conf
+from kitlib.parsers import docker, ip, kubernetes, resolv_conf
+from kitlib.parsers.process_flags import flag
 
 FIXTURES = Path(__file__).parent / "fixtures"
 IP = {
@@ -24,8 +25,8 @@ def text(name: str) -> str:
     return (FIXTURES / name).read_text()
 
 
-def controller_flags(listing: str) -> dict[str, str]:
-    return process_flags.process_flags(listing, "kube-controller-manager")
+def controller_flags(listing: str) -> str:
+    return flag(listing, "kube-controller-manager", "cluster-cidr")
 
 
 JSON_PARSERS = {
@@ -162,7 +163,7 @@ def test_ip_output_that_was_tampered_with(parser, command, old, new):
 
 def test_a_missing_flag_names_those_that_are_there():
     with pytest.raises(ParseError, match=r"--cluster-cidr6.*--allocate-node-cidrs"):
-        process_flags.flag(text("ps/control-plane.txt"), "kube-controller-manager", "cluster-cidr6")
+        flag(text("ps/control-plane.txt"), "kube-controller-manager", "cluster-cidr6")
 
 
 def test_a_worker_runs_no_controller_manager():
@@ -172,4 +173,4 @@ def test_a_worker_runs_no_controller_manager():
 
 def test_several_processes_of_one_name_are_not_one():
     with pytest.raises(ParseError, match=r"one process containerd-shim-runc-v2.*different ones"):
-        process_flags.process_flags(text("ps/control-plane.txt"), "containerd-shim-runc-v2")
+        flag(text("ps/control-plane.txt"), "containerd-shim-runc-v2", "id")

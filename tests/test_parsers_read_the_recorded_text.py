@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from kitlib.parsers import docker, kubernetes, process_flags, resolv_conf
+from kitlib.parsers import docker, kubernetes, resolv_conf
 from kitlib.parsers.docker import Attachment
 from kitlib.parsers.kubernetes import Endpoint, Port
+from kitlib.parsers.process_flags import flag
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
@@ -115,15 +116,15 @@ def test_nodes_say_what_the_table_says():
 
 def test_the_controller_manager_knows_the_pod_and_the_service_range():
     listing = text("ps/control-plane.txt")
-    assert process_flags.flag(listing, "kube-controller-manager", "cluster-cidr") == "10.244.0.0/16"
-    assert process_flags.flag(listing, "kube-controller-manager", "service-cluster-ip-range") == "10.96.0.0/16"
+    assert flag(listing, "kube-controller-manager", "cluster-cidr") == "10.244.0.0/16"
+    assert flag(listing, "kube-controller-manager", "service-cluster-ip-range") == "10.96.0.0/16"
 
 
 def test_flags_may_stand_with_one_dash_apart_from_their_value_or_alone():
     listing = text("ps/control-plane.txt").splitlines()[0] + \
         "\nroot  7  1  0 08:59 ?  00:00:01 /usr/bin/tool run -namespace k8s.io --verbose --to=a=b --last\n"
-    assert process_flags.process_flags(listing, "tool") \
-        == {"namespace": "k8s.io", "verbose": "true", "to": "a=b", "last": "true"}
+    for name, value in {"namespace": "k8s.io", "verbose": "true", "to": "a=b", "last": "true"}.items():
+        assert flag(listing, "tool", name) == value
 
 
 def test_resolv_conf_of_a_pod():
