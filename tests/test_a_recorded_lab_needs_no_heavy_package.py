@@ -34,11 +34,9 @@ for cell in json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))["cells"]:
     if cell["cell_type"] == "code":
         shell.run_cell("".join(cell["source"])).raise_error()
 """
-NOT_YET = {"08-see-the-whole-journey": "latency_budget is still drawn by matplotlib, not by svg.py"}
 
 
-@pytest.mark.parametrize("notebook", [pytest.param(path, id=path.stem, marks=[pytest.mark.xfail(
-    reason=NOT_YET[path.stem], strict=True)] if path.stem in NOT_YET else []) for path in NOTEBOOKS])
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs_without_them(notebook: Path, tmp_path: Path) -> None:
     environment = {**os.environ, "IPYTHONDIR": str(tmp_path)}
     ran = subprocess.run([sys.executable, "-c", RUN, str(notebook)], cwd=tmp_path, env=environment, capture_output=True,
