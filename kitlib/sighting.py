@@ -78,12 +78,12 @@ class Message:
 
     @property
     def is_response(self) -> bool:
-        """True for an answer, False for a query."""
+        """Return True for a response, False for a query."""
         return "qr" in self.flags
 
     @property
     def question(self) -> Question | None:
-        """The first (in practice the only) question."""
+        """Return the first (in practice the only) question."""
         return self.questions[0] if self.questions else None
 
 
@@ -107,17 +107,17 @@ class Sighting:
 
     @property
     def direction(self) -> str:
-        """"query" or "response", from the QR bit."""
+        """Return "query" or "response", from the QR bit."""
         return "response" if self.message.is_response else "query"
 
     @property
     def client(self) -> Socket:
-        """The end that asks, as addressed here."""
+        """Return the end that asks, as addressed here."""
         return self.destination if self.message.is_response else self.source
 
     @property
     def server(self) -> Socket:
-        """The end that answers, as addressed here."""
+        """Return the end that answers, as addressed here."""
         return self.source if self.message.is_response else self.destination
 
 

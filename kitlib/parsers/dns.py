@@ -166,7 +166,7 @@ def _label(raw: bytes) -> str:
 
 
 def _escaped(raw: bytes, special: bytes, space: str = "\\032") -> str:
-    """Bytes as in a zone file: \\DDD for what cannot be printed (RFC 1035, 5.1)."""
+    """Return bytes as in a zone file: \\DDD for what cannot be printed (RFC 1035, 5.1)."""
     return "".join(f"\\{byte:c}" if byte in special else space if byte == 32
                    else chr(byte) if 32 < byte < 127 else f"\\{byte:03d}" for byte in raw)
 

@@ -57,12 +57,8 @@ def _link_address(value: int, layer: Layer) -> str:
     return value.to_bytes(8)[:layer.values["address length"]].hex(":")
 
 
-def _ipv4_address(value: int, layer: Layer) -> str:
-    return address_text(value.to_bytes(4))
-
-
-def _ipv6_address(value: int, layer: Layer) -> str:
-    return address_text(value.to_bytes(16))
+def _ip_address(value: int, layer: Layer) -> str:
+    return address_text(value.to_bytes(4 if layer.title == "IPv4" else 16))
 
 
 def _ip_flags(value: int, layer: Layer) -> str:
@@ -146,11 +142,11 @@ _PACKET_TYPE = Part("packet type", 8, _known({
     0: "came in, addressed to this machine", 1: "came in as a broadcast", 2: "came in as a multicast",
     3: "came in, addressed to another machine", 4: "went out from this machine"}, "which way it went"))
 _LINK_KIND = Part("address type", 16, _known({1: "Ethernet", 772: "loopback"},
-                                                   "the kind of interface (ARPHRD_ number)"))
+                                             "the kind of interface (ARPHRD_ number)"))
 _LINK_LENGTH = Part("address length", 8, "how many bytes of the address count")
 _LINK_SOURCE = Part("source", 64, "the link address of the sender; the destination's is not kept", _link_address)
-_SOURCE = Part("source", 32, "the sender's address, as it stands here (NAT may rewrite it)", _ipv4_address)
-_DESTINATION = Part("destination", 32, "the address it goes to, as it stands here (NAT may rewrite it)", _ipv4_address)
+_SOURCE = Part("source", 32, "the sender's address, as it stands here (NAT may rewrite it)", _ip_address)
+_DESTINATION = Part("destination", 32, "the address it goes to, as it stands here (NAT may rewrite it)", _ip_address)
 _PORTS = (Part("source port", 16, _port), Part("destination port", 16, _port))
 _HEADER_END = "in units of 4 bytes: where the header ends"
 
@@ -179,7 +175,7 @@ HEADERS: dict[str, tuple[Part, ...]] = {
         Part("version", 4, "IPv6"), Part("traffic class", 8, "class of service and congestion", "{:#04x}"),
         Part("flow label", 20, "the same for all packets of a flow", "{:#07x}"),
         Part("payload length", 16, "bytes of all that follows"), _PROTOCOL, Part("hop limit", 8, _ttl),
-        _SOURCE._replace(bits=128, written=_ipv6_address), _DESTINATION._replace(bits=128, written=_ipv6_address)),
+        _SOURCE._replace(bits=128), _DESTINATION._replace(bits=128)),
     "IPv6 fragment": (
         _PROTOCOL, Part("reserved", 8, "must be 0"), Part("fragment offset", 13, _fragment),
         Part("reserved bits", 2, "must be 0"), Part("more fragments", 1, "1: more follow; 0: the last piece"),
@@ -250,7 +246,7 @@ def _layer(title: str, data: bytes, below: Layer | None) -> Layer:
     words = values.get("header length", values.get("data offset"))
     whole = size if words is None else words * 4
     if not size <= whole <= len(data):
-        raise ParseError("frame", f"a {title} header of {size} to {len(data)} bytes", f"one of {whole}")
+        raise ParseError("frame", f"{size} to {len(data)} bytes of {title} header", f"{whole} bytes")
     return Layer(title, values, data[:end], whole, below)
 
 
