@@ -9,13 +9,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from kitlib.backends import CaptureData, PointCapture, RuleTrace
-from kitlib.errors import NotFound, NotRecorded
+from kitlib.errors import KitError, NotFound, NotRecorded
 from kitlib.place import Node, Place
 from kitlib.progress import progress
 from kitlib.result import Result
 from kitlib.sighting import Frame, Sighting, VantagePoint
 
 if TYPE_CHECKING:
+    from scapy.packet import Packet
+
     from kitlib.journey.model import Journey
     from kitlib.netfilter.compare import TracedPath
 
@@ -102,6 +104,18 @@ class Capture:
     def frames(self, point: Place | VantagePoint) -> tuple[Frame, ...]:
         """Return the raw frames at one vantage point."""
         return self._frames[self._chosen(point)]
+
+    def packets(self, point: Place | VantagePoint) -> tuple[Packet, ...]:
+        """Return the frames at one vantage point as scapy's packets: to show, to change, to write to a file."""
+        try:
+            from scapy.layers import dns, inet6, l2  # noqa: F401  (with these scapy takes IP and DNS apart too)
+        except ImportError:
+            raise KitError("scapy is not installed here: `at` and `frames` show the packets without it.") from None
+        layers = {1: l2.Ether, 113: l2.CookedLinux, 276: l2.CookedLinuxV2}
+        packets = tuple(layers[frame.link_type](frame.data) for frame in self.frames(point))
+        for packet, frame in zip(packets, self.frames(point), strict=True):
+            packet.time = frame.time_ns / 10**9
+        return packets
 
     def at(self, point: Place | VantagePoint) -> tuple[Sighting, ...]:
         """Return the DNS messages seen at one vantage point, in order of time."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class VantagePoint:
     """Where tcpdump listened: an interface of a place.
 
@@ -31,7 +31,7 @@ class Socket(NamedTuple):
         return f"{self.address}:{self.port}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Question:
     """What a DNS message asks: a name (with its final dot) and a record type."""
 
@@ -42,7 +42,7 @@ class Question:
         return f"{self.name} {self.type}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Record:
     """One resource record: owner name, type, time to live in seconds, data as text."""
 
@@ -52,7 +52,7 @@ class Record:
     data: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Edns:
     """The OPT pseudo-record (RFC 6891): UDP size offered, version, options as (name, value)."""
 
@@ -61,7 +61,7 @@ class Edns:
     options: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Message:
     """A DNS message (RFC 1035). `flags` are dig's words: qr, aa, tc, rd, ra, ad, cd."""
 
@@ -78,16 +78,16 @@ class Message:
 
     @property
     def is_response(self) -> bool:
-        """True for an answer, False for a query."""
+        """Return True for a response, False for a query."""
         return "qr" in self.flags
 
     @property
     def question(self) -> Question | None:
-        """The first (in practice the only) question."""
+        """Return the first (in practice the only) question."""
         return self.questions[0] if self.questions else None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Sighting:
     """One DNS message at one vantage point. Times are nanoseconds since the epoch.
 
@@ -107,21 +107,21 @@ class Sighting:
 
     @property
     def direction(self) -> str:
-        """"query" or "response", from the QR bit."""
+        """Return "query" or "response", from the QR bit."""
         return "response" if self.message.is_response else "query"
 
     @property
     def client(self) -> Socket:
-        """The end that asks, as addressed here."""
+        """Return the end that asks, as addressed here."""
         return self.destination if self.message.is_response else self.source
 
     @property
     def server(self) -> Socket:
-        """The end that answers, as addressed here."""
+        """Return the end that answers, as addressed here."""
         return self.source if self.message.is_response else self.destination
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Frame:
     """One captured frame: `data` as on the wire, `link_type` as in pcap (1 Ethernet, 113 and 276 cooked)."""
 

@@ -22,7 +22,7 @@ class Tuple(NamedTuple):
 
     @property
     def inverse(self) -> Tuple:
-        """The same seen from the other end."""
+        """Return the same as the other end sees it."""
         return Tuple(self.destination, self.source)
 
 
@@ -40,12 +40,12 @@ class Connection:
 
 
 def connections(text: str) -> tuple[Connection, ...]:
-    """The entries in the output of `conntrack -L` (with or without `-o extended`). Raises ParseError."""
+    """Return the connections in the output of `conntrack -L` (with or without `-o extended`). Raises ParseError."""
     lines = (line for line in text.splitlines() if line.strip() and not SUMMARY.match(line))
-    return tuple(_entry(line) for line in lines)
+    return tuple(_connection(line) for line in lines)
 
 
-def _entry(line: str) -> Connection:
+def _connection(line: str) -> Connection:
     head, tuples = HEAD.match(line), TUPLE.findall(line)
     if not head or len(tuples) != 2:
         raise ParseError("conntrack -L", "PROTOCOL … and two tuples src=… dst=… sport=… dport=…", line)
@@ -53,4 +53,4 @@ def _entry(line: str) -> Connection:
                        for source, destination, sport, dport in tuples)
     mark = re.search(r"\bmark=(\d+)", line)
     return Connection(head[1], original, reply, int(head[2]) if head[2] else None, head[3] or "",
-                 tuple(re.findall(r"\[([A-Z_]+)\]", line)), int(mark[1]) if mark else 0)
+                      tuple(re.findall(r"\[([A-Z_]+)\]", line)), int(mark[1]) if mark else 0)

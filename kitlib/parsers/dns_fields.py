@@ -20,52 +20,32 @@ RCODES = {"NOERROR": "no error", "NXDOMAIN": "the name does not exist", "SERVFAI
 
 
 class Field(NamedTuple):
-    """A header field: `offset` and `length` in bytes of the frame; fields of some bits share their bytes."""
+    """A header field, as the packet view shows it."""
 
     layer: str
     name: str
     value: str
     meaning: str
-    offset: int
-    length: int
 
 
-def message_fields(data: bytes, base: int) -> Iterator[Field]:
-    """The fields of a whole DNS message that begins at byte `base` of the frame."""
-    parts = dns.wire_records(data)
-    dns.message(data)                                     # all that could be wrong with it is wrong here already
-    yield from _header_bits(data, base)
-    opcode = data[2] >> 3 & 15
-    for entry in parts:
-        layer = f"DNS {entry.section}"
-        name_size = entry.data - entry.start - (4 if entry.section == "question" else 10)
-        at = base + entry.start
-        said = "the name asked for" if entry.section == "question" else "the name it is about"
-        if name_size == 2:                                # too short for a label: nothing but a pointer
-            target = int.from_bytes(data[entry.start:entry.start + 2]) & 0x3FFF
+def message_fields(data: bytes) -> Iterator[Field]:
+    """Yield the fields of a whole DNS message. ParseError where it is malformed, before the first field."""
+    dns.message(data)
+    yield from _header(data)
+    for part in dns.wire_records(data):
+        said = "the name asked for" if part.section == "question" else "the name it is about"
+        if data[part.start] >= 192:
+            target = int.from_bytes(data[part.start:part.start + 2]) & 0x3FFF
             said += f"; written as a pointer to byte {target} of the message"
-        yield Field(layer, "name", entry.name, said, at, name_size)
-        at += name_size
-        kind = dns.type_name(entry.type)
-        if kind == "OPT":
-            yield from _opt_fields(data, entry, base, at)
-            continue
-        yield Field(layer, "type", kind, TYPES.get(kind, "the kind of data"), at, 2)
-        yield Field(layer, "class", CLASSES.get(entry.rclass, f"CLASS{entry.rclass}"),
-                    "IN: the internet" if entry.rclass == 1 else "another class than the internet's", at + 2, 2)
-        if entry.section != "question":
-            yield Field(layer, "TTL", str(entry.ttl), "seconds that this may be kept in a cache", at + 4, 4)
-            yield Field(layer, "data length", str(entry.end - entry.data), "bytes of the data", at + 8, 2)
-            yield Field(layer, "data", dns.record_data(data, entry), TYPES.get(kind, "the data") if opcode == 0
-                        else "the data", base + entry.data, entry.end - entry.data)
+        yield Field(f"DNS {part.section}", "name", part.name, said)
+        yield from _opt(data, part) if part.type == dns.OPT else _record(data, part)
 
 
-def _header_bits(data: bytes, base: int) -> Iterator[Field]:
+def _header(data: bytes) -> Iterator[Field]:
     bits = int.from_bytes(data[2:4])
     response = bool(bits & 0x8000)
     rcode, opcode = dns.rcode_name(bits & 15), dns.opcode_name(bits >> 11 & 15)
-    yield Field("DNS", "id", str(int.from_bytes(data[:2])), "the answer carries the same number as its query", base, 2)
-    said = {  # flag: 0, 1
+    meanings = {  # flag: 0, 1
         "qr": ("a query", "a response"), "aa": ("not from the zone's own server", "from a server of the zone itself"),
         "tc": ("nothing left out", "truncated: did not fit, ask again over TCP"),
         "rd": ("recursion not desired", "recursion desired: find out for me"),
@@ -75,30 +55,37 @@ def _header_bits(data: bytes, base: int) -> Iterator[Field]:
         "ad": ("not verified with DNSSEC",
                "verified with DNSSEC" if response else "tell me whether DNSSEC verified it"),
         "cd": ("DNSSEC checking as usual", "checking disabled: answer even if DNSSEC fails")}
-    for flag, meanings in said.items():
-        mask = dns.FLAGS.get(flag, 0x0040)
-        value = int(bool(bits & mask))
-        yield Field("DNS", flag, str(value), meanings[value], base + (2 if mask > 255 else 3), 1)
+    yield Field("DNS", "id", str(int.from_bytes(data[:2])), "the answer carries the same number as its query")
+    for flag, meaning in meanings.items():
+        value = int(bool(bits & dns.FLAGS.get(flag, 0x0040)))
+        yield Field("DNS", flag, str(value), meaning[value])
         if flag == "qr":
             yield Field("DNS", "opcode", opcode, "what is to be done: an ordinary question" if opcode == "QUERY" else
-                        "what is to be done", base + 2, 1)
-    yield Field("DNS", "rcode", rcode, RCODES.get(rcode, "how it went") if response else "counts in responses only",
-                base + 3, 1)
-    for place, name in enumerate(("questions", "answers", "authority records", "additional records")):
-        at = 4 + 2 * place
-        yield Field("DNS", name, str(int.from_bytes(data[at:at + 2])), f"how many {name} follow", base + at, 2)
+                        "what is to be done")
+    yield Field("DNS", "rcode", rcode, RCODES.get(rcode, "how it went") if response else "counts in responses only")
+    for at, name in enumerate(("questions", "answers", "authority records", "additional records"), start=2):
+        yield Field("DNS", name, str(int.from_bytes(data[2 * at:2 * at + 2])), f"how many {name} follow")
 
 
-def _opt_fields(data: bytes, opt: dns.WireRecord, base: int, at: int) -> Iterator[Field]:
-    layer = "EDNS"
-    yield Field(layer, "type", "OPT", "not a record: room for more header fields (EDNS)", at, 2)
-    yield Field(layer, "UDP size", str(opt.rclass), "the largest UDP answer the sender can take, in bytes", at + 2, 2)
-    yield Field(layer, "extended rcode", str(opt.ttl >> 24), "the upper 8 bits of the response code", at + 4, 1)
-    yield Field(layer, "version", str(opt.ttl >> 16 & 255), "the version of EDNS; there is only 0", at + 5, 1)
-    yield Field(layer, "DO", str(opt.ttl >> 15 & 1), "1: send DNSSEC signatures too", at + 6, 1)
-    yield Field(layer, "Z", str(opt.ttl & 0x7FFF), "reserved: must be 0", at + 6, 2)
-    yield Field(layer, "data length", str(opt.end - opt.data), "bytes of the options", at + 8, 2)
-    for code, start, end in dns.options(data, opt):
+def _record(data: bytes, part: dns.WireRecord) -> Iterator[Field]:
+    layer, kind = f"DNS {part.section}", dns.type_name(part.type)
+    yield Field(layer, "type", kind, TYPES.get(kind, "the kind of data"))
+    yield Field(layer, "class", CLASSES.get(part.rclass, f"CLASS{part.rclass}"),
+                "IN: the internet" if part.rclass == dns.IN else "another class than the internet's")
+    if part.section != "question":
+        yield Field(layer, "TTL", str(part.ttl), "seconds that this may be kept in a cache")
+        yield Field(layer, "data length", str(part.end - part.data), "bytes of the data")
+        yield Field(layer, "data", dns.record_data(data, part), TYPES.get(kind, "the data"))
+
+
+def _opt(data: bytes, opt: dns.WireRecord) -> Iterator[Field]:
+    yield Field("EDNS", "type", "OPT", "not a record: room for more header fields (EDNS)")
+    yield Field("EDNS", "UDP size", str(opt.rclass), "the largest UDP answer the sender can take, in bytes")
+    yield Field("EDNS", "extended rcode", str(opt.ttl >> 24), "the upper 8 bits of the response code")
+    yield Field("EDNS", "version", str(opt.ttl >> 16 & 255), "the version of EDNS; there is only 0")
+    yield Field("EDNS", "DO", str(opt.ttl >> 15 & 1), "1: send DNSSEC signatures too")
+    yield Field("EDNS", "Z", str(opt.ttl & 0x7FFF), "reserved: must be 0")
+    yield Field("EDNS", "data length", str(opt.end - opt.data), "bytes of the options")
+    for code, value in dns.options(data, opt):
         name = dns.option_name(code)
-        yield Field(layer, f"option: {name}", data[start:end].hex() or "empty",
-                    EDNS_OPTIONS.get(name, "an EDNS option"), base + start - 4, end - start + 4)
+        yield Field("EDNS", f"option: {name}", value.hex() or "empty", EDNS_OPTIONS.get(name, "an EDNS option"))

@@ -1,155 +1,129 @@
-"""What the fields of link, IP, UDP and TCP headers mean, by scapy's names for them.
+"""Every header field of a captured frame, with its meaning in a phrase: what the packet view shows.
 
-Sources: IEEE 802.3, the LINUX_SLL and LINUX_SLL2 pages of tcpdump.org, RFC 791 (IPv4), 8200 (IPv6), 768 (UDP),
-9293 (TCP).
-
-
-Every header field of a captured frame, with its meaning in a phrase. Scapy finds the fields below DNS."""
+One table says which fields a header has, each with its name, its bits, how it is written and what it means.
+Sources: IEEE 802.3 and 802.1Q, the LINKTYPE_LINUX_SLL and LINKTYPE_LINUX_SLL2 pages of tcpdump.org, RFC 791 (IPv4),
+8200 (IPv6), 768 (UDP), 9293 (TCP), 1071 (checksums).
+"""
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from kitlib.errors import ParseError, parse_context
+from kitlib.parsers.dns import PORT as DNS_PORT
 from kitlib.parsers.dns_fields import Field, message_fields
-from kitlib.parsers.packets import Datagram, datagram_of, dissect, tcp_data, udp_data
+from kitlib.parsers.packets import Datagram, address_text, datagram_of, packet_start, tcp_data, udp_data
 from kitlib.sighting import Frame
 
-if TYPE_CHECKING:
-    from scapy.packet import Packet
+MF, DF = 1, 2                              # IPv4's flags
 
 
-DNS_PORT = 53
-ETHER_TYPES = {0x0800: "an IPv4 packet follows", 0x86DD: "an IPv6 packet follows", 0x0806: "an ARP message follows",
-               0x8100: "a VLAN tag follows"}
-PROTOCOLS = {1: "ICMP follows", 6: "a TCP segment follows", 17: "a UDP datagram follows", 58: "ICMPv6 follows",
-             44: "a fragment header follows"}
-PACKET_TYPES = {0: "came in, addressed to this machine", 1: "came in as a broadcast", 2: "came in as a multicast",
-                3: "came in, addressed to another machine", 4: "went out from this machine"}
-TCP_FLAGS = {"S": "SYN opens the connection", "A": "ACK confirms what came", "P": "PSH: hand it to the program now",
-             "F": "FIN: no more data from this side", "R": "RST breaks the connection",
-             "U": "URG", "E": "ECE", "C": "CWR"}
+@dataclass(frozen=True)
+class Layer:
+    """A header in a frame: its values by name, and the packet's bytes from it on; `size` counts options too."""
+
+    title: str
+    values: dict[str, int]
+    data: bytes
+    size: int
+    below: Layer | None
 
 
-def _known(table: dict, other: str) -> Callable[[object, Packet], str]:
+class Part(NamedTuple):
+    """A field of a header: how many bits it has, what it means there, and how its number is written."""
+
+    name: str
+    bits: int
+    meaning: str | Callable[[int, Layer], str]
+    written: str | Callable[[int, Layer], str] = "{}"
+
+
+def ones_sum(data: bytes) -> int:
+    """Return the ones' complement sum of the 16-bit words (RFC 1071); with a right checksum in them it is 0xFFFF."""
+    total = sum(struct.unpack(f"!{(len(data) + 1) // 2}H", data + bytes(len(data) % 2)))
+    while total > 0xFFFF:
+        total = (total & 0xFFFF) + (total >> 16)
+    return total
+
+
+def _mac(value: int, layer: Layer) -> str:
+    return value.to_bytes(6).hex(":")
+
+
+def _link_address(value: int, layer: Layer) -> str:
+    return value.to_bytes(8)[:layer.values["address length"]].hex(":")
+
+
+def _ip_address(value: int, layer: Layer) -> str:
+    return address_text(value.to_bytes(4 if layer.title == "IPv4" else 16))
+
+
+def _ip_flags(value: int, layer: Layer) -> str:
+    return "+".join(name for name, bit in (("MF", MF), ("DF", DF), ("reserved", 4)) if value & bit)
+
+
+def _ip_flags_meaning(value: int, layer: Layer) -> str:
+    meanings = ((DF, "do not fragment: a router must drop it rather than cut it"), (MF, "more fragments follow"))
+    return "; ".join(text for bit, text in meanings if value & bit) or "routers may cut it into fragments"
+
+
+def _tcp_flags(value: int, layer: Layer) -> str:
+    return "".join(letter for place, letter in enumerate("FSRPAUECN") if value >> place & 1)
+
+
+def _tcp_flags_meaning(value: int, layer: Layer) -> str:
+    return "; ".join(TCP_FLAGS[letter] for letter in _tcp_flags(value, layer) if letter in TCP_FLAGS) or "none"
+
+
+def _known(table: dict[int, str], other: str) -> Callable[[int, Layer], str]:
     return lambda value, layer: table.get(value, other)
 
 
-def _port(value: int, layer: Packet) -> str:
-    return "the well-known port of DNS" if value == DNS_PORT else "a port the client picked for this flow; the answer" \
-        " goes back to it" if DNS_PORT in (layer.sport, layer.dport) else "the program's port"
+def _port(value: int, layer: Layer) -> str:
+    if value == DNS_PORT:
+        return "the well-known port of DNS"
+    return "a port the client picked for this flow; the answer goes back to it" if DNS_PORT in (
+        layer.values["source port"], layer.values["destination port"]) else "the program's port"
 
 
-def _ttl(value: int, layer: Packet) -> str:
+def _ttl(value: int, layer: Layer) -> str:
     began = next(start for start in (64, 128, 255) if value <= start)
     return f"hop limit: every router takes one off; {began - value} so far, if the sender began with {began}"
 
 
-def _fragment(value: int, layer: Packet) -> str:
+def _fragment(value: int, layer: Layer) -> str:
     return "the packet is whole, or this is its first piece" if value == 0 else "where this piece belongs, in 8 bytes"
 
 
-def _flags(value: object, layer: Packet) -> str:
-    said = {"DF": "do not fragment: a router must drop it rather than cut it", "MF": "more fragments follow"}
-    return "; ".join(text for flag, text in said.items() if flag in str(value)) or "routers may cut it into fragments"
-
-
-def _ip_checksum(value: int, layer: Packet) -> str:
-    from scapy.utils import checksum
-
-    right = checksum(layer.original[:layer.ihl * 4]) == 0
+def _ip_checksum(value: int, layer: Layer) -> str:
+    right = ones_sum(layer.data[:layer.size]) == 0xFFFF
     return f"over this header only: {'right' if right else 'wrong'}; every router computes it anew (it changes the TTL)"
 
 
-def _checksum(value: int, layer: Packet) -> str:
-    from scapy.layers import inet, inet6
-
-    ip = layer.underlayer
-    if value == 0 and layer.name == "UDP":
+def _checksum(value: int, layer: Layer) -> str:
+    if value == 0 and layer.title == "UDP":
         return "0: the sender made none"
-    if ip.name not in ("IP", "IPv6") or (ip.name == "IP" and (ip.flags.MF or ip.frag)):
+    ip = layer.below
+    if ip.title == "IPv6 fragment" or ip.values.get("fragment offset") or ip.values.get("flags", 0) & MF:
         return "over the whole datagram, of which this is a fragment"
-    size = ip.len - ip.ihl * 4 if ip.name == "IP" else ip.plen
-    text = layer.original[:size]
-    if len(text) < size:
+    size = ip.values["total length"] - ip.size if ip.title == "IPv4" else ip.values["payload length"]
+    if len(layer.data) < size:
         return "over addresses, ports and data, which are not all captured"
-
-    def total(text: bytes) -> int:
-        return inet.in4_chksum(ip.proto, ip, text) if ip.name == "IP" else inet6.in6_chksum(ip.nh, ip, text)
-
-    if total(text) == 0:
+    addresses = ip.data[12:20] if ip.title == "IPv4" else ip.data[8:40]
+    pseudo_header = addresses + size.to_bytes(4) + ip.values["protocol"].to_bytes(4)
+    if ones_sum(pseudo_header + layer.data) == 0xFFFF:
         return "over addresses, ports and data: right"
     # Linux puts the sum of the pseudo-header there for the network card to go on from (CHECKSUM_PARTIAL).
     return "of the addresses and the length only: the rest is left to the network card, and on veth there is none" \
-        if value == 0xFFFF - total(bytes(size)) else "wrong: the packet was damaged or rewritten"
+        if value == ones_sum(pseudo_header) else "wrong: the packet was damaged or rewritten"
 
 
-def _tcp_flags(value: object, layer: Packet) -> str:
-    return "; ".join(TCP_FLAGS[flag] for flag in str(value) if flag in TCP_FLAGS) or "none"
-
-
-def _link_address(value: bytes, layer: Packet) -> str:
-    return value[:layer.lladdrlen].hex(":") or "none"
-
-
-_LENGTH = "in units of 4 bytes: where the header ends"
-_ETHER_TYPE = ("type", "{:#06x}", _known(ETHER_TYPES, "what follows"))
-_PROTOCOL = ("protocol", "{}", _known(PROTOCOLS, "what follows"))
-_LINK_KIND = ("address type", "{}", _known({1: "Ethernet", 772: "loopback"}, "the kind of interface (ARPHRD_ number)"))
-_LINK_LENGTH = ("address length", "{}", "how many bytes of the address count")
-_LINK_SOURCE = ("source", _link_address, "the link address of the sender; the destination's is not kept")
-_PACKET_TYPE = ("packet type", "{}", _known(PACKET_TYPES, "which way it went"))
-_PORTS = {"sport": ("source port", "{}", _port), "dport": ("destination port", "{}", _port)}
-_ADDRESSES = {"src": ("source", "{}", "the sender's address, as it stands here (NAT may rewrite it)"),
-              "dst": ("destination", "{}", "the address it goes to, as it stands here (NAT may rewrite it)")}
-_VLAN = ("VLAN", {
-    "prio": ("priority", "{}", "0 lowest to 7 highest"), "dei": ("drop eligible", "{}", "1: may be dropped first"),
-    "vlan": ("VLAN", "{}", "the virtual network it belongs to"), "type": _ETHER_TYPE})
-# scapy's layer name: our name, and for each of scapy's fields our name, how the value is written, what it means.
-LAYERS: dict[str, tuple[str, dict[str, tuple]]] = {
-    "Ethernet": ("Ethernet", {
-        "dst": ("destination", "{}", "the MAC address of the next interface on this link, not of the final machine"),
-        "src": ("source", "{}", "the MAC address of the interface that sent it on this link"), "type": _ETHER_TYPE}),
-    "802.1Q": _VLAN, "802_1AD": _VLAN,
-    "cooked linux": ("Linux cooked v1", {
-        "pkttype": _PACKET_TYPE, "lladdrtype": _LINK_KIND, "lladdrlen": _LINK_LENGTH, "src": _LINK_SOURCE,
-        "proto": _ETHER_TYPE}),
-    "cooked linux v2": ("Linux cooked v2", {
-        "proto": _ETHER_TYPE, "reserved": ("reserved", "{}", "must be 0"),
-        "ifindex": ("interface index", "{}", "the interface it was seen on, as numbered by `ip link`"),
-        "lladdrtype": _LINK_KIND, "pkttype": _PACKET_TYPE, "lladdrlen": _LINK_LENGTH, "src": _LINK_SOURCE}),
-    "IP": ("IPv4", {
-        "version": ("version", "{}", "IPv4"), "ihl": ("header length", "{}", _LENGTH),
-        "tos": ("DSCP and ECN", "{:#04x}", "0: no special treatment asked; otherwise class of service and congestion"),
-        "len": ("total length", "{}", "bytes of header and all that follows"),
-        "id": ("identification", "{}", "the same in all fragments of a packet; routers and NAT keep it"),
-        "flags": ("flags", "{}", _flags), "frag": ("fragment offset", "{}", _fragment), "ttl": ("TTL", "{}", _ttl),
-        "proto": _PROTOCOL, "chksum": ("header checksum", "{:#06x}", _ip_checksum), **_ADDRESSES}),
-    "IPv6": ("IPv6", {
-        "version": ("version", "{}", "IPv6"), "tc": ("traffic class", "{:#04x}", "class of service and congestion"),
-        "fl": ("flow label", "{:#07x}", "the same for all packets of a flow"),
-        "plen": ("payload length", "{}", "bytes of all that follows"), "nh": _PROTOCOL,
-        "hlim": ("hop limit", "{}", _ttl),
-        **_ADDRESSES}),
-    "IPv6 Extension Header - Fragmentation header": ("IPv6 fragment", {
-        "nh": _PROTOCOL, "res1": ("reserved", "{}", "must be 0"), "offset": ("fragment offset", "{}", _fragment),
-        "res2": ("reserved", "{}", "must be 0"), "m": ("more fragments", "{}", "1: more follow; 0: the last piece"),
-        "id": ("identification", "{}", "the same in all fragments of a packet")}),
-    "UDP": ("UDP", {
-        **_PORTS, "len": ("length", "{}", "bytes of this header and the data"),
-        "chksum": ("checksum", "{:#06x}", _checksum)}),
-    "TCP": ("TCP", {
-        **_PORTS, "seq": ("sequence number", "{}", "the place of the first byte here in the sender's stream"),
-        "ack": ("acknowledgment number", "{}", "the next byte expected from the other side"),
-        "dataofs": ("data offset", "{}", _LENGTH), "reserved": ("reserved", "{}", "must be 0"),
-        "flags": ("flags", "{}", _tcp_flags),
-        "window": ("window", "{}", "how much more this side can take, before scaling"),
-        "chksum": ("checksum", "{:#06x}", _checksum),
-        "urgptr": ("urgent pointer", "{}", "counts only with the flag URG")}),
-}
-
-
+TCP_FLAGS = {"S": "SYN opens the connection", "A": "ACK confirms what came", "P": "PSH: hand it to the program now",
+             "F": "FIN: no more data from this side", "R": "RST breaks the connection",
+             "U": "URG", "E": "ECE", "C": "CWR"}
 # By kind: name and meaning (RFC 9293, 7323, 2018).
 TCP_OPTIONS = {0: ("end of options", "the rest is padding"), 1: ("NOP", "padding between options"),
                2: ("maximum segment size", "the largest piece this side takes"),
@@ -158,90 +132,174 @@ TCP_OPTIONS = {0: ("end of options", "the rest is padding"), 1: ("NOP", "padding
                5: ("SACK", "pieces that arrived beyond a gap"),
                8: ("timestamps", "the sender's clock and the last one it heard: measures the round trip")}
 
+_ETHER_TYPE = Part("type", 16, _known({
+    0x0800: "an IPv4 packet follows", 0x86DD: "an IPv6 packet follows", 0x0806: "an ARP message follows",
+    0x8100: "a VLAN tag follows"}, "what follows"), "{:#06x}")
+_PROTOCOL = Part("protocol", 8, _known({
+    1: "ICMP follows", 6: "a TCP segment follows", 17: "a UDP datagram follows", 58: "ICMPv6 follows",
+    44: "a fragment header follows"}, "what follows"))
+_PACKET_TYPE = Part("packet type", 8, _known({
+    0: "came in, addressed to this machine", 1: "came in as a broadcast", 2: "came in as a multicast",
+    3: "came in, addressed to another machine", 4: "went out from this machine"}, "which way it went"))
+_LINK_KIND = Part("address type", 16, _known({1: "Ethernet", 772: "loopback"},
+                                             "the kind of interface (ARPHRD_ number)"))
+_LINK_LENGTH = Part("address length", 8, "how many bytes of the address count")
+_LINK_SOURCE = Part("source", 64, "the link address of the sender; the destination's is not kept", _link_address)
+_SOURCE = Part("source", 32, "the sender's address, as it stands here (NAT may rewrite it)", _ip_address)
+_DESTINATION = Part("destination", 32, "the address it goes to, as it stands here (NAT may rewrite it)", _ip_address)
+_PORTS = (Part("source port", 16, _port), Part("destination port", 16, _port))
+_HEADER_END = "in units of 4 bytes: where the header ends"
+
+HEADERS: dict[str, tuple[Part, ...]] = {
+    "Ethernet": (
+        Part("destination", 48, "the MAC address of the next interface on this link, not of the final machine", _mac),
+        Part("source", 48, "the MAC address of the interface that sent it on this link", _mac), _ETHER_TYPE),
+    "VLAN": (
+        Part("priority", 3, "0 lowest to 7 highest"), Part("drop eligible", 1, "1: may be dropped first"),
+        Part("VLAN", 12, "the virtual network it belongs to"), _ETHER_TYPE),
+    "Linux cooked v1": (
+        _PACKET_TYPE._replace(bits=16), _LINK_KIND, _LINK_LENGTH._replace(bits=16), _LINK_SOURCE, _ETHER_TYPE),
+    "Linux cooked v2": (
+        _ETHER_TYPE, Part("reserved", 16, "must be 0"),
+        Part("interface index", 32, "the interface it was seen on, as numbered by `ip link`"),
+        _LINK_KIND, _PACKET_TYPE, _LINK_LENGTH, _LINK_SOURCE),
+    "IPv4": (
+        Part("version", 4, "IPv4"), Part("header length", 4, _HEADER_END),
+        Part("DSCP and ECN", 8, "0: no special treatment asked; otherwise class of service and congestion", "{:#04x}"),
+        Part("total length", 16, "bytes of header and all that follows"),
+        Part("identification", 16, "the same in all fragments of a packet; routers and NAT keep it"),
+        Part("flags", 3, _ip_flags_meaning, _ip_flags), Part("fragment offset", 13, _fragment),
+        Part("TTL", 8, _ttl), _PROTOCOL, Part("header checksum", 16, _ip_checksum, "{:#06x}"),
+        _SOURCE, _DESTINATION),
+    "IPv6": (
+        Part("version", 4, "IPv6"), Part("traffic class", 8, "class of service and congestion", "{:#04x}"),
+        Part("flow label", 20, "the same for all packets of a flow", "{:#07x}"),
+        Part("payload length", 16, "bytes of all that follows"), _PROTOCOL, Part("hop limit", 8, _ttl),
+        _SOURCE._replace(bits=128), _DESTINATION._replace(bits=128)),
+    "IPv6 fragment": (
+        _PROTOCOL, Part("reserved", 8, "must be 0"), Part("fragment offset", 13, _fragment),
+        Part("reserved bits", 2, "must be 0"), Part("more fragments", 1, "1: more follow; 0: the last piece"),
+        Part("identification", 32, "the same in all fragments of a packet")),
+    "UDP": (
+        *_PORTS, Part("length", 16, "bytes of this header and the data"),
+        Part("checksum", 16, _checksum, "{:#06x}")),
+    "TCP": (
+        *_PORTS, Part("sequence number", 32, "the place of the first byte here in the sender's stream"),
+        Part("acknowledgment number", 32, "the next byte expected from the other side"),
+        Part("data offset", 4, _HEADER_END), Part("reserved", 3, "must be 0"),
+        Part("flags", 9, _tcp_flags_meaning, _tcp_flags),
+        Part("window", 16, "how much more this side can take, before scaling"),
+        Part("checksum", 16, _checksum, "{:#06x}"),
+        Part("urgent pointer", 16, "counts only with the flag URG")),
+}
+LINKS = {1: "Ethernet", 113: "Linux cooked v1", 276: "Linux cooked v2"}
+BY_TYPE = {0x0800: "IPv4", 0x86DD: "IPv6", 0x8100: "VLAN", 0x88A8: "VLAN"}
+BY_PROTOCOL = {6: "TCP", 17: "UDP"}
+
 
 def header_fields(frame: Frame) -> tuple[Field, ...]:
-    """Every field from the link header to the last DNS record, in the order of the bytes.
+    """Return every field from the link header to the last DNS record, in the order of the bytes.
 
     What is not taken apart (another protocol, a fragment, part of a TCP message, a cut frame) is one field "data".
     ParseError where a header or a whole DNS message is malformed.
     """
     with parse_context(where=f"frame {frame.number}"):
-        return tuple(_headers(frame))
+        return tuple(_fields(frame))
 
 
-def _headers(frame: Frame) -> Iterator[Field]:
-    layer, at = dissect(frame), 0
-    datagram, title = datagram_of(layer), "frame"
-    end = len(frame.data)
-    while layer.name in LAYERS:
-        title, size = LAYERS[layer.name][0], _header_length(layer)
-        if layer.name in ("IP", "IPv6"):                  # what lies behind the packet only fills the Ethernet frame
-            end = min(end, at + (layer.len if layer.name == "IP" else 40 + layer.plen))
-        yield from _layer_fields(layer, at, size, frame.data)
-        layer, at = layer.payload, at + size
+def _fields(frame: Frame) -> Iterator[Field]:
+    datagram, layers = datagram_of(frame), list(_layers(frame))
+    for layer in layers:
+        yield from _layer_fields(layer)
+    title, rest = layers[-1].title, layers[-1].data[layers[-1].size:]
     if datagram and title in ("UDP", "TCP") and not datagram.fragment and not datagram.missing:
-        yield from _data(datagram, title, at, frame.data)
-    elif at < end:
-        yield Field(title, "data", f"{end - at} bytes", "a part, or a protocol that is not taken apart here", at,
-                    end - at)
-    if end < len(frame.data):
-        fill = len(frame.data) - end
-        yield Field("Ethernet", "padding", f"{fill} bytes", "fills the frame to Ethernet's shortest length", end, fill)
+        yield from _data_fields(datagram, title)
+    elif rest:
+        yield Field(title, "data", f"{len(rest)} bytes", "a part, or a protocol that is not taken apart here")
+    packet = next((layer.data for layer in layers if layer.title in ("IPv4", "IPv6")), None)
+    fill = 0 if packet is None else len(frame.data) - packet_start(frame)[1] - len(packet)
+    if fill:
+        yield Field("Ethernet", "padding", f"{fill} bytes", "fills the frame to Ethernet's shortest length")
 
 
-def _header_length(layer: Packet) -> int:
-    words = {"IP": "ihl", "TCP": "dataofs"}.get(layer.name)
-    return getattr(layer, words) * 4 if words else round(sum(part.sz for part in layer.fields_desc))
+def _layers(frame: Frame) -> Iterator[Layer]:
+    """Yield the headers from the link on, as far as they are whole and known."""
+    layer, data, title = None, frame.data, LINKS[frame.link_type]
+    while title and len(data) >= _size(title):
+        layer = _layer(title, data, layer)
+        yield layer
+        data, title = layer.data[layer.size:], _next(layer)
 
 
-def _layer_fields(layer: Packet, start: int, size: int, data: bytes) -> Iterator[Field]:
-    title, table = LAYERS[layer.name]
-    if start + size > len(data):
-        raise ParseError("frame", f"{size} bytes of {title} header", f"{len(data) - start} bytes", f"byte {start}")
-    bits = start * 8
-    for part in layer.fields_desc:
-        if part.name not in table:
-            continue
-        name, write, meaning = table[part.name]
-        value, first, bits = layer.getfieldval(part.name), bits // 8, bits + round(part.sz * 8)
-        text = write(value, layer) if callable(write) else write.format(value)
-        yield Field(title, name, text or "none", meaning(value, layer) if callable(meaning) else meaning, first,
-                    (bits + 7) // 8 - first)
-    at, end = bits // 8, start + size
-    if layer.name == "TCP":
-        yield from _tcp_options(data, at, end)
-    elif at < end:
-        yield Field(title, "options", data[at:end].hex(" "), "IPv4 options: rare", at, end - at)
+def _size(title: str) -> int:
+    return sum(part.bits for part in HEADERS[title]) // 8
 
 
-def _tcp_options(data: bytes, at: int, end: int) -> Iterator[Field]:
-    while at < end:
-        kind = data[at]
-        size = end - at if kind == 0 else 1 if kind == 1 else data[at + 1] if at + 1 < end else 0
-        if size < 1 + (kind > 1) or at + size > end:
-            raise ParseError("TCP header", "options within the header", data[at:end].hex(" "), f"byte {at}")
+def _layer(title: str, data: bytes, below: Layer | None) -> Layer:
+    size = _size(title)
+    number, left, values = int.from_bytes(data[:size]), size * 8, {}
+    for part in HEADERS[title]:
+        left -= part.bits
+        values[part.name] = number >> left & (1 << part.bits) - 1
+    # What lies behind an IP packet only fills the Ethernet frame.
+    end = {"IPv4": values.get("total length"), "IPv6": 40 + values.get("payload length", 0)}.get(title)
+    words = values.get("header length", values.get("data offset"))
+    whole = size if words is None else words * 4
+    if not size <= whole <= len(data):
+        raise ParseError("frame", f"{size} to {len(data)} bytes of {title} header", f"{whole} bytes")
+    return Layer(title, values, data[:end], whole, below)
+
+
+def _next(layer: Layer) -> str:
+    """Return the title of the header that follows; "" for one that is not known here, or is no header."""
+    if "type" in layer.values:
+        return BY_TYPE.get(layer.values["type"], "")
+    if "protocol" not in layer.values or layer.values.get("fragment offset"):
+        return ""
+    if layer.title == "IPv6" and layer.values["protocol"] == 44:
+        return "IPv6 fragment"
+    return BY_PROTOCOL.get(layer.values["protocol"], "")
+
+
+def _layer_fields(layer: Layer) -> Iterator[Field]:
+    for name, _, meaning, written in HEADERS[layer.title]:
+        value = layer.values[name]
+        text = written(value, layer) if callable(written) else written.format(value)
+        yield Field(layer.title, name, text or "none", meaning(value, layer) if callable(meaning) else meaning)
+    options = layer.data[_size(layer.title):layer.size]
+    if layer.title == "TCP":
+        yield from _tcp_options(options)
+    elif options:
+        yield Field(layer.title, "options", options.hex(" "), "IPv4 options: rare")
+
+
+def _tcp_options(options: bytes) -> Iterator[Field]:
+    while options:
+        kind = options[0]
+        size = len(options) if kind == 0 else 1 if kind == 1 else options[1] if len(options) > 1 else 0
+        if size < 1 + (kind > 1) or size > len(options):
+            raise ParseError("TCP header", "options within the header", options.hex(" "))
         name, meaning = TCP_OPTIONS.get(kind, (f"option {kind}", "not known here"))
-        value = data[at + 2:at + size]
+        value = options[2:size]
         words = [value[start:start + 4] for start in range(0, len(value), 4)] if kind in (5, 8) else [value]
         text = " ".join(str(int.from_bytes(word)) for word in words if word) if kind in TCP_OPTIONS else value.hex(" ")
-        yield Field("TCP", f"option: {name}", text, meaning, at, size)
-        at += size
+        yield Field("TCP", f"option: {name}", text, meaning)
+        options = options[size:]
 
 
-def _data(datagram: Datagram, title: str, at: int, data: bytes) -> Iterator[Field]:
-    text = udp_data(datagram.payload) if title == "UDP" else tcp_data(datagram.payload)
-    ports = int.from_bytes(datagram.payload[:2]), int.from_bytes(datagram.payload[2:4])
+def _data_fields(datagram: Datagram, title: str) -> Iterator[Field]:
+    data = udp_data(datagram.payload) if title == "UDP" else tcp_data(datagram.payload)
+    ports = struct.unpack_from("!HH", datagram.payload)
     if title == "UDP" and DNS_PORT in ports:
-        yield from message_fields(text, at)
+        yield from message_fields(data)
         return
-    while title == "TCP" and DNS_PORT in ports and len(text) >= 2 + (size := int.from_bytes(text[:2])) > 13:
+    while title == "TCP" and DNS_PORT in ports and len(data) >= 2 + (size := int.from_bytes(data[:2])) > 13:
         try:
-            fields = list(message_fields(text[2:2 + size], at + 2))
+            fields = list(message_fields(data[2:2 + size]))
         except ParseError:                                # a segment may begin in the middle of a message
             break
-        yield Field("DNS", "length", str(size), "over TCP each message says its length first", at, 2)
+        yield Field("DNS", "length", str(size), "over TCP each message says its length first")
         yield from fields
-        text, at = text[2 + size:], at + 2 + size
-    if text:
-        yield Field(title, "data", f"{len(text)} bytes", "part of a message, or of a protocol not taken apart here", at,
-                    len(text))
+        data = data[2 + size:]
+    if data:
+        yield Field(title, "data", f"{len(data)} bytes", "part of a message, or of a protocol not taken apart here")

@@ -1,143 +1,178 @@
-"""What `kubectl get … -o json` prints of pods and nodes; a List or a single object.
+"""What `kubectl get … -o json` prints of pods, nodes, Services and EndpointSlices; a List or a single object.
 
-What `kubectl get … -o json` prints of services and endpointslices; a List or a single object."""
+The fields are those of the Kubernetes API: core/v1 and discovery.k8s.io/v1, https://kubernetes.io/docs/reference/.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import Any
 
 from kitlib.errors import ParseError, parse_context
-from kitlib.parsers.json_fields import WHAT, address_at, at, each_at, facts, load, take, take_address, words_at
+from kitlib.parsers import json_text
+from kitlib.parsers.json_text import value_at, words_at
 
 ROLE_LABEL = "node-role.kubernetes.io/"
+SERVICE_LABEL = "kubernetes.io/service-name"
 
 
 @dataclass(frozen=True)
 class Pod:
     """A pod; node and address are "" until it is scheduled and has one."""
 
-    namespace: str = at(str, "metadata", "namespace")
-    name: str = at(str, "metadata", "name")
-    node: str = at(str, "spec", "nodeName", absent="")
-    address: str = address_at("status", "podIP", other=("",))
-    host_network: bool = at(bool, "spec", "hostNetwork", absent=False)
-    dns_policy: str = at(str, "spec", "dnsPolicy")
-    labels: Mapping[str, str] = words_at("metadata", "labels")
+    namespace: str
+    name: str
+    node: str
+    address: str
+    host_network: bool
+    dns_policy: str
+    labels: Mapping[str, str] = field(hash=False)
 
 
 @dataclass(frozen=True)
 class Node:
-    """A node; a worker has no roles in kind."""
+    """A node; `address` is its InternalIP. A worker has no roles in kind."""
 
-    name: str = at(str, "metadata", "name")
+    name: str
     address: str
-    pod_cidr: str = at(str, "spec", "podCIDR", absent="")
+    pod_cidr: str
     roles: tuple[str, ...]
-
-
-@parse_context("kubectl get pods -o json")
-def pods(text: str) -> tuple[Pod, ...]:
-    """The pods in `kubectl get pods -o json`. Raises ParseError."""
-    return tuple(facts(Pod, item) for item in items(text, "Pod"))
-
-
-@parse_context("kubectl get nodes -o json")
-def nodes(text: str) -> tuple[Node, ...]:
-    """The nodes in `kubectl get nodes -o json`; `address` is the InternalIP. Raises ParseError."""
-    return tuple(_node(item) for item in items(text, "Node"))
-
-
-def items(text: str, kind: str) -> list[Any]:
-    """The objects of this kind in a List, or the single one that was asked for."""
-    top = load(text)
-    is_list = take(top, str, "kind") in ("List", f"{kind}List")
-    items = take(top, list, "items") if is_list else [top]
-    for item in items:
-        found = take(item, str, "kind", default=kind)
-        if found != kind:
-            raise ParseError(WHAT, f"objects of kind {kind}", found, "kind")
-    return items
-
-
-def _node(item: Any) -> Node:
-    addresses = take(item, list, "status", "addresses")
-    internal = [take_address(entry, "address") for entry in addresses if take(entry, str, "type") == "InternalIP"]
-    if not internal:
-        raise ParseError(WHAT, "an address of type InternalIP", addresses, "status.addresses")
-    labels = take(item, dict, "metadata", "labels", default={})
-    roles = tuple(label.removeprefix(ROLE_LABEL) for label in labels if label.startswith(ROLE_LABEL))
-    return facts(Node, item, address=internal[0], roles=roles)
-
-
-SERVICE_LABEL = "kubernetes.io/service-name"
 
 
 @dataclass(frozen=True)
 class Port:
-    """A port of a Service or an EndpointSlice; `target` (a number or a container port's name) is a Service's."""
+    """A port of a Service or of an EndpointSlice."""
 
-    name: str = at(str, "name", absent="")
-    port: int = at(int, "port")
-    protocol: str = at(str, "protocol")
-    target: int | str | None = at(int | str, "targetPort", default=None)
+    name: str
+    port: int
+    protocol: str
 
 
 @dataclass(frozen=True)
 class Service:
     """A Service; `cluster_ip` is "None" for a headless one and "" for type ExternalName."""
 
-    namespace: str = at(str, "metadata", "namespace")
-    name: str = at(str, "metadata", "name")
-    type: str = at(str, "spec", "type")
-    cluster_ip: str = address_at("spec", "clusterIP", other=("", "None"))
-    ports: tuple[Port, ...] = each_at(Port, "spec", "ports")
-    selector: Mapping[str, str] = words_at("spec", "selector")
+    namespace: str
+    name: str
+    type: str
+    cluster_ip: str
+    ports: tuple[Port, ...]
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One address behind a Service; `pod` is its name (in the slice's namespace), "" if no pod stands behind it."""
+    """One address behind a Service."""
 
     address: str
-    ready: bool = at(bool, "conditions", "ready", absent=True)      # as EndpointConditions has it, discovery.k8s.io/v1
-    pod: str
-    node: str = at(str, "nodeName", absent="")
+    ready: bool
 
 
 @dataclass(frozen=True)
 class Endpoints:
-    """An EndpointSlice: a Service may have several, each with one address type (IPv4, IPv6, FQDN)."""
+    """An EndpointSlice: a Service may have several."""
 
-    namespace: str = at(str, "metadata", "namespace")
-    service: str = at(str, "metadata", "labels", SERVICE_LABEL, absent="")
-    address_type: str = at(str, "addressType")
+    namespace: str
+    service: str
     endpoints: tuple[Endpoint, ...]
-    ports: tuple[Port, ...] = each_at(Port, "ports")
+    ports: tuple[Port, ...]
+
+
+@parse_context("kubectl get pods -o json")
+def pods(text: str) -> tuple[Pod, ...]:
+    """Return the pods in `kubectl get pods -o json`. Raises ParseError."""
+    return tuple(map(_pod, _items(text, "Pod")))
+
+
+@parse_context("kubectl get nodes -o json")
+def nodes(text: str) -> tuple[Node, ...]:
+    """Return the nodes in `kubectl get nodes -o json`. Raises ParseError."""
+    return tuple(map(_node, _items(text, "Node")))
 
 
 @parse_context("kubectl get services -o json")
 def services(text: str) -> tuple[Service, ...]:
-    """The services in `kubectl get services -o json`. Raises ParseError."""
-    return tuple(facts(Service, item) for item in items(text, "Service"))
+    """Return the Services in `kubectl get services -o json`. Raises ParseError."""
+    return tuple(map(_service, _items(text, "Service")))
 
 
 @parse_context("kubectl get endpointslices -o json")
 def endpoints(text: str) -> tuple[Endpoints, ...]:
-    """The slices in `kubectl get endpointslices -o json`. Raises ParseError."""
-    return tuple(_slice(item) for item in items(text, "EndpointSlice"))
+    """Return the slices in `kubectl get endpointslices -o json`. Raises ParseError."""
+    return tuple(map(_slice, _items(text, "EndpointSlice")))
+
+
+def _items(text: str, kind: str) -> list[Any]:
+    """Return the objects of this kind in a List, or the single one that was asked for."""
+    top = json_text.parse(text)
+    is_list = value_at(top, "kind") in ("List", f"{kind}List")
+    items = value_at(top, "items", list) if is_list else [top]
+    for item in items:
+        found = value_at(item, "kind", default=kind)
+        if found != kind:
+            raise ParseError("JSON", f"objects of kind {kind}", found, "kind")
+    return items
+
+
+def _pod(item: Any) -> Pod:
+    return Pod(namespace=value_at(item, "metadata.namespace"),
+               name=value_at(item, "metadata.name"),
+               node=value_at(item, "spec.nodeName", default=""),
+               address=_address(item, "status.podIP", ""),
+               host_network=value_at(item, "spec.hostNetwork", bool, False),
+               dns_policy=value_at(item, "spec.dnsPolicy"),
+               labels=words_at(item, "metadata.labels"))
+
+
+def _node(item: Any) -> Node:
+    addresses, labels = value_at(item, "status.addresses", list), words_at(item, "metadata.labels")
+    internal = [_address(entry, "address") for entry in addresses if value_at(entry, "type") == "InternalIP"]
+    if not internal:
+        raise ParseError("JSON", "an address of type InternalIP", addresses, "status.addresses")
+    return Node(name=value_at(item, "metadata.name"),
+                address=internal[0],
+                pod_cidr=value_at(item, "spec.podCIDR", default=""),
+                roles=tuple(label.removeprefix(ROLE_LABEL) for label in labels if label.startswith(ROLE_LABEL)))
+
+
+def _service(item: Any) -> Service:
+    return Service(namespace=value_at(item, "metadata.namespace"),
+                   name=value_at(item, "metadata.name"),
+                   type=value_at(item, "spec.type"),
+                   cluster_ip=_address(item, "spec.clusterIP", "", "None"),
+                   ports=_ports(item, "spec.ports"))
 
 
 def _slice(item: Any) -> Endpoints:
-    is_address = take(item, str, "addressType") != "FQDN"
-    return facts(Endpoints, item, endpoints=tuple(
-        _endpoint(entry, {"addresses": address}, is_address)
-        for entry in take(item, list, "endpoints", default=[]) for address in take(entry, list, "addresses")))
+    return Endpoints(namespace=value_at(item, "metadata.namespace"),
+                     service=words_at(item, "metadata.labels").get(SERVICE_LABEL, ""),
+                     endpoints=tuple(_endpoints(item)),
+                     ports=_ports(item, "ports"))
 
 
-def _endpoint(entry: Any, one: dict[str, Any], is_address: bool) -> Endpoint:
-    address = take_address(one, "addresses") if is_address else take(one, str, "addresses")
-    target = take(entry, dict, "targetRef", default={})
-    pod = take(target, str, "name") if target.get("kind") == "Pod" else ""
-    return facts(Endpoint, entry, address=address, pod=pod)
+def _endpoints(item: Any) -> Iterator[Endpoint]:
+    """Yield one for each address. An endpoint that does not say whether it is ready counts as ready (see the API)."""
+    is_name = value_at(item, "addressType") == "FQDN"
+    for entry in value_at(item, "endpoints", list, []):
+        ready = value_at(entry, "conditions.ready", bool, True)
+        for address in value_at(entry, "addresses", list):
+            yield Endpoint(value_at({"addresses": address}, "addresses") if is_name else
+                           _address({"addresses": address}, "addresses"), ready)
+
+
+def _ports(item: Any, path: str) -> tuple[Port, ...]:
+    return tuple(Port(value_at(port, "name", default=""), value_at(port, "port", int), value_at(port, "protocol"))
+                 for port in value_at(item, path, list, []))
+
+
+def _address(item: Any, path: str, *instead: str) -> str:
+    """Return the address at a path, or one of the words that may stand instead; "" among them: it may be absent."""
+    text = value_at(item, path, default="")
+    if text in instead:
+        return text
+    try:
+        ip_address(text)
+    except ValueError:
+        raise ParseError("JSON", "an IP address", text, path) from None
+    return text

@@ -1,25 +1,27 @@
-"""What the IP packet in a captured frame carries: UDP and TCP, over IPv4 and IPv6, fragments put together.
+"""What captured frames carry: the UDP datagrams and TCP segments in them, fragments and streams put together.
 
-Scapy takes link and IP headers apart. Sources: RFC 791, RFC 8200 (IP), RFC 768 (UDP), RFC 9293 (TCP).
-
-
-TCP segments to the DNS messages in them (RFC 7766): out of order, repeated, several in one, one in several."""
+Read by `struct`. Links: IEEE 802.3, 802.1Q and 802.1ad (VLAN tags), and the LINKTYPE_LINUX_SLL and LINKTYPE_LINUX_SLL2
+pages of tcpdump.org. Packets: RFC 791 (IPv4), 8200 (IPv6), 768 (UDP), 9293 (TCP), 7766 (DNS over TCP).
+"""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from functools import lru_cache
+from ipaddress import IPv4Address, ip_address
+from typing import NamedTuple
 
 from kitlib.errors import ParseError
 from kitlib.sighting import Frame
 
-if TYPE_CHECKING:
-    from scapy.packet import Packet
-
-
-TCP, UDP = 6, 17
+ETHER_IPV4, ETHER_IPV6, VLAN_TAGS = 0x0800, 0x86DD, (0x8100, 0x88A8)          # as Ethernet numbers what follows
+HOP_BY_HOP, TCP, UDP, ROUTING, FRAGMENT, DESTINATION = 0, 6, 17, 43, 44, 60      # as IP does
+# Link type of pcap: size of the link header, and where in it the Ethernet type of what follows stands.
+LINK_HEADERS = {1: (14, 12), 113: (16, 14), 276: (20, 0)}
+IPV4_HEADER = struct.Struct("!BxHHHBBxx4s4s")
+IPV6_HEADER = struct.Struct("!B3xHBB16s16s")
 Fragments = dict[tuple, dict[int, tuple[bytes, bool]]]           # for each datagram, by offset: bytes, more to come
 
 
@@ -37,62 +39,87 @@ class Datagram(NamedTuple):
     fragment: tuple[int, int, bool] | None = None      # id, byte offset, more to come
 
 
-def dissect(frame: Frame) -> Packet:
-    """The frame as scapy's packet, from the link header on."""
-    from scapy.layers import inet6, l2  # noqa: F401  (inet6 makes scapy know IPv4 and IPv6 as payloads)
+@lru_cache(maxsize=65536)
+def address_text(raw: bytes) -> str:
+    """Write the 4 or 16 bytes of an address as glibc's inet_ntop(3) does, and with it dig, tcpdump and ip.
 
-    links = {1: (l2.Ether, 14), 113: (l2.CookedLinux, 16), 276: (l2.CookedLinuxV2, 20)}
-    if frame.link_type not in links:
+    It writes the last 32 bits of ::1.2.3.4 and ::ffff:1.2.3.4 dotted; Python's `ipaddress` does so from 3.13 on, and
+    only the second.
+    """
+    text = str(ip_address(raw))
+    if len(raw) == 16 and raw[:12] in (bytes(12), bytes(10) + b"\xff\xff") and (raw[10] or raw[12:14] != b"\0\0"):
+        return f"{'::ffff:' if raw[10] else '::'}{IPv4Address(raw[12:])}"
+    return text
+
+
+def packet_start(frame: Frame) -> tuple[int, int]:
+    """Return the Ethernet type behind the link header and its VLAN tags, and the byte at which the packet starts."""
+    if frame.link_type not in LINK_HEADERS:
         raise ParseError("frame", "link type 1 (Ethernet), 113 or 276 (Linux cooked)", str(frame.link_type))
-    layer, size = links[frame.link_type]
-    if len(frame.data) < size:
-        raise ParseError("frame", f"a link header of {size} bytes", f"{len(frame.data)} bytes")
-    return layer(frame.data)
+    (start, type_at), data = LINK_HEADERS[frame.link_type], frame.data
+    if len(data) < start:
+        raise ParseError("frame", f"a link header of {start} bytes", f"{len(data)} bytes")
+    ether_type = int.from_bytes(data[type_at:type_at + 2])
+    while ether_type in VLAN_TAGS:
+        start += 4
+        if len(data) < start:
+            raise ParseError("frame", f"{start} bytes of link header and VLAN tags", f"{len(data)} bytes")
+        ether_type = int.from_bytes(data[start - 2:start])
+    return ether_type, start
 
 
-def datagram_of(packet: Packet) -> Datagram | None:
-    """What the frame's outer IP packet carries if that is UDP or TCP; None for all else (ARP, ICMP)."""
-    link = packet
-    while link.payload.name in ("802.1Q", "802_1AD"):
-        link = link.payload
-    ether_type = link.fields.get("type", link.fields.get("proto"))
-    names = {0x0800: ("IP", _ipv4), 0x86DD: ("IPv6", _ipv6)}
-    if ether_type not in names:
+def interface_index(frame: Frame) -> int | None:
+    """Return the index of the interface a frame was seen on; only Linux cooked v2 captures tell it."""
+    return int.from_bytes(frame.data[4:8]) if frame.link_type == 276 else None
+
+
+def datagram_of(frame: Frame) -> Datagram | None:
+    """Return what the frame's outer IP packet carries if that is UDP or TCP; None for all else (ARP, ICMP)."""
+    ether_type, start = packet_start(frame)
+    if ether_type == ETHER_IPV4:
+        datagram = _ipv4(frame.data, start)
+    elif ether_type == ETHER_IPV6:
+        datagram = _ipv6(frame.data, start)
+    else:
         return None
-    name, read = names[ether_type]
-    if link.payload.name != name:
-        raise ParseError("frame", f"a whole {name} header", bytes(link.payload).hex(" "))
-    ip = link.payload
-    datagram = read(ip, packet.original[:len(packet.original) - len(ip.original)])
     return datagram if datagram.protocol in (UDP, TCP) else None
 
 
-def _ipv4(ip: Packet, link: bytes) -> Datagram:
-    start = ip.ihl * 4
-    if ip.version != 4 or not 20 <= start <= ip.len:
+def _ipv4(data: bytes, start: int) -> Datagram:
+    if len(data) < start + 20:
+        raise ParseError("frame", "a whole IPv4 header", data[start:].hex(" "))
+    first, size, id_, bits, ttl, protocol, source, destination = IPV4_HEADER.unpack_from(data, start)
+    header = (first & 15) * 4
+    if first >> 4 != 4 or not 20 <= header <= size:
         raise ParseError("IPv4 header", "version 4 and a header within the packet",
-                         f"version {ip.version}, header {start} bytes, packet {ip.len} bytes")
-    fragment = (ip.id, ip.frag * 8, bool(ip.flags.MF))
-    return Datagram(link, ip.src, ip.dst, ip.ttl, ip.id, ip.proto, ip.original[start:ip.len],
-                    max(ip.len - len(ip.original), 0), fragment if ip.frag or ip.flags.MF else None)
+                         f"version {first >> 4}, header {header} bytes, packet {size} bytes")
+    fragment = (id_, (bits & 0x1FFF) * 8, bool(bits & 0x2000)) if bits & 0x3FFF else None
+    return Datagram(data[:start], address_text(source), address_text(destination), ttl, id_, protocol,
+                    data[start + header:start + size], max(start + size - len(data), 0), fragment)
 
 
-def _ipv6(ip: Packet, link: bytes) -> Datagram:
-    protocol, body, fragment = ip.nh, ip.original[40:40 + ip.plen], None
-    missing = 40 + ip.plen - len(ip.original)
-    while protocol in (0, 43, 44, 60) and fragment is None:      # hop-by-hop, routing, fragment, destination
+def _ipv6(data: bytes, start: int) -> Datagram:
+    if len(data) < start + 40:
+        raise ParseError("frame", "a whole IPv6 header", data[start:].hex(" "))
+    first, size, protocol, ttl, source, destination = IPV6_HEADER.unpack_from(data, start)
+    if first >> 4 != 6:
+        raise ParseError("IPv6 header", "version 6", f"version {first >> 4}")
+    end = start + 40 + size
+    body, fragment = data[start + 40:end], None
+    while protocol in (HOP_BY_HOP, ROUTING, FRAGMENT, DESTINATION) and fragment is None:
         if len(body) < 8:
             raise ParseError("IPv6 packet", "an extension header of at least 8 bytes", f"{len(body)} bytes")
-        size = body[1] * 8 + 8
-        if protocol == 44:
+        header = body[1] * 8 + 8
+        if protocol == FRAGMENT:
             offset, id_ = struct.unpack_from("!HI", body, 2)
-            size, fragment = 8, (id_, offset & ~7, bool(offset & 1))
-        protocol, body = body[0], body[size:]
-    return Datagram(link, ip.src, ip.dst, ip.hlim, 0, protocol, body, max(missing, 0), fragment)
+            header, fragment = 8, (id_, offset & ~7, bool(offset & 1))
+        protocol, body = body[0], body[header:]
+    return Datagram(data[:start], address_text(source), address_text(destination), ttl, 0, protocol, body,
+                    max(end - len(data), 0), fragment)
 
 
 def reassemble(part: Datagram, interface: str, fragments: Fragments) -> Datagram | None:
-    """The whole datagram once its last missing fragment is there."""
+    """Return the whole datagram once its last missing fragment is there."""
     check_whole(part)
     id_, offset, more = part.fragment
     key = (interface, part.link, part.source, part.destination, part.protocol, id_)
@@ -100,30 +127,30 @@ def reassemble(part: Datagram, interface: str, fragments: Fragments) -> Datagram
     pieces[offset] = part.payload, more
     more = True
     while more:
-        text, more = pieces.get(len(whole), (b"", False))
-        if not text:
+        piece, more = pieces.get(len(whole), (b"", False))
+        if not piece:
             return None
-        whole += text
+        whole += piece
     del fragments[key]
     return part._replace(payload=whole, fragment=None)
 
 
 def check_whole(datagram: Datagram) -> None:
-    """ParseError if the capture kept only the beginning of this packet (tcpdump's snapshot length)."""
+    """Raise ParseError if the capture kept only the beginning of this packet (tcpdump's snapshot length)."""
     if datagram.missing:
         raise ParseError("frame", f"{datagram.missing} more bytes, as its IP header says",
                          "the end of what was captured")
 
 
 def udp_data(payload: bytes) -> bytes:
-    """What follows the UDP header, by the length it gives."""
+    """Return what follows the UDP header, by the length it gives."""
     if len(payload) < 8 or not 8 <= (size := int.from_bytes(payload[4:6])) <= len(payload):
         raise ParseError("UDP header", f"8 bytes and a length of 8 to {len(payload)}", payload[:8].hex(" "))
     return payload[8:size]
 
 
 def tcp_data(payload: bytes) -> bytes:
-    """What follows the TCP header and its options."""
+    """Return what follows the TCP header and its options."""
     if len(payload) < 20 or not 20 <= (size := (payload[12] >> 4) * 4) <= len(payload):
         raise ParseError("TCP header", f"a header of 20 to {len(payload)} bytes", payload[:20].hex(" "))
     return payload[size:]
@@ -140,7 +167,7 @@ class Stream:
 
 
 def tcp_messages(payload: bytes, streams: dict[tuple, Stream], key: tuple) -> list[bytes]:
-    """The messages that this segment completes; sequence numbers count modulo 2**32 (RFC 9293, 3.4)."""
+    """Return the messages that this segment completes; sequence numbers count modulo 2**32 (RFC 9293, 3.4)."""
     text = tcp_data(payload)
     sequence, = struct.unpack_from("!I", payload, 4)
     if payload[13] & 2:                                          # SYN takes one number itself

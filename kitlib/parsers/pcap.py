@@ -1,6 +1,4 @@
-"""The blocks of a pcapng file (draft-ietf-opsawg-pcapng).
-
-Capture files: pcap and pcapng in, frames out; and frames back into one pcapng file.
+"""Capture files: pcap and pcapng in, frames out; and frames back into one pcapng file.
 
 Not read with scapy: its readers end without a word when a file is cut, and hand out the short last packet.
 Sources: draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng.
@@ -15,6 +13,10 @@ from typing import NamedTuple
 from kitlib.errors import ParseError, parse_context
 from kitlib.sighting import Frame
 
+# The first four bytes of a pcap file say its byte order, and how many nanoseconds its fractions of a second count.
+PCAP_MAGIC = {b"\xd4\xc3\xb2\xa1": ("<", 1000), b"\xa1\xb2\xc3\xd4": (">", 1000),
+              b"\x4d\x3c\xb2\xa1": ("<", 1), b"\xa1\xb2\x3c\x4d": (">", 1)}
+# Blocks of pcapng, and options of an interface block.
 SECTION, INTERFACE, OBSOLETE_PACKET, SIMPLE_PACKET, PACKET = 0x0A0D0D0A, 1, 2, 3, 6
 IF_NAME, IF_TSRESOL, IF_TSOFFSET = 2, 9, 14
 BYTE_ORDER_MAGIC, UNKNOWN_LENGTH = 0x1A2B3C4D, 0xFFFFFFFFFFFFFFFF
@@ -27,27 +29,48 @@ class _Interface(NamedTuple):
     offset_seconds: int
 
 
-def take(data: bytes, at: int, size: int, what: str) -> bytes:
-    """`size` bytes at `at`. ParseError where the file ends before: a capture is never read past its end."""
-    found = data[at:at + size]
-    if len(found) < size:
-        raise ParseError("capture", f"{size} bytes of {what} at byte {at}",
-                         f"{len(found)} bytes, then the end: the file was cut")
-    return found
+def frames(data: bytes, where: str = "") -> tuple[Frame, ...]:
+    """Return the frames of a pcap or pcapng file, times in nanoseconds since the epoch, numbered from 1.
+
+    ParseError if the file is of another kind, damaged, or cut; it says after how many whole frames. What cannot be
+    noticed: a pcap cut exactly between two records, and a pcapng cut between two blocks whose section does not
+    give its length (`write_pcapng` gives it, dumpcap does not).
+    """
+    with parse_context(where=where):
+        if data[:4] in PCAP_MAGIC:
+            return tuple(_pcap(data))
+        if data[:4] == SECTION.to_bytes(4):
+            return tuple(_pcapng(data))
+        raise ParseError("capture", "the first four bytes of a pcap or pcapng file", data[:4].hex(" "))
 
 
-def blocks_to_frames(data: bytes) -> Iterator[Frame]:
-    """The frames of a whole pcapng file. ParseError where it is damaged or cut."""
+def _pcap(data: bytes) -> Iterator[Frame]:
+    order, unit = PCAP_MAGIC[data[:4]]
+    major, minor, _, _, _, link_type = _unpack(order + "HHiIII", data, 4, "the file header")
+    if (major, minor) != (2, 4):
+        raise ParseError("capture", "pcap version 2.4", f"version {major}.{minor}")
+    at, number = 24, 1
+    while at < len(data):
+        seconds, fraction, captured, length = _unpack(order + "IIII", data, at, f"the record header of frame {number}")
+        if fraction * unit >= 10**9 or captured > length:
+            raise ParseError("capture", f"a record header of frame {number} at byte {at} (a fraction below one second, "
+                             "no more bytes captured than were sent)", data[at:at + 16].hex(" "))
+        packet = _take(data, at + 16, captured, f"frame {number}")
+        # The upper half of the link type says whether a checksum follows each frame, not what the frame is.
+        yield Frame(number, seconds * 10**9 + fraction * unit, link_type & 0xFFFF, packet, length=length)
+        at, number = at + 16 + captured, number + 1
+
+
+def _pcapng(data: bytes) -> Iterator[Frame]:
     at, number, order, section_end = 0, 1, "<", None
     interfaces: list[_Interface] = []
     while at < len(data):
-        if data[at:at + 4] == SECTION.to_bytes(4, "big"):
+        if data[at:at + 4] == SECTION.to_bytes(4):
             _check_section_end(at, section_end, number)
-            order = _byte_order(take(data, at + 8, 4, "a section header"))
-            interfaces = []
+            order, interfaces = _byte_order(_take(data, at + 8, 4, "a section header")), []
         kind, body, end = _block(data, at, order, number)
         if kind == SECTION:
-            version, length = _fields(order + "4xH2xQ", body, "a section header")
+            version, length = _unpack(order + "4xH2xQ", body, 0, "a section header")
             if version != 1:
                 raise ParseError("capture", "pcapng version 1", f"version {version}")
             section_end = None if length == UNKNOWN_LENGTH else end + length
@@ -77,38 +100,24 @@ def _byte_order(magic: bytes) -> str:
 
 
 def _block(data: bytes, at: int, order: str, number: int) -> tuple[int, bytes, int]:
-    """Type, body and end of the block at `at`; its length stands before and after the body."""
+    """Return type, body and end of the block at `at`; its length stands before and after the body."""
     what = f"a block (after {number - 1} whole frames)"
-    kind, length = struct.unpack(order + "II", take(data, at, 8, what))
+    kind, length = _unpack(order + "II", data, at, what)
     if length < 12 or length % 4:
         raise ParseError("capture", f"at byte {at} the length of {what}", str(length))
-    block = take(data, at, length, what)
+    block = _take(data, at, length, what)
     again, = struct.unpack(order + "I", block[-4:])
     if again != length:
         raise ParseError("capture", f"the length {length} again where the block at byte {at} ends", str(again))
     return kind, block[8:-4], at + length
 
 
-def _fields(layout: str, body: bytes, what: str) -> tuple:
-    return struct.unpack(layout, take(body, 0, struct.calcsize(layout), what))
-
-
-def _options(body: bytes, order: str) -> Iterator[tuple[int, bytes]]:
-    at = 0
-    while at < len(body):
-        code, size = struct.unpack(order + "HH", take(body, at, 4, "an option"))
-        if code == 0:
-            return
-        yield code, take(body, at + 4, size, f"option {code}")
-        at += 4 + size + -size % 4
-
-
 def _interface(body: bytes, order: str) -> _Interface:
-    link_type, = _fields(order + "Hxxxxxx", body, "an interface block")
+    link_type, = _unpack(order + "Hxxxxxx", body, 0, "an interface block")
     options = dict(_options(body[8:], order))
-    resolution, = _fields("B", options.get(IF_TSRESOL, b"\x06"), "if_tsresol")
+    resolution, = _unpack("B", options.get(IF_TSRESOL, b"\x06"), 0, "if_tsresol")
     ticks = 2 ** (resolution & 0x7F) if resolution & 0x80 else 10**resolution
-    offset, = _fields(order + "q", options.get(IF_TSOFFSET, bytes(8)), "if_tsoffset")
+    offset, = _unpack(order + "q", options.get(IF_TSOFFSET, bytes(8)), 0, "if_tsoffset")
     name = options.get(IF_NAME, b"").rstrip(b"\0")
     try:
         return _Interface(link_type, name.decode(), ticks, offset)
@@ -116,67 +125,42 @@ def _interface(body: bytes, order: str) -> _Interface:
         raise ParseError("capture", "an interface name in UTF-8", repr(name)) from None
 
 
+def _options(body: bytes, order: str) -> Iterator[tuple[int, bytes]]:
+    at = 0
+    while at < len(body):
+        code, size = _unpack(order + "HH", body, at, "an option")
+        if code == 0:
+            return
+        yield code, _take(body, at + 4, size, f"option {code}")
+        at += 4 + size + -size % 4
+
+
 def _packet(body: bytes, order: str, interfaces: list[_Interface], number: int) -> Frame:
-    index, high, low, captured, length = _fields(order + "IIIII", body, f"the header of frame {number}")
+    index, high, low, captured, length = _unpack(order + "IIIII", body, 0, f"the header of frame {number}")
     if index >= len(interfaces):
         raise ParseError("capture", f"frame {number} on one of the {len(interfaces)} interfaces described so far",
                          f"interface {index}")
     link_type, name, ticks, offset = interfaces[index]
-    packet = take(body, 20, captured, f"frame {number}")
+    packet = _take(body, 20, captured, f"frame {number}")
     time_ns = offset * 10**9 + ((high << 32) + low) * 10**9 // ticks
     return Frame(number, time_ns, link_type, packet, name, length)
 
 
-def option(code: int, value: bytes) -> bytes:
-    """An option of a block, filled up to four bytes."""
-    return struct.pack("<HH", code, len(value)) + value + bytes(-len(value) % 4)
+def _unpack(layout: str, data: bytes, at: int, what: str) -> tuple:
+    return struct.unpack(layout, _take(data, at, struct.calcsize(layout), what))
 
 
-def framed(kind: int, body: bytes) -> bytes:
-    """A block: its body between type and length, and the length again."""
-    length = struct.pack("<I", len(body) + 12)
-    return struct.pack("<I", kind) + length + body + length
-
-
-PCAP_MAGIC = {b"\xd4\xc3\xb2\xa1": ("<", 1000), b"\xa1\xb2\xc3\xd4": (">", 1000),
-              b"\x4d\x3c\xb2\xa1": ("<", 1), b"\xa1\xb2\x3c\x4d": (">", 1)}
-
-
-def frames(data: bytes, where: str = "") -> tuple[Frame, ...]:
-    """The frames of a pcap or pcapng file, times in nanoseconds since the epoch, numbered from 1.
-
-    ParseError if the file is of another kind, damaged, or cut; it says after how many whole frames. What cannot be
-    noticed: a pcap cut exactly between two records, and a pcapng cut between two blocks whose section does not
-    give its length (`write_pcapng` gives it, dumpcap does not).
-    """
-    with parse_context(where=where):
-        if data[:4] in PCAP_MAGIC:
-            return tuple(_pcap(data))
-        if data[:4] == SECTION.to_bytes(4, "big"):
-            return tuple(blocks_to_frames(data))
-        raise ParseError("capture", "the first four bytes of a pcap or pcapng file", data[:4].hex(" "))
-
-
-def _pcap(data: bytes) -> Iterator[Frame]:
-    order, unit = PCAP_MAGIC[data[:4]]
-    header = struct.unpack(order + "HHiIII", take(data, 4, 20, "the file header"))
-    if header[:2] != (2, 4):
-        raise ParseError("capture", "pcap version 2.4", f"version {header[0]}.{header[1]}")
-    at, number = 24, 1
-    while at < len(data):
-        start = take(data, at, 16, f"the record header of frame {number}")
-        seconds, fraction, captured, length = struct.unpack(order + "IIII", start)
-        if fraction * unit >= 10**9 or captured > length:
-            raise ParseError("capture", f"a record header of frame {number} at byte {at} (a fraction below one second, "
-                             "no more bytes captured than were sent)", start.hex(" "))
-        packet = take(data, at + 16, captured, f"frame {number}")
-        # The upper half of the link type says whether a checksum follows each frame, not what the frame is.
-        yield Frame(number, seconds * 10**9 + fraction * unit, header[5] & 0xFFFF, packet, length=length)
-        at, number = at + 16 + captured, number + 1
+def _take(data: bytes, at: int, size: int, what: str) -> bytes:
+    """Return `size` bytes at `at`. ParseError where the file ends before: it is never read past its end."""
+    found = data[at:at + size]
+    if len(found) < size:
+        raise ParseError("capture", f"{size} bytes of {what} at byte {at}",
+                         f"{len(found)} bytes, then the end: the file was cut")
+    return found
 
 
 def write_pcapng(frames: Iterable[Frame]) -> bytes:
-    """One pcapng file of all frames in the order given: one interface for each name and link type, nanoseconds.
+    """Return one pcapng file of all frames in the order given: one interface for each name and link type, nanoseconds.
 
     The frames are numbered anew when read back.
     """
@@ -185,11 +169,22 @@ def write_pcapng(frames: Iterable[Frame]) -> bytes:
     for frame in frames:
         if (frame.interface, frame.link_type) not in interfaces:
             interfaces[frame.interface, frame.link_type] = len(interfaces)
-            options = option(IF_NAME, frame.interface.encode()) + option(IF_TSRESOL, b"\x09") + bytes(4)
-            blocks.append(framed(INTERFACE, struct.pack("<HHI", frame.link_type, 0, 0) + options))
+            options = _option(IF_NAME, frame.interface.encode()) + _option(IF_TSRESOL, b"\x09") + bytes(4)
+            blocks.append(_framed(INTERFACE, struct.pack("<HHI", frame.link_type, 0, 0) + options))
         index, size = interfaces[frame.interface, frame.link_type], len(frame.data)
         header = struct.pack("<IIIII", index, frame.time_ns >> 32, frame.time_ns & 0xFFFFFFFF, size,
                              max(size, frame.length))
-        blocks.append(framed(PACKET, header + frame.data + bytes(-size % 4)))
+        blocks.append(_framed(PACKET, header + frame.data + bytes(-size % 4)))
     body = b"".join(blocks)
-    return framed(SECTION, struct.pack("<IHHQ", BYTE_ORDER_MAGIC, 1, 0, len(body))) + body
+    return _framed(SECTION, struct.pack("<IHHQ", BYTE_ORDER_MAGIC, 1, 0, len(body))) + body
+
+
+def _option(code: int, value: bytes) -> bytes:
+    """Return an option of a block, filled up to four bytes."""
+    return struct.pack("<HH", code, len(value)) + value + bytes(-len(value) % 4)
+
+
+def _framed(kind: int, body: bytes) -> bytes:
+    """Return a block: its body between type and length, and the length again."""
+    length = struct.pack("<I", len(body) + 12)
+    return struct.pack("<I", kind) + length + body + length

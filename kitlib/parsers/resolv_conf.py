@@ -28,22 +28,22 @@ class ResolvConf:
 
     @property
     def nameservers_asked(self) -> tuple[str, ...]:
-        """The nameservers that the resolver uses, in order."""
+        """Return the nameservers that the resolver uses, in order."""
         return self.nameservers[:MOST_NAMESERVERS] or ("127.0.0.1",)
 
     @property
     def ndots(self) -> int:
-        """A name with at least this many dots is asked as it is first."""
+        """Return how many dots a name must have to be asked as it is first."""
         return self._number("ndots")
 
     @property
     def timeout(self) -> int:
-        """Seconds to wait for a nameserver before the next is asked."""
+        """Return the seconds to wait for a nameserver before the next is asked."""
         return self._number("timeout")
 
     @property
     def attempts(self) -> int:
-        """How many times the round of nameservers is asked."""
+        """Return how many times the round of nameservers is asked."""
         return self._number("attempts")
 
     def _number(self, option: str) -> int:
@@ -56,7 +56,7 @@ class ResolvConf:
 
 
 def parse(text: str) -> ResolvConf:
-    """The settings in a resolv.conf; an empty text is a valid one, all defaults. Raises ParseError.
+    """Return the settings in a resolv.conf; an empty text is a valid one, all defaults. Raises ParseError.
 
     A line that starts with ; or # is a comment. The last `search` or `domain` line wins, `options` lines add up.
     The resolver passes over lines that it does not understand; here they are errors, since they are no settings.

@@ -28,7 +28,7 @@ from kitlib.backends.replay import RecordedLab
 from kitlib.errors import KitError
 from kitlib.lab import Lab
 from kitlib.parsers.dns import sightings
-from kitlib.parsers.packets import TCP, UDP, dissect
+from kitlib.parsers.packets import ETHER_IPV4, ETHER_IPV6, TCP, UDP, packet_start
 from kitlib.parsers.pcap import frames, write_pcapng
 from kitlib.sighting import Frame
 from recorder.secret_words import without_secrets
@@ -106,14 +106,12 @@ MAC_AT = {1: (0, 6), 113: (6,), 276: (12,)}       # by link type: Ethernet, Linu
 
 def scrub_frame(frame: Frame, stand_ins: Pseudonyms) -> Frame:
     """The frame with everything replaced; its length and its time stay. Beyond IP only MACs are known."""
-    packet = dissect(frame)
-    ip = packet.getlayer("IP") or packet.getlayer("IPv6")
-    start = len(frame.data) - len(ip.original) if ip else len(frame.data)
+    ether_type, start = packet_start(frame)
     link, rest = frame.data[:start], frame.data[start:]
     for at in MAC_AT[frame.link_type]:
         mac = bytes.fromhex(stand_ins.mac(link[at:at + 6].hex(":")).replace(":", ""))
         link = link[:at] + mac + link[at + 6:]
-    return replace(frame, data=link + (_scrub_ip(rest, stand_ins) if ip else rest))
+    return replace(frame, data=link + (_scrub_ip(rest, stand_ins) if ether_type in (ETHER_IPV4, ETHER_IPV6) else rest))
 
 
 def _scrub_ip(old: bytes, stand_ins: Pseudonyms) -> bytes:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kitlib.errors import NotFound
-from kitlib.parsers.packets import TCP, datagram_of, dissect
+from kitlib.parsers.packets import TCP, datagram_of
 from kitlib.quiz import Quiz, number
 from kitlib.result import typed_on_host
 from lessons.evidence import point_title
@@ -41,7 +41,7 @@ def where(case: Case, seen: Capture) -> Quiz:
 def where_tcp(case: Case, seen: Capture) -> Quiz:
     """Ask where the first segment of the TCP connection (SYN) to port 53 was last seen."""
     times = {point.title: frame.time_ns for point in reversed(seen.points) for frame in reversed(seen.frames(point))
-             if (part := datagram_of(dissect(frame))) and part.protocol == TCP and part.payload[13] == SYN}
+             if (part := datagram_of(frame)) and part.protocol == TCP and part.payload[13] == SYN}
     if not times:
         raise NotFound("No TCP connection to port 53 was begun in this capture.")
     return _last_seen("Where was the SYN, the first segment of the TCP connection, last seen?", case, seen, times,
