@@ -19,7 +19,9 @@ def add_commands(commands: Any) -> None:
     command = commands.add_parser("scrub", help="copy a recording without what identifies its cluster")
     command.add_argument("raw", type=Path, help="the recording")
     command.add_argument("out", type=Path, help="a new folder")
-    command.set_defaults(do=lambda asked: scrub.scrub_and_print(asked.raw, asked.out))
+    command.add_argument("--keep", action="append", default=[], metavar="COMMAND",
+                         help="keep commands that begin so, too: only names, addresses and known secrets are replaced")
+    command.set_defaults(do=lambda asked: scrub.scrub_and_print(asked.raw, asked.out, asked.keep))
     command = commands.add_parser("validate", help="say whether a recording is complete, consistent, without secrets")
     command.add_argument("folder", type=Path)
     command.set_defaults(do=lambda asked: validate.validate_and_print(asked.folder))
