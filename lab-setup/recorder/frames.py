@@ -1,8 +1,8 @@
 """Captured frames in a scrubbed recording: DNS messages that parse, built anew field by field, and nothing else.
 
-A frame keeps its time and its length. Checksums: RFC 1071, RFC 768, RFC 9293. A frame caught before the network card has
-worked on it carries a partial checksum (the pseudo-header's sum alone, Linux skbuff.h: CHECKSUM_PARTIAL); that stays a
-partial one. What was wrong otherwise stays as it is: it cannot be told what it should say.
+A frame keeps its time and its length. Checksums: RFC 1071, RFC 768, RFC 9293. A frame caught before the network card
+has worked on it carries a partial checksum (the pseudo-header's sum alone, Linux skbuff.h: CHECKSUM_PARTIAL); that
+stays a partial one. What was wrong otherwise stays as it is: it cannot be told what it should say.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from recorder.pseudonyms import WIRE_LABEL, Pseudonyms
 
 PORT, TCP, UDP = 53, 6, 17
 CHECKSUM_AT = {TCP: 16, UDP: 6}
-# By link type (Ethernet, Linux cooked, Linux cooked v2): size of the header, where the protocol and the MACs stand in it.
+# By link type (Ethernet, Linux cooked, Linux cooked v2): the header's size, where the protocol and the MACs stand.
 LINKS = {1: (14, 12, (0, 6)), 113: (16, 14, (6,)), 276: (20, 0, (12,))}
 
 
@@ -52,7 +52,8 @@ def scrub_frames(frames: Sequence[Frame], names: Pseudonyms) -> list[Frame | Non
     packets = [packet_in(frame) for frame in frames]
     payloads = {at: scrub_message(packet.payload, names) for at, packet in enumerate(packets)
                 if packet and packet.protocol == UDP}
-    payloads |= _scrub_streams({at: packet for at, packet in enumerate(packets) if packet and packet.protocol == TCP}, names)
+    segments = {at: packet for at, packet in enumerate(packets) if packet and packet.protocol == TCP}
+    payloads |= _scrub_streams(segments, names)
     return [None if packet is None or payloads[at] is None else _rebuild(packet, payloads[at], names)
             for at, packet in enumerate(packets)]
 
@@ -111,11 +112,13 @@ def _scrub_stream(parts: dict[int, bytes], names: Pseudonyms) -> tuple[int, byte
             break               # a segment is missing
         text += parts[sequence][len(text) - offset:]
     new = b""
-    while len(text) >= len(new) + 2 and len(text) >= (end := len(new) + 2 + int.from_bytes(text[len(new):len(new) + 2])):
-        clean = scrub_message(text[len(new) + 2:end], names)
+    while len(text) >= len(new) + 2:
+        begin = len(new) + 2
+        size = int.from_bytes(text[len(new):begin])
+        clean = scrub_message(text[begin:begin + size], names) if len(text) >= begin + size else None
         if clean is None:
             break
-        new += len(clean).to_bytes(2) + clean
+        new += size.to_bytes(2) + clean
     return start, new
 
 
@@ -162,7 +165,7 @@ def _copy_data(data: bytes, new: bytearray, at: int, end: int, parts: str, names
 
 
 def _copy_name(data: bytes, new: bytearray, at: int, names: Pseudonyms) -> int:
-    """Copy a name with its pseudonym to where it stands; return the offset behind it. ValueError if a label is no word."""
+    """Write a name's pseudonym where the name stands; return the offset behind it. ValueError if a label is no word."""
     labels, behind = [], 0
     while data[at]:
         if data[at] >= 192:

@@ -18,43 +18,53 @@ from recorder.pseudonyms import Pseudonyms
 Cleaner = Callable[[str], str]
 NAMED = {"namespace": ..., "name": ...}         # `...` keeps a value; "*" stands for every key
 PORTS = [{"name": ..., "port": ..., "protocol": ..., "targetPort": ...}]
-POD = {"kind": ..., "metadata": {**NAMED, "labels": {"pod-template-hash": ...}},
+POD = {"kind": ..., "metadata": NAMED | {"labels": {"pod-template-hash": ...}},
        "spec": {"nodeName": ..., "hostNetwork": ..., "dnsPolicy": ...}, "status": {"podIP": ...}}
-NODE = {"kind": ..., "metadata": {"name": ..., "labels": {f"{ROLE_LABEL}control-plane": ..., f"{ROLE_LABEL}worker": ...}},
+ROLES = {f"{ROLE_LABEL}control-plane": ..., f"{ROLE_LABEL}worker": ...}
+NODE = {"kind": ..., "metadata": {"name": ..., "labels": ROLES},
         "spec": {"podCIDR": ...}, "status": {"addresses": [{"type": ..., "address": ...}]}}
 SERVICE = {"kind": ..., "metadata": NAMED, "spec": {"type": ..., "clusterIP": ..., "ports": PORTS}}
-SLICE = {"kind": ..., "metadata": {**NAMED, "labels": {SERVICE_LABEL: ...}}, "addressType": ..., "ports": PORTS,
+SLICE = {"kind": ..., "metadata": NAMED | {"labels": {SERVICE_LABEL: ...}}, "addressType": ..., "ports": PORTS,
          "endpoints": [{"addresses": [...], "conditions": {"ready": ...}, "nodeName": ...,
                         "targetRef": {"kind": ..., "name": ...}}]}
 OBJECTS = {"Pod": POD, "Node": NODE, "Service": SERVICE, "EndpointSlice": SLICE}
 NETWORK = [{"Name": ..., "Id": ..., "Driver": ..., "IPAM": {"Config": [{"Subnet": ..., "Gateway": ...}]},
             "Containers": {"*": {"Name": ..., "MacAddress": ..., "IPv4Address": ...}},
             "Options": {"com.docker.network.bridge.name": ...}}]
-CONTAINER = [{"Name": ..., "NetworkSettings": {"Networks": {"*": {
-    "IPAddress": ..., "IPPrefixLen": ..., "Gateway": ..., "MacAddress": ...}}}}]
-FLAGS = ("cluster-cidr", "service-cluster-ip-range")        # of kube-controller-manager: what the helper reads of `ps -ef`
-COLUMNS = {"NAMESPACE", "NAME", "NAMES", "STATUS", "ROLES", "AGE", "VERSION", "INTERNAL-IP", "EXTERNAL-IP", "READY", "IP",
-           "RESTARTS", "NODE", "TYPE", "CLUSTER-IP", "PORT(S)", "ADDRESSTYPE", "PORTS", "ENDPOINTS", "CONTAINER ID", "CREATED"}
+ENDS = {"*": {"IPAddress": ..., "IPPrefixLen": ..., "Gateway": ..., "MacAddress": ...}}
+CONTAINER = [{"Name": ..., "NetworkSettings": {"Networks": ENDS}}]
+FLAGS = ("cluster-cidr", "service-cluster-ip-range")        # of kube-controller-manager, out of `ps -ef`
+COLUMNS = {"NAMESPACE", "NAME", "NAMES", "STATUS", "ROLES", "AGE", "VERSION", "INTERNAL-IP", "EXTERNAL-IP", "READY",
+           "RESTARTS", "IP", "NODE", "TYPE", "CLUSTER-IP", "PORT(S)", "ADDRESSTYPE", "PORTS", "ENDPOINTS",
+           "CONTAINER ID", "CREATED"}
 CELLS = re.compile(r'<none>|kindest/node:[\w.-]+|"/usr/local/bin/entr…"')       # of the other columns
-DESCRIBED = ("Name", "Namespace", "Type", "IP Family Policy", "IP Families", "IP", "IPs", "Port", "TargetPort", "Endpoints",
-             "Session Affinity", "Internal Traffic Policy")
-SENTENCES = re.compile(
-    r"kubernetes (?:service portals|postrouting rules|service traffic requiring SNAT|forwarding rules|"
-    r"forwarding conntrack rule|externally-visible service portals|load balancer firewall|health check service ports|"
-    r"service nodeports; NOTE: this must be the last rule in this chain)|block incoming localnet connections|"
-    r"kind-masq-agent: (?:local traffic is not subject to MASQUERADE|outbound traffic is subject to MASQUERADE \(must be "
-    r"last in chain\)|ensure nat POSTROUTING directs all non-LOCAL destination traffic to our custom KIND-MASQ-AGENT chain)|"
-    r"kitlib-trace[\w-]*")
+DESCRIBED = ("Name", "Namespace", "Type", "IP Family Policy", "IP Families", "IP", "IPs", "Port", "TargetPort",
+             "Endpoints", "Session Affinity", "Internal Traffic Policy")
+SENTENCES = {           # the comments of kube-proxy and of kind's masquerading agent
+    "kubernetes service portals", "kubernetes postrouting rules", "kubernetes service traffic requiring SNAT",
+    "kubernetes forwarding rules", "kubernetes forwarding conntrack rule", "kubernetes load balancer firewall",
+    "kubernetes externally-visible service portals", "kubernetes health check service ports",
+    "kubernetes service nodeports; NOTE: this must be the last rule in this chain",
+    "block incoming localnet connections", "kind-masq-agent: local traffic is not subject to MASQUERADE",
+    "kind-masq-agent: outbound traffic is subject to MASQUERADE (must be last in chain)",
+    "kind-masq-agent: ensure nat POSTROUTING directs all non-LOCAL destination traffic to our custom KIND-MASQ-AGENT "
+    "chain"}
 PORT_NAME = re.compile(r"([\w.-]+)/([\w.-]+?)(?::[\w-]+)?(?: cluster IP| has no endpoints| -> [\d.:]+)?")
-QUOTED = re.compile(r'"(?:[^"\\\n]|\\.)*"')
-FREE_WORD = re.compile(r"(?<=--)(comment|log-prefix|nflog-prefix|string|hex-string|name|rsource|nfacct-name)(\s+)([^\s\"]+)")
+STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"')
+QUOTED = re.compile(rf"(?<= ){STRING.pattern}(?= |$)", re.M)         # as an argument
+FREE_WORD = re.compile(r"(?<=--)(comment|log-prefix|nflog-prefix|string|hex-string|name|nfacct-name)(\s+)([^\s\"]+)")
+RULE_LINE = r"(?:[*:]|(?:\[\d+:\d+\] )?-[A-Z] |COMMIT|# (?:Generated|Completed) (?:by|on) | ?TRACE: |PACKET: ).*"
 CHAIN = re.compile(r"(?:(?<=^:)|(?<= -[AjgND] )|(?<=^-[AjgND] )|(?<=:(?:JUMP|GOTO):))[\w-]+", re.M)
-KNOWN_CHAIN = re.compile(r"[A-Z]+|(?:KUBE|KIND|DOCKER|CNI|FLANNEL|CILIUM)[\w-]*")
-DIG_SAYS = re.compile(r";; (?:global options:[ +\w]*|Got answer:|->>HEADER<<-.*|flags:.*|(?:OPT PSEUDO|QUESTION |ANSWER |"
-                      r"AUTHORITY |ADDITIONAL )SECTION:|Query time:.*|SERVER:.*|WHEN:.*|MSG SIZE.*|Truncated, retrying in TCP mode\.|"
-                      r"communications error to .*|connection timed out.*|no servers could be reached)|; <<>> DiG .*|; EDNS: .*|; COOKIE: .*|;\S+\s+IN\s+\w+|")
+KNOWN_CHAIN = re.compile(r"(?:KUBE|KIND|DOCKER|CNI)-[\w-]+|PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING|ACCEPT|DROP|"
+                         r"RETURN|REJECT|DNAT|SNAT|MASQUERADE|REDIRECT|MARK|CONNMARK|TRACE|LOG|NFLOG|TCPMSS|CT|NOTRACK")
+DIG_SAYS = re.compile(
+    r";; (?:global options:[ +\w]*|Got answer:|->>HEADER<<-.*|flags:.*|Query time:.*|SERVER:.*|WHEN:.*|MSG SIZE.*|"
+    r"(?:OPT PSEUDO|QUESTION |ANSWER |AUTHORITY |ADDITIONAL )SECTION:|Truncated, retrying in TCP mode\.|"
+    r"communications error to .*|connection timed out.*|no servers could be reached)|"
+    r"; <<>> DiG .*|; EDNS: .*|; COOKIE: .*|;\S+\s+IN\s+\w+")
 RECORD = re.compile(r"(\S+\s+\d+\s+\w+\s+)(\w+)(\s+)(.*)")
 READ_TYPES = ("A", "AAAA", "NS", "CNAME", "PTR", "DNAME", "MX", "SRV", "SOA", "TXT")
+NAME = re.compile(rf"(?!(?:ahosts|hosts|ANY|HTTPS|{'|'.join(READ_TYPES)})$)\w[\w-]*")
 STDERR = re.compile(r"(?:conntrack v[\d.]+ \(conntrack-tools\): \d+ flow entries have been shown\.|"
                     r"command terminated with exit code \d+)\n")
 ONE_LABEL = re.compile(r"(?<![\w.[-])[A-Za-z_][\w-]*\.(?![\w.-])")
@@ -63,32 +73,35 @@ LOOP = rf"for i in (?:\$\(seq \d+\)|[\d ]+); do (?:dig(?: {WORD})+(?:;| &) ?)+do
 
 
 class Keeper:
-    """Cleans commands; `names` knows the lab. Commands that begin with one of `more` stay, but for what `names` replaces."""
+    """Cleans commands; `names` knows the lab. Those that begin as one of `more` does stay too."""
 
     def __init__(self, names: Pseudonyms, containers: set[str], more: Sequence[str] = ()) -> None:
         self.names, self.containers, self.more = names, containers, tuple(more)
-        namespace = r"(?:-n \S+ )?"
-        kinds = r"(?:nodes|pods?|services?|endpointslices)"
-        place = r"(?:ip netns exec [\w-]+ )?"
-        self._cleaners: tuple[tuple[re.Pattern, Cleaner], ...] = tuple((re.compile(pattern), cleaner) for pattern, cleaner in (
-            (rf"kubectl {namespace}get {kinds}(?: {WORD})* -o json", self._objects),
-            (rf"kubectl {namespace}get {kinds}(?: {WORD})?(?: -A)?(?: -o wide)?", self._table),
-            (rf"kubectl {namespace}describe service {WORD}", self._description),
-            (r"(?:kubectl|kind) version|iptables --version|uname -r", self._version),
-            (r"docker container ls", self._containers),
-            (rf"docker network inspect {WORD}", lambda text: self._json(text, NETWORK)),
-            (rf"docker inspect {WORD}", lambda text: self._json(text, CONTAINER)),
-            (r"ps -ef", self._processes),
-            (r"cat /etc/resolv\.conf", lambda text: _lines(text, r"(?:search|nameserver|options) .*")),
-            (rf"(?:dig|getent|musl-getent)(?: {WORD})+|sh -c {LOOP}", self._dns),
-            (rf"{place}(?:ip (?:addr|link|route|rule|netns)(?: {WORD})*|conntrack(?: -[\w-]+| {WORD})*)",
-             lambda text: _without_lines(text, r"\s+alias .*")),
-            (rf"{place}iptables(?:-save)?(?: -[\w-]+| {WORD})*|xtables-monitor --trace", self._rules),
-            (r"nft list tables", lambda text: _lines(text, r"table \w+ (?:nat|mangle|filter|raw|kube-proxy)")),
-            (rf"{place}ethtool -S {WORD}", lambda text: _lines(text, r"NIC statistics:|\s+\w+: \d+")),
-            (r"cat /sys/class/net/[\w.-]+/if(?:index|link)|hostname -i", lambda text: _lines(text, r"[\d.: ]+|[\da-f:. ]+")),
-            (rf"sysctl(?: -a -r)? {WORD}", lambda text: _lines(text, r"net\.[\w.-]+ = [\d ]+")),
-        ))
+        namespace, there = r"(?:-n \S+ )?", r"(?:ip netns exec [\w-]+ )?"
+        get = rf"kubectl {namespace}get (?:nodes|pods?|services?|endpointslices)"
+        options = rf"(?: -[\w-]+| {WORD})*"
+        cleaners: dict[str, Cleaner] = {
+            rf"{get}(?: {WORD})* -o json": self._objects,
+            rf"{get}(?: {WORD})?(?: -A)?(?: -o wide)?": self._table,
+            rf"kubectl {namespace}describe service {WORD}": self._description,
+            r"(?:kubectl|kind) version|iptables --version|uname -r": self._version,
+            r"docker container ls": self._containers,
+            rf"docker network inspect {WORD}": lambda text: self._json(text, NETWORK),
+            rf"docker inspect {WORD}": lambda text: self._json(text, CONTAINER),
+            r"ps -ef": self._processes,
+            r"cat /etc/resolv\.conf": lambda text: _lines(text, r"(?:search|nameserver|options) .*"),
+            rf"(?:dig|getent|musl-getent)(?: {WORD})+|sh -c {LOOP}": self._dns,
+            rf"{there}ip (?:addr|link)(?: {WORD})*":
+                lambda text: _lines(text, r"\d+: .*|\s+(?:link/|inet|valid_lft ).*"),
+            rf"{there}ip (?:route|rule|netns)(?: {WORD})*": lambda text: _lines(text, r"[\w ./:()-]+"),
+            rf"{there}conntrack{options}": lambda text: _lines(text, r"\w+ +\d+ [\w= .:\[\]]+|cpu=\d+[\w= \t]+"),
+            rf"{there}iptables-save{options}|iptables -t \w+ -S|xtables-monitor --trace": self._rules,
+            r"nft list tables": lambda text: _lines(text, r"table \w+ (?:nat|mangle|filter|raw|kube-proxy)"),
+            rf"{there}ethtool -S {WORD}": lambda text: _lines(text, r"NIC statistics:|\s+\w+: \d+"),
+            r"cat /sys/class/net/[\w.-]+/if(?:index|link)|hostname -i": lambda text: _lines(text, r"[\da-f:. ]+"),
+            rf"sysctl(?: -a -r)? {WORD}": lambda text: _lines(text, r"net\.[\w.-]+ = [\d ]+"),
+        }
+        self._cleaners = [(re.compile(pattern), clean) for pattern, clean in cleaners.items()]
 
     def command(self, command: Command) -> Command | None:
         """Return the command with what is kept of its output; None if it is not kept at all."""
@@ -96,7 +109,7 @@ class Keeper:
         if clean is None:
             return None
         argv = self.argv(command.argv)
-        words = {old: new for old, new in zip(command.argv, argv, strict=True) if old != new and re.fullmatch(r"[\w-]{2,}", old)}
+        words = {old: new for old, new in zip(command.argv, argv, strict=True) if re.fullmatch(r"[\w-]{2,}", old)}
         stdout = clean(command.stdout)
         for old, new in words.items():
             stdout = re.sub(rf"(?<![\w.-]){re.escape(old)}(?![\w-])", new, stdout)
@@ -109,22 +122,18 @@ class Keeper:
         return self._cleaner(argv) is not None
 
     def argv(self, argv: Sequence[str]) -> tuple[str, ...]:
-        """Return an argument list with everything replaced; what a program that asks for names has as words are names."""
+        """Return an argument list with everything replaced; the words of a program that asks for names are names."""
         asks = argv[0] in ("dig", "getent", "musl-getent")
-        return tuple(self.names.label(word) if asks and at and self._is_name(word, argv) else self.names.text(word)
+        return tuple(self.names.label(word) if asks and at and NAME.fullmatch(word) else self.names.text(word)
                      for at, word in enumerate(argv))
 
     def packet_text(self, text: str) -> str:
         """Return what tcpdump says of a DNS packet, without what was quoted in it."""
-        return self.names.text(self._one_labels(QUOTED.sub(_masked, text)))
+        return self.names.text(self._one_labels(STRING.sub(_masked, text)))
 
     def _one_labels(self, text: str) -> str:
         """Replace names of one label, which look like the end of a sentence."""
         return ONE_LABEL.sub(lambda match: self.names.label(match[0][:-1]) + ".", text)
-
-    def _is_name(self, word: str, argv: Sequence[str]) -> bool:
-        types = "|".join(READ_TYPES)
-        return bool(re.fullmatch(r"[\w-]+", word)) and not re.fullmatch(rf"-.*|ahosts|hosts|ANY|HTTPS|{types}", word)
 
     def _cleaner(self, argv: Sequence[str]) -> Cleaner | None:
         line = " ".join(argv)
@@ -142,14 +151,13 @@ class Keeper:
 
     def _objects(self, text: str) -> str:
         try:
-            kind = json.loads(text)["kind"]
-            items = json.loads(text).get("items", [])
+            top = json.loads(text)
+            items = top.get("items", [top])
+            kinds = {item["kind"] for item in items} & OBJECTS.keys()
         except (ValueError, RecursionError, TypeError, KeyError, AttributeError):
-            return ""
-        if kind in OBJECTS:
-            return self._json(text, OBJECTS[kind])
-        return self._json(text, {"kind": ..., "items": [next(
-            (OBJECTS[item["kind"]] for item in items if isinstance(item, dict) and item.get("kind") in OBJECTS), {})]})
+            return ""           # no JSON: an error message
+        template = OBJECTS[kinds.pop()] if len(kinds) == 1 else {}
+        return self._json(text, {"kind": ..., "items": [template]} if "items" in top else template)
 
     def _kept(self, value: Any, template: Any) -> Any:
         """Return what the template has of a JSON value; a word that is none becomes ""."""
@@ -181,7 +189,8 @@ class Keeper:
         return _lines(text, rf"(?:{'|'.join(DESCRIBED)}):.*")
 
     def _version(self, text: str) -> str:
-        found = re.match(r"(?:(?:Client|Kustomize|Server) Version: v?[\d.]+\n)+|kind v[\d.]+|iptables v[\d.]+ \(\w+\)|[\d.]+", text)
+        found = re.match(r"(?:(?:Client|Kustomize|Server) Version: v?[\d.]+\n)+|kind v[\d.]+|"
+                         r"iptables v[\d.]+ \(\w+\)|[\d.]+", text)
         return found[0].removesuffix("\n") + "\n" if found else ""
 
     def _processes(self, text: str) -> str:
@@ -204,18 +213,22 @@ class Keeper:
         record = RECORD.fullmatch(line) if line[:1] != ";" else None
         if record and record[2] not in READ_TYPES:
             return record[1] + record[2] + record[3] + "x" * len(record[4])
-        return self._one_labels(QUOTED.sub(_masked, line))
+        return self._one_labels(STRING.sub(_masked, line))
 
     def _rules(self, text: str) -> str:
+        rules = _lines(text, RULE_LINE).splitlines(keepends=True)
+        text = "".join(line for line in rules if '"' not in QUOTED.sub("", line))
         text = QUOTED.sub(lambda match: match[0] if self._is_comment(match[0][1:-1]) else _masked(match), text)
         text = FREE_WORD.sub(lambda match: match[1] + match[2] + (
             match[3] if self._is_comment(match[3]) else "x" * len(match[3])), text)
-        return CHAIN.sub(lambda match: match[0] if KNOWN_CHAIN.fullmatch(match[0]) else self.names.label(match[0]), text)
+        return CHAIN.sub(lambda match: match[0] if KNOWN_CHAIN.fullmatch(match[0]) else
+                         self.names.label(match[0]), text)
 
     def _is_comment(self, text: str) -> bool:
         """Say whether a comment is one of kube-proxy's or kind's, or the kit's own."""
         named = PORT_NAME.fullmatch(text)
-        return bool(SENTENCES.fullmatch(text) or (named and {named[1], named[2]} <= self.names.labels))
+        return text in SENTENCES or text.startswith("kitlib-trace") or bool(
+            named and {named[1], named[2]} <= self.names.labels)
 
 
 def _cell(column: str, cell: str) -> str:
@@ -230,8 +243,3 @@ def _masked(match: re.Match) -> str:
 def _lines(text: str, pattern: str) -> str:
     """Keep the lines that look so."""
     return "".join(line for line in text.splitlines(keepends=True) if re.fullmatch(pattern, line.rstrip("\n")))
-
-
-def _without_lines(text: str, pattern: str) -> str:
-    """Keep the lines that do not look so."""
-    return "".join(line for line in text.splitlines(keepends=True) if not re.fullmatch(pattern, line.rstrip("\n")))

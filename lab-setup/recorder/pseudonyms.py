@@ -1,4 +1,4 @@
-"""What stands for what in a scrubbed recording: made up when something is met for the first time, the same ever after."""
+"""What stands for what in a scrubbed recording: made up when something is first met, the same ever after."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ NO_NAME = re.compile(r"\W+|[\d.]+[a-z]{0,3}|v?\d+(?:\.\d+)+(?:-\w+)*|net\.(?:ipv
 WIRE_LABEL = re.compile(r"[\w-]+")
 REVERSE = ("in-addr", "arpa")
 # The labels of names that mean the same everywhere, and those that the notebooks ask for.
-LABELS = {"arpa", "in-addr", "ip6", "cluster", "local", "svc", "com", "net", "org", "io", "example", "test", "localhost",
-          "www", "api", "alias", "big", "no-such-name", "_dns", "_dns-tcp", "_metrics", "_https", "_tcp", "_udp"}
+LABELS = {"arpa", "in-addr", "ip6", "cluster", "local", "svc", "com", "net", "org", "io", "example", "test",
+          "localhost", "www", "api", "alias", "big", "no-such-name",
+          "_dns", "_dns-tcp", "_metrics", "_https", "_tcp", "_udp"}
 
 
 @dataclass
@@ -88,7 +89,7 @@ class Pseudonyms:
         return old if NO_NAME.fullmatch(old) else ".".join(self.name(old.split(".")))
 
     def name(self, labels: Sequence[str]) -> list[str]:
-        """Return the pseudonym of a name, label by label: each as long as before, so that a message keeps its length."""
+        """Return the pseudonym of a name, label by label, each as long as before: a message keeps its length."""
         return [label if not label or self._stays(label, labels[at:]) else self.label(label)
                 for at, label in enumerate(labels)]
 
@@ -99,7 +100,7 @@ class Pseudonyms:
         return is_reverse and len(octets) <= 4 and self._is_near([*reversed(octets)])
 
     def _is_near(self, octets: list[str]) -> bool:
-        """Say whether an address that begins with these octets can be one of the lab's, or means the same everywhere."""
+        """Say whether an address that begins so can be one of the lab's, or means the same everywhere."""
         if not all(octet.isdigit() and int(octet) < 256 for octet in octets):
             return False
         length = 8 * len(octets)
@@ -150,7 +151,8 @@ def names_of(nodes: Iterable[tuple[str, str]], containers: Iterable[str]) -> dic
     nodes = list(nodes)
     name, title = nodes[0]
     prefix = name.removesuffix(title).rstrip("-")
-    others = {old: padded(f"container{number}", old) for number, old in enumerate(sorted(set(containers) - OWN), start=1)}
+    others = {old: padded(f"container{number}", old)
+              for number, old in enumerate(sorted(set(containers) - OWN), start=1)}
     is_kinds = all(re.fullmatch(r"control-plane\d*|worker\d*", title) for _, title in nodes)
     if is_kinds and prefix not in COMMON and len(prefix) > 3:
         return others | {prefix: padded("cluster", prefix)}

@@ -1,6 +1,6 @@
 """A copy of a recording without what identifies its cluster, its people, its machines: only what is known is kept.
 
-Kept of text is what `keep` lists, of captures what `frames` can build anew, of files what recording.json names. Of that,
+Kept of text is what `keep` lists, of captures what `frames` can build anew, of files what recording.json names. There,
 names, addresses, MACs and ids get pseudonyms, the same everywhere. `remaining` lists what a reader may still see.
 """
 
@@ -15,7 +15,19 @@ from itertools import compress
 from pathlib import Path
 from typing import Any
 
-from kitlib.backends.recording import Command, Fault, Point, Recording, Scene, Take, interface_name, lines, load, read_take
+from kitlib.backends.recording import (
+    FORMAT,
+    Command,
+    Fault,
+    Point,
+    Recording,
+    Scene,
+    Take,
+    interface_name,
+    lines,
+    load,
+    read_take,
+)
 from kitlib.backends.replay import RecordedLab
 from kitlib.errors import KitError
 from kitlib.lab import Lab
@@ -29,7 +41,8 @@ from recorder.validate import PACKET, validate_and_print
 from recorder.writer import append
 
 ENTER = re.compile(r"nsenter --net=/proc/\d+/(?:ns/net|root/run/netns/[\w-]+) ")
-WARNING = "WARNING: what --keep names is kept whole but for names, addresses and known shapes of secrets. Read it yourself."
+WARNING = ("WARNING: what --keep names is kept whole but for names, addresses and known shapes of secrets. "
+           "Read it yourself before you hand it on.")
 
 
 def scrub_and_print(raw: Path, out: Path, more: Sequence[str] = ()) -> int:
@@ -50,8 +63,8 @@ def scrub(raw: Path, out: Path, more: Sequence[str] = ()) -> str:
     out.mkdir(parents=True)
     scrubber.write()
     names = scrubber.names
-    replaced = [(names.addresses, "addresses"), (names.macs, "MACs"), (names.names, "names"), (names.words, "labels of names"),
-                (names.ids, "ids")]
+    replaced = [(names.addresses, "addresses"), (names.macs, "MACs"), (names.names, "names"), (names.ids, "ids"),
+                (names.words, "labels of domain names")]
     left_out = [f"Left out: {', '.join(sorted(scrubber.left_out))}."] if scrubber.left_out else []
     return "\n".join(["Replaced: " + ", ".join(f"{len(table)} {what}" for table, what in replaced) + ".", *left_out,
                       remaining(out), *([WARNING] if more else [])])
@@ -74,10 +87,10 @@ class Scrubber:
             self._write_commands("traced-rules.jsonl", recording.traced_rules.values())
         versions = {what: found[0] for what, version in recording.made_with.items()
                     if what in ("kind", "Linux", "Kubernetes") and (found := re.match(r"v?[\d.]+", str(version)))}
-        index = {"format": 1, "name": self.out.name, "made": "".join(re.findall(r"[\d-]", recording.made)),
+        index = {"format": FORMAT, "name": self.out.name, "made": "".join(re.findall(r"[\d-]", recording.made)),
                  "made_with": versions, "recorder": "kitlib", "left_out": [],
-                 "scenes": [entry for scene in recording.scenes for entry in self._scene(scene, f"scenes/{scene.name}")],
-                 "faults": [entry for fault in recording.faults for entry in self._fault(fault)]}
+                 "scenes": [new for scene in recording.scenes for new in self._scene(scene, f"scenes/{scene.name}")],
+                 "faults": [new for fault in recording.faults for new in self._fault(fault)]}
         text = json.dumps(index, indent=1, ensure_ascii=False) + "\n"
         (self.out / "recording.json").write_text(text, encoding="utf-8")
 
@@ -108,7 +121,8 @@ class Scrubber:
         folder = f"faults/{fault.name}"
         for entry in self._scene(fault.scene, folder):
             facts = f"{self.names.text(folder)}/facts.jsonl"
-            append(self.out / facts, *filter(None, lines(fault.facts, lambda entry, path, line: self._changed(entry))))
+            changed = lines(fault.facts, lambda entry, path, line: self._changed(entry))
+            append(self.out / facts, *filter(None, changed))
             yield entry | {"facts": facts}
 
     def _changed(self, entry: dict[str, Any]) -> dict[str, Any] | None:
@@ -118,7 +132,8 @@ class Scrubber:
                 argv = entry[kind]["argv"]
                 return {kind: {"place": self.names.text(entry[kind]["place"]), "argv": self.keeper.argv(argv)}} \
                     if self.keeper.keeps(argv) else None
-        return next((asdict(command) for command in self._kept([Command(**entry | {"argv": tuple(entry["argv"])})])), None)
+        command = Command(**entry | {"argv": tuple(entry["argv"])})
+        return next((asdict(clean) for clean in self._kept([command])), None)
 
     def _take(self, take: Take, name: str) -> str:
         path = self.out / f"{name}.jsonl"
@@ -176,7 +191,7 @@ def remaining(folder: Path) -> str:
                for sighting in sightings(take.frames(point)) for question in sighting.message.questions}
     own = ("cluster.local.", "example.com.", "example.net.", "in-addr.arpa.")
     found = {
-        "domain names asked for, their labels replaced": sorted(name for name in queries if name != "." and not name.endswith(own)),
+        "domain names, their labels replaced": sorted(name for name in queries - {"."} if not name.endswith(own)),
         "addresses in names (in-addr.arpa)": sorted(name for name in queries if name.endswith(".arpa.")),
         "names of namespaces and pods": sorted({f"{pod.namespace}/{pod.name}" for pod in lab.pods()}),
         "names of Services": sorted({f"{service.namespace}/{service.name}" for service in lab.services}),

@@ -7,38 +7,41 @@ from __future__ import annotations
 
 import re
 
-WORDS = r"(?:pass(?:word|wd|phrase)?|pwd|token|secret|api[_-]?key|access[_-]?key(?:[_-]?id)?|secret[_-]?(?:access[_-]?)?key" \
-        r"|client[_-]?secret|account[_-]?key|shared[_-]?access[_-]?key|private[_-]?key|auth|credentials?)"
+WORDS = (r"(?:pass(?:word|wd|phrase)?|pwd|token|secret|api[_-]?key|access[_-]?key(?:[_-]?id)?|client[_-]?secret|auth|"
+         r"secret[_-]?(?:access[_-]?)?key|account[_-]?key|shared[_-]?access[_-]?key|private[_-]?key|credentials?)")
 VALUE = r"(?!true|false|null|none\b|[\d.]+\b(?![\w!])|/)[^\s\"'\\,;&<>{}\[\]()]{6,400}"
 SECRETS = {      # what it is -> how it looks; a group `secret` where only a part of the match is secret
     "a key or certificate": r"-----BEGIN [A-Z0-9 ]{1,60}-----(?P<secret>.*?)(?:-----END|$)",
     "an SSH key": r"\b(?:ssh-(?:rsa|dss|ed25519)|ecdsa-sha2-\w{1,20})\s(?P<secret>AAAA[\w+/=]{16,})",
     "a kubeconfig's key or certificate":
         r"(?:client-key|client-certificate|certificate-authority)-data\W{1,6}(?P<secret>[\w+/=]{16,})",
-    "a Secret or a kubeconfig": r"\bkind\W{1,6}(?:Secret|Config)\b",
+    "a Secret or a kubeconfig": r"\A.*\bkind\W{1,6}(?:Secret|Config)\b.*",      # all of it
     "a password in an address": r"://[^/\s:@]{0,256}:(?P<secret>[^@/\s]{1,256})@",
     "a service account's token (JWT)": r"(?<![\w-])eyJ[\w-]{10,}\.[\w-]{10,}(?:\.[\w-]+)?",
     "a bootstrap token": r"\b[a-z0-9]{6}\.[a-z0-9]{16}\b",
     "a password or token": rf"(?i)(?:\b|_|(?<=[a-z])){WORDS}[\"'\\]{{0,4}}\s{{0,4}}[:=]\s{{0,4}}[\"'\\]{{0,4}}"
                            rf"(?:(?:bearer|basic)\s)?(?P<secret>{VALUE})",
-    "a password as an argument": rf"(?i)--?{WORDS}(?:[\"'\\]{{0,4}},?\s{{1,40}}[\"'\\]{{0,4}}|=)(?P<secret>(?!-){VALUE})",
+    "a password as an argument":
+        rf"(?i)--?{WORDS}(?:[\"'\\]{{0,4}},?\s{{1,40}}[\"'\\]{{0,4}}|=)(?P<secret>(?!-){VALUE})",
     "a password in a container's environment":
-        rf"(?i)\"name\":\s{{0,40}}\"[\w.-]{{0,80}}{WORDS}[\w.-]{{0,80}}\",\s{{0,80}}\"value\":\s{{0,40}}\"(?P<secret>[^\"]{{1,400}})",
+        rf"(?i)\"name\":\s{{0,40}}\"[\w.-]{{0,80}}{WORDS}[\w.-]{{0,80}}\",\s{{0,80}}"
+        r"\"value\":\s{0,40}\"(?P<secret>[^\"]{1,400})",
     "an authorization header": r"(?i)\b(?:authorization\W{1,5}\w{1,20}|bearer)\s{1,4}(?P<secret>[\w.~+/=-]{6,})",
     "an AWS key": r"\b(?:AKIA|ASIA|AROA|AIDA)[A-Z0-9]{16}\b",
     "an AWS account": r"\barn:aws[\w-]{0,10}:[\w-]{0,30}:[\w-]{0,30}:(?P<secret>\d{12})\b|\b\d{12}\.dkr\.ecr\b",
     "a token of a known service":
-        r"\b(?:gh[opsur]_|github_pat_|glpat-|gl\w{2,5}-|xox[abeprs]-|AIza|ya29\.|[prs]k_(?:live|test)_|sk-|npm_|pypi-|hvs\.|hf_|"
-        r"dckr_pat_|dop_v1_|SG\.|shpat_|whsec_|PMAK-|lin_api_|tskey-)[\w.-]{16,}",
+        r"\b(?:gh[opsur]_|github_pat_|glpat-|gl\w{2,5}-|xox[abeprs]-|AIza|ya29\.|[prs]k_(?:live|test)_|sk-|npm_|pypi-|"
+        r"hvs\.|hf_|dckr_pat_|dop_v1_|SG\.|shpat_|whsec_|PMAK-|lin_api_|tskey-)[\w.-]{16,}",
     "a Slack hook": r"hooks\.slack\.com/services/(?P<secret>[\w/]{10,})",
     "a signature": r"[?&](?:sig|signature|X-Amz-Signature)=(?P<secret>[\w%+/=-]{10,})",
 }
 PERSONAL = {
-    "an e-mail address": r"(?<![\w.+-])[\w.+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,8}(?!service\b|socket\b|slice\b)[A-Za-z]{2,24}\b",
+    "an e-mail address": r"(?<![\w.+-])[\w.+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,8}(?!service\b|socket\b|slice\b)"
+                         r"[A-Za-z]{2,24}\b",
     "somebody's home folder": r"/(?:home|Users)/(?P<secret>[\w.-]{1,64})",
     "a telephone number": r"(?<![\w+])\+\d{1,3}[ ./-]?\(?\d{2,5}\)?(?:[ ./-]?\d{2,5}){2,4}\b",
-    "a host's name": r"(?<![\w.-])(?:[\w-]{1,63}\.){1,8}(?:compute\.internal|amazonaws\.com|googleusercontent\.com|azure\.com|"
-                     r"windows\.net|corp|internal|intranet|lan|localdomain)\b|\b(?:ip|ec2)-\d{1,3}(?:-\d{1,3}){3}\b",
+    "a host's name": r"(?<![\w.-])(?:[\w-]{1,63}\.){1,8}(?:compute\.internal|amazonaws\.com|googleusercontent\.com|"
+                     r"azure\.com|windows\.net|corp|internal|intranet|lan|localdomain)\b|\b(?:ip|ec2)-\d{1,3}(?:-\d{1,3}){3}\b",
 }
 _SECRETS, _PERSONAL = ({what: re.compile(pattern, re.DOTALL) for what, pattern in patterns.items()}
                        for patterns in (SECRETS, PERSONAL))
