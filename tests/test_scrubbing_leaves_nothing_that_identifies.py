@@ -1,4 +1,4 @@
-"""A scrubbed recording: the same pseudonyms in text and packets, lengths and checksums as before, nothing of the old."""
+"""A scrubbed recording: the same pseudonyms in text and packets, lengths and checksums as before."""
 
 from __future__ import annotations
 
