@@ -18,11 +18,13 @@ from typing import Any
 from kitlib.backends.recording import (
     FORMAT,
     Command,
+    Entry,
     Fault,
     Point,
     Recording,
     Scene,
     Take,
+    command_of,
     interface_name,
     lines,
     load,
@@ -121,19 +123,17 @@ class Scrubber:
         folder = f"faults/{fault.name}"
         for entry in self._scene(fault.scene, folder):
             facts = f"{self.names.text(folder)}/facts.jsonl"
-            changed = lines(fault.facts, lambda entry, path, line: self._changed(entry))
-            append(self.out / facts, *filter(None, changed))
+            append(self.out / facts, *filter(None, map(self._changed, lines(fault.facts))))
             yield entry | {"facts": facts}
 
-    def _changed(self, entry: dict[str, Any]) -> dict[str, Any] | None:
+    def _changed(self, entry: Entry) -> dict[str, Any] | None:
         """Scrub an entry of a fault's facts: a command, or the key of one that is the same or not true any more."""
         for kind in ("outdated", "unchanged"):
-            if kind in entry:
-                argv = entry[kind]["argv"]
-                return {kind: {"place": self.names.text(entry[kind]["place"]), "argv": self.keeper.argv(argv)}} \
-                    if self.keeper.keeps(argv) else None
-        command = Command(**entry | {"argv": tuple(entry["argv"])})
-        return next((asdict(clean) for clean in self._kept([command])), None)
+            if kind in entry.values:
+                key = entry.part(kind)
+                place, argv = self.names.text(key.get("place", str)), self.keeper.argv(key.argv())
+                return {kind: {"place": place, "argv": argv}} if self.keeper.keeps(key.argv()) else None
+        return next((asdict(command) for command in self._kept([command_of(entry)])), None)
 
     def _take(self, take: Take, name: str) -> str:
         path = self.out / f"{name}.jsonl"
