@@ -1,4 +1,4 @@
-"""KITLIB_MODE=record: a live lab, and all that it is asked is written down as the recorded lab plays it."""
+"""KITLIB_MODE=record: a live lab whose answers are written down as the recorded lab plays them."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ VERSIONS = {"kind": (("kind", "version"), r"kind (\S+)"), "Linux": (("uname", "-
 
 @dataclass
 class Block:
-    """What ran while a capture listened: when each command began, and its outcome."""
+    """The commands that ran while a capture listened: when each began, and its outcome."""
 
     commands: list[tuple[int, Command]] = field(default_factory=list)
 
     def main_first(self, first_packet_ns: int) -> list[Command]:
-        """The commands, the one that sent the first packet before all others."""
+        """Return the commands, the one that sent the first packet before all others."""
         begun = [number for number, (at, _) in enumerate(self.commands) if at <= first_packet_ns]
         main = begun[-1] if begun else 0
         found = [command for _, command in self.commands]
@@ -37,7 +37,7 @@ class Block:
 
 
 class Recorder:
-    """Asks the live lab behind it, and writes each answer. Captures listen everywhere: any can be replayed."""
+    """Asks the live lab behind it and writes each answer. Captures listen everywhere, so that any can be replayed."""
 
     live, listens_everywhere = True, True
 
@@ -68,18 +68,18 @@ class Recorder:
         """Listen while the block runs, then write it as a take."""
         self._block = block = Block()
         try:
-            with self.backend.capture(points, traced) as caught:
-                yield caught
+            with self.backend.capture(points, traced) as data:
+                yield data
         finally:
             self._block = None
         if block.commands:
-            times = [frame.time_ns for seen in caught.seen for frame in seen.frames]
+            times = [frame.time_ns for point in data.seen for frame in point.frames]
             commands = block.main_first(min(times, default=0))
-            for extra in commands[1:]:
-                self.writer.add(extra, to_take=False)
-            traces = {place: (_command(place, told.words), _command(place, told.rules))
-                      for place, told in caught.traces.items()}
-            self.writer.take(commands, [(_point(seen), seen.frames) for seen in caught.seen], traces)
+            for command in commands[1:]:
+                self.writer.add(command, to_take=False)
+            traces = {place: (_command(place, trace.words), _command(place, trace.rules))
+                      for place, trace in data.traces.items()}
+            self.writer.take(commands, [(_point(point), point.frames) for point in data.seen], traces)
 
     def _made_with(self) -> dict[str, str]:
         return {what: found for what, (argv, pattern) in VERSIONS.items() if (found := self._version(argv, pattern))}
@@ -96,7 +96,7 @@ def _command(place: str, result: Result) -> Command:
     return Command(place, result.argv, result.rc, result.stdout, result.stderr)
 
 
-def _point(seen: PointCapture) -> Point:
-    words = seen.words()
+def _point(point: PointCapture) -> Point:
+    words = point.words()
     typed = words.typed.partition(" | ")[0]
-    return Point(seen.place, seen.interface, "host", tuple(shlex.split(typed)), words.text)
+    return Point(point.place, point.interface, "host", tuple(shlex.split(typed)), words.text)

@@ -38,7 +38,7 @@ COLUMNS = {"NAMESPACE", "NAME", "NAMES", "STATUS", "ROLES", "AGE", "VERSION", "I
            "RESTARTS", "IP", "NODE", "TYPE", "CLUSTER-IP", "PORT(S)", "ADDRESSTYPE", "PORTS", "ENDPOINTS",
            "CONTAINER ID", "CREATED"}
 CELLS = re.compile(r'<none>|kindest/node:[\w.-]+|"/usr/local/bin/entr…"')       # of the other columns
-DESCRIBED = ("Name", "Namespace", "Type", "IP Family Policy", "IP Families", "IP", "IPs", "Port", "TargetPort",
+DESCRIPTION = ("Name", "Namespace", "Type", "IP Family Policy", "IP Families", "IP", "IPs", "Port", "TargetPort",
              "Endpoints", "Session Affinity", "Internal Traffic Policy")
 SENTENCES = {           # the comments of kube-proxy and of kind's masquerading agent
     "kubernetes service portals", "kubernetes postrouting rules", "kubernetes service traffic requiring SNAT",
@@ -129,7 +129,7 @@ class Keeper:
 
     def packet_text(self, text: str) -> str:
         """Return what tcpdump says of a DNS packet, without what was quoted in it."""
-        return self.names.text(self._one_labels(STRING.sub(_masked, text)))
+        return self.names.text(self._one_labels(STRING.sub(_mask, text)))
 
     def _one_labels(self, text: str) -> str:
         """Replace names of one label, which look like the end of a sentence."""
@@ -145,7 +145,7 @@ class Keeper:
 
     def _json(self, text: str, template: Any) -> str:
         try:
-            return json.dumps(self._kept(json.loads(text), template), indent=4) + "\n"
+            return json.dumps(self._select(json.loads(text), template), indent=4) + "\n"
         except (ValueError, RecursionError):
             return ""           # no JSON: an error message
 
@@ -159,14 +159,14 @@ class Keeper:
         template = OBJECTS[kinds.pop()] if len(kinds) == 1 else {}
         return self._json(text, {"kind": ..., "items": [template]} if "items" in top else template)
 
-    def _kept(self, value: Any, template: Any) -> Any:
+    def _select(self, value: Any, template: Any) -> Any:
         """Return what the template has of a JSON value; a word that is none becomes ""."""
         if isinstance(template, dict) and isinstance(value, dict):
             every = template.get("*")
-            return {self.names.text(key) if every else key: self._kept(inner, every or template[key])
+            return {self.names.text(key) if every else key: self._select(inner, every or template[key])
                     for key, inner in value.items() if every or key in template}
         if isinstance(template, list) and isinstance(value, list):
-            return [self._kept(inner, template[0]) for inner in value]
+            return [self._select(inner, template[0]) for inner in value]
         if isinstance(value, str):
             return self.names.text(value) if template is ... and re.fullmatch(r"[\w.:/-]{0,253}", value) else ""
         return value if template is ... and isinstance(value, bool | int | None) else None
@@ -186,7 +186,7 @@ class Keeper:
         return "\n".join([heading, *(row for row in rows if not row or row.split()[-1] in self.containers)])
 
     def _description(self, text: str) -> str:
-        return _lines(text, rf"(?:{'|'.join(DESCRIBED)}):.*")
+        return _lines(text, rf"(?:{'|'.join(DESCRIPTION)}):.*")
 
     def _version(self, text: str) -> str:
         found = re.match(r"(?:(?:Client|Kustomize|Server) Version: v?[\d.]+\n)+|kind v[\d.]+|"
@@ -213,12 +213,12 @@ class Keeper:
         record = RECORD.fullmatch(line) if line[:1] != ";" else None
         if record and record[2] not in READ_TYPES:
             return record[1] + record[2] + record[3] + "x" * len(record[4])
-        return self._one_labels(STRING.sub(_masked, line))
+        return self._one_labels(STRING.sub(_mask, line))
 
     def _rules(self, text: str) -> str:
         rules = _lines(text, RULE_LINE).splitlines(keepends=True)
         text = "".join(line for line in rules if '"' not in QUOTED.sub("", line))
-        text = QUOTED.sub(lambda match: match[0] if self._is_comment(match[0][1:-1]) else _masked(match), text)
+        text = QUOTED.sub(lambda match: match[0] if self._is_comment(match[0][1:-1]) else _mask(match), text)
         text = FREE_WORD.sub(lambda match: match[1] + match[2] + (
             match[3] if self._is_comment(match[3]) else "x" * len(match[3])), text)
         return CHAIN.sub(lambda match: match[0] if KNOWN_CHAIN.fullmatch(match[0]) else
@@ -236,7 +236,7 @@ def _cell(column: str, cell: str) -> str:
     return cell if column in COLUMNS or CELLS.fullmatch(value) else "x" * len(value) + cell[len(value):]
 
 
-def _masked(match: re.Match) -> str:
+def _mask(match: re.Match) -> str:
     return f'"{"x" * (len(match[0]) - 2)}"'
 
 

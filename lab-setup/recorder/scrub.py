@@ -97,9 +97,9 @@ class Scrubber:
         (self.out / "recording.json").write_text(text, encoding="utf-8")
 
     def _write_commands(self, name: str, commands: Sequence[Command]) -> None:
-        append(self.out / name, *(asdict(command) for command in self._kept(commands)))
+        append(self.out / name, *(asdict(command) for command in self._keep(commands)))
 
-    def _kept(self, commands: Sequence[Command]) -> Iterator[Command]:
+    def _keep(self, commands: Sequence[Command]) -> Iterator[Command]:
         for command in commands:
             clean = self.keeper.command(command)
             if clean is None:
@@ -133,7 +133,7 @@ class Scrubber:
                 key = entry.part(kind)
                 place, argv = self.names.text(key.get("place", str)), self.keeper.argv(key.argv())
                 return {kind: {"place": place, "argv": argv}} if self.keeper.keeps(key.argv()) else None
-        return next((asdict(command) for command in self._kept([command_of(entry)])), None)
+        return next((asdict(command) for command in self._keep([command_of(entry)])), None)
 
     def _take(self, take: Take, name: str) -> str:
         path = self.out / f"{name}.jsonl"
@@ -144,20 +144,20 @@ class Scrubber:
             frames += kept
         path.with_suffix(".pcapng").write_bytes(write_pcapng(sorted(frames, key=lambda frame: frame.time_ns)))
         append(path, {"pcap": path.with_suffix(".pcapng").name},
-               *({"command": asdict(command)} for command in self._kept(take.commands)),
+               *({"command": asdict(command)} for command in self._keep(take.commands)),
                *({"point": asdict(point)} for point in points),
-               *({"trace": asdict(trace)} for trace in self._kept(take.traces)))
+               *({"trace": asdict(trace)} for trace in self._keep(take.traces)))
         return f"{name}.jsonl"
 
-    def _point(self, point: Point, caught: Sequence[Frame]) -> tuple[Point, list[Frame]]:
+    def _point(self, point: Point, frames: Sequence[Frame]) -> tuple[Point, list[Frame]]:
         place, interface = self.names.text(point.place), self.names.text(point.interface)
-        frames = scrub_frames(caught, self.names)
-        text = self.keeper.packet_text(texts_of(point.text, [frame is not None for frame in frames]))
+        clean = scrub_frames(frames, self.names)
+        text = self.keeper.packet_text(texts_of(point.text, [frame is not None for frame in clean]))
         enter = ENTER.match(" ".join(point.argv))
         argv = (*(self.names.text(enter[0]).split() if enter else ()),
                 "tcpdump", "-i", interface, "-U", "-w", "-", "port", "53")
-        clean = Point(place, interface, self.names.text(point.ran_at), argv, text)
-        return clean, [replace(frame, interface=interface_name(place, interface)) for frame in frames if frame]
+        return (Point(place, interface, self.names.text(point.ran_at), argv, text),
+                [replace(frame, interface=interface_name(place, interface)) for frame in clean if frame])
 
 
 def texts_of(text: str, is_kept: Sequence[bool]) -> str:
