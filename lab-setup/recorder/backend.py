@@ -7,7 +7,7 @@ import shlex
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kitlib.backends import Backend, CaptureData, PointCapture
@@ -15,7 +15,7 @@ from kitlib.backends.recording import Command, Point
 from kitlib.errors import KitError
 from kitlib.result import Result
 from kitlib.sighting import VantagePoint
-from recorder.secret_words import secrets_in
+from recorder.secret_words import secrets_in, without_secrets
 from recorder.writer import Writer
 
 VERSIONS = {"kind": (("kind", "version"), r"kind (\S+)"), "Linux": (("uname", "-r"), r"(\S+)"),
@@ -53,10 +53,13 @@ class Recorder:
         """Run argv at a place and write the answer: into the take that is open, after the last one, or as a fact."""
         began = time.time_ns()
         result = self.backend.run(place, argv)
-        if secrets := secrets_in(result.stdout + result.stderr):
-            self.writer.leave_out(place, argv, secrets)
-            return result
         command = _command(place, result)
+        if secrets := secrets_in(result.stdout + result.stderr):
+            if argv[:2] != ("kubectl", "get"):
+                self.writer.leave_out(place, argv, secrets)
+                return result
+            # Every notebook needs the list of pods, and any pod may have a password in its environment.
+            command = replace(command, stdout=without_secrets(command.stdout), stderr=without_secrets(command.stderr))
         if self._block is not None:
             self._block.commands.append((began, command))
         else:

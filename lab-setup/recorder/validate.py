@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from kitlib.backends.recording import Recording, Scene, Take, load, read, read_take, text
@@ -86,23 +87,20 @@ def _inconsistent(take: Take, scene: Scene, lab: Lab) -> Iterator[str]:
 
 def _secrets(folder: Path) -> Iterator[str]:
     """Look for the known shapes of secrets and of what is personal, in every text and in every frame."""
-    for file in sorted(folder.rglob("*.json*")):
+    for file in sorted(path for path in folder.rglob("*") if path.suffix in (".json", ".jsonl", ".pcapng")):
+        with suppress(KitError):        # a file that cannot be read is said where it is needed
+            for where, words in _words_of(file):
+                for what in (*secrets_in(words), *personal_in(words)):
+                    yield f"{file.relative_to(folder)}, {where}: this looks like {what}. Record with --scrub."
+
+
+def _words_of(file: Path) -> Iterator[tuple[str, str]]:
+    """Read a file line by line, or frame by frame: where it is, and the words there."""
+    if file.suffix == ".pcapng":
+        yield from ((f"frame {frame.number}", _words_in(frame)) for frame in frames(read(file), file.name))
+    else:
         for number, line in enumerate(text(file).split("\n"), start=1):
-            line = line.replace('\\"', '"')
-            for what in (*secrets_in(line), *personal_in(line)):
-                yield f"{file.relative_to(folder)}, line {number}: this looks like {what}. Record with --scrub."
-    for file in sorted(folder.rglob("*.pcapng")):
-        for frame in _frames(file):
-            words = _words_in(frame)
-            for what in (*secrets_in(words), *personal_in(words)):
-                yield f"{file.relative_to(folder)}, frame {frame.number}: this looks like {what}. Record with --scrub."
-
-
-def _frames(file: Path) -> tuple[Frame, ...]:
-    try:
-        return frames(read(file), file.name)
-    except KitError:        # said where its take is read
-        return ()
+            yield f"line {number}", line.replace('\\"', '"')
 
 
 def _words_in(frame: Frame) -> str:
