@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 from kitlib.checkup import doctor
@@ -11,7 +12,10 @@ from kitlib.plugins import plugins
 
 
 def main() -> int:
-    """Run what the command line says; return 1 if this machine is not ready, or the command failed."""
+    """Run what the command line says; return 1 if this machine is not ready, or the command failed.
+
+    As a shell would: 130 after Ctrl-C, 141 if nobody reads the output any more (SIGINT, SIGPIPE).
+    """
     parser = argparse.ArgumentParser(prog="python -m kitlib", description="Follow one DNS query through Kubernetes.")
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("doctor", help="say whether this machine is ready, each failure with its fix")
@@ -21,10 +25,18 @@ def main() -> int:
         plugin.load()(commands)
     arguments = parser.parse_args()
     try:
-        return arguments.do(arguments)
+        code = arguments.do(arguments)
+        sys.stdout.flush()
     except KitError as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())      # Python writes the rest there as it ends
+        return 141
+    return code
 
 
 def _doctor(arguments: argparse.Namespace) -> int:

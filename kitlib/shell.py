@@ -145,7 +145,7 @@ def foreground(argv: Sequence[str]) -> int:
     try:
         _program(argv)(*argv[1:], _fg=True, _env=_environment())
     except sh.ErrorReturnCode as error:
-        return error.exit_code
+        return error.exit_code if error.exit_code >= 0 else 128 - error.exit_code      # a signal's, as a shell says it
     return 0
 
 
@@ -157,6 +157,9 @@ def has(name: str) -> bool:
 def _program(argv: Sequence[str]) -> Any:
     if isinstance(argv, str) or not argv:
         raise KitError(f"A command is a list of arguments, such as ['ip', 'route']; found: {argv!r}")
+    for word in argv:
+        if "\0" in word or word.encode(errors="replace").decode() != word:
+            raise KitError(f"An argument is text in UTF-8 without a NUL character; found: {word!r}")
     try:
         import sh  # late: a recorded lab starts no program, and a browser has no sh
     except ImportError:

@@ -1,15 +1,17 @@
-"""A scrubbed recording: the same stand-ins in text and packets, lengths and checksums as before, nothing of the old."""
+"""A scrubbed recording: the same pseudonyms in text and packets, lengths and checksums as before."""
 
 from __future__ import annotations
 
 import json
 import re
 import shutil
+import time
 from ipaddress import ip_address, ip_network
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scapy.layers.dns import DNS, DNSQR, DNSRR
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 
@@ -18,7 +20,9 @@ from kitlib.errors import KitError
 from kitlib.lab import open_lab
 from kitlib.parsers.pcap import frames
 from kitlib.sighting import Frame
-from recorder.scrub import Pseudonyms, scrub, scrub_and_print, scrub_frame
+from recorder.frames import ones_sum, scrub_frames
+from recorder.pseudonyms import Pseudonyms
+from recorder.scrub import scrub, scrub_and_print
 from recorder.secret_words import secrets_in, without_secrets
 from recorder.validate import validate
 
@@ -43,8 +47,7 @@ def folders(tmp_path_factory):
     facts = (raw / "facts.jsonl").read_text().replace('\\"my-nginx:z01', '\\"registry.corp.test:5000/my-nginx:z01')
     more = {"place": "host", "argv": ["cat", "x"], "rc": 0, "stdout": SECRET + " by 8.8.8.8", "stderr": ""}
     (raw / "facts.jsonl").write_text(facts + json.dumps(more) + "\n")
-    told = scrub(raw, out)
-    return raw, out, told
+    return raw, out, scrub(raw, out)
 
 
 def texts(folder) -> str:
@@ -98,9 +101,20 @@ def test_the_map_is_the_same_but_for_names(folders):
     assert old.ranges == new.ranges and [pod.address for pod in old.pods()] == [pod.address for pod in new.pods()]
 
 
-def test_what_may_remain_is_listed(folders):
-    _, _, told = folders
-    assert "may still tell" in told and "default/my-nginx" in told and "versions" in told
+def test_what_may_remain_is_listed_and_what_was_left_out(folders):
+    _, _, report = folders
+    assert "may still tell" in report and "default/my-nginx" in report and "versions" in report
+    assert re.search("Left out: .*cat x", report) and "WARNING" not in report
+
+
+def test_who_wants_more_names_it_and_is_warned(folders, tmp_path):
+    raw, _, _ = folders
+    report = scrub(raw, tmp_path / "more", ["cat x", "kubectl cluster-info"])
+    assert "WARNING: what --keep names" in report
+    lab = open_lab(recording=tmp_path / "more")
+    assert re.fullmatch(r"token: x{23} by [\d.]+", lab.host.run("cat", "x").stdout)
+    assert "abcdef.0123456789abcdef" not in texts(tmp_path / "more") and "8.8.8.8" not in texts(tmp_path / "more")
+    assert "Kubernetes control plane" in lab.host.run("kubectl", "cluster-info").stdout
 
 
 def test_a_folder_that_is_there_is_not_written_over(tmp_path):
@@ -108,48 +122,60 @@ def test_a_folder_that_is_there_is_not_written_over(tmp_path):
         scrub_and_print(REPO / "lab-setup/recordings/kind-test1", tmp_path)
 
 
-def stand_ins() -> Pseudonyms:
+def pseudonyms() -> Pseudonyms:
     return Pseudonyms([ip_network("10.244.0.0/16"), ip_network("172.20.0.0/16")], {})
 
 
 OUTSIDE = st.ip_addresses(v=4).filter(lambda at: at.is_global and not at.is_multicast)
 
 
-@given(OUTSIDE, st.binary(max_size=40))
-def test_a_right_checksum_stays_right(source, payload):
+def scrubbed(made) -> Ether:
+    frame, = scrub_frames([Frame(1, 0, 1, bytes(made))], pseudonyms())
+    return Ether(frame.data)
+
+
+def query_from(source: object, name: str = "www.example.com", **udp) -> Ether:
     made = Ether(src="0a:00:00:00:00:09", dst="0a:00:00:00:00:08") / IP(src=str(source), dst="10.244.2.3")
-    raw = bytes(made / UDP(sport=53, dport=4000) / (payload + b"\x00\x04" + source.packed))
-    new = scrub_frame(Frame(1, 0, 1, raw), stand_ins()).data
-    again = Ether(new)
+    return made / UDP(sport=53, dport=4000, **udp) / DNS(qr=1, qd=[DNSQR(qname=name)], an=[DNSRR(rdata=str(source))])
+
+
+@given(OUTSIDE, st.from_regex(r"[a-z]{1,20}\.[a-z]{1,20}", fullmatch=True))
+def test_a_right_checksum_stays_right_and_the_length_is_the_same(source, name):
+    made = query_from(source, name)
+    again = scrubbed(made)
     given_sums = again[IP].chksum, again[UDP].chksum
+    length = len(again)
     del again[IP].chksum, again[UDP].chksum
     right = Ether(bytes(again))
-    assert given_sums == (right[IP].chksum, right[UDP].chksum) and len(new) == len(raw)
-    assert again[IP].src != str(source) and new[-4:] == ip_address(again[IP].src).packed
+    assert given_sums == (right[IP].chksum, right[UDP].chksum) and length == len(bytes(made))
+    assert again[IP].src != str(source) and again[DNS].an[0].rdata == again[IP].src
 
 
 def test_a_checksum_that_was_wrong_or_absent_is_left_alone():
     for chksum in (0xBEEF, 0):
-        made = Ether() / IP(src="8.8.8.8", dst="10.244.2.3") / UDP(sport=53, dport=4000, chksum=chksum) / b"x"
-        assert Ether(scrub_frame(Frame(1, 0, 1, bytes(made)), stand_ins()).data)[UDP].chksum == chksum
+        assert scrubbed(query_from("8.8.8.8", chksum=chksum))[UDP].chksum == chksum
 
 
 def test_a_partial_checksum_stays_partial():
     """As in the recording: what a pod sends carries the sum of the pseudo-header only, until a card finishes it."""
-    from recorder.scrub import ones_sum
+    length = len(bytes(query_from("8.8.8.8")[UDP]))
 
     def pseudo(source):
-        return ip_address(source).packed + ip_address("10.244.2.3").packed + (9).to_bytes(4) + (17).to_bytes(4)
+        return ip_address(source).packed + ip_address("10.244.2.3").packed + length.to_bytes(4) + (17).to_bytes(4)
 
-    half = ones_sum(pseudo("8.8.8.8"))
-    made = Ether() / IP(src="8.8.8.8", dst="10.244.2.3") / UDP(sport=53, dport=4000, chksum=half) / b"x"
-    new = Ether(scrub_frame(Frame(1, 0, 1, bytes(made)), stand_ins()).data)
+    new = scrubbed(query_from("8.8.8.8", chksum=ones_sum(pseudo("8.8.8.8"))))
     assert new[IP].src != "8.8.8.8" and new[UDP].chksum == ones_sum(pseudo(new[IP].src))
+
+
+def test_there_are_pseudonyms_for_any_number_of_addresses():
+    known, started = pseudonyms(), time.process_time()
+    text = " ".join(f"1.{at // 250}.{at % 250}.9 2a00::{at:x}" for at in range(4000))
+    assert len(set(known.text(text).split())) == 8000 and time.process_time() - started < 5
 
 
 @given(OUTSIDE.filter(lambda at: len(str(at)) > 8))
 def test_a_stand_in_is_as_long_as_what_it_stands_for_and_always_the_same(address):
-    known = stand_ins()
+    known = pseudonyms()
     first = known.text(f"to {address}.53: at {address}, {address}/24")
     assert known.text(f"{address}") in first and str(address) not in first
     assert abs(len(known.address(str(address))) - len(str(address))) <= 1
@@ -159,7 +185,7 @@ def test_a_stand_in_is_as_long_as_what_it_stands_for_and_always_the_same(address
     "10.244.2.3", "172.20.0.53", "127.0.0.11", "0.0.0.0/0", "255.255.0.0", "169.254.20.10", "v1.34.3",
     "09:02:18.589782", "3.2.244.10.in-addr.arpa", "::1", "fc00:f853:ccd:e793::2", "ff:ff:ff:ff:ff:ff", "999.1.1.1"])
 def test_what_means_the_same_everywhere_stays(kept):
-    assert stand_ins().text(f"a {kept} b") == f"a {kept} b"
+    assert pseudonyms().text(f"a {kept} b") == f"a {kept} b"
 
 
 @pytest.mark.parametrize("secret", [

@@ -94,6 +94,17 @@ def test_what_holds_a_secret_is_not_written_and_said_to_be_left_out(tmp_path, se
     assert left["argv"][:2] == ["kubectl", "config"] and left["because"]
 
 
+def test_a_secret_in_the_list_of_pods_is_made_unreadable_and_the_list_stays(tmp_path):
+    lab = recording(tmp_path / "mine")
+    asked = ("kubectl", "get", "pods", "-A", "-o", "json")
+    pods = json.loads(lab.backend.backend.run("host", asked).stdout)
+    pods["items"][0]["spec"]["containers"][0]["env"] = [{"name": "DB_PASSWORD", "value": "hunter2"}]
+    lab.backend.backend.run = lambda place, argv: Result("x", argv, 0, json.dumps(pods, indent=4))
+    assert "hunter2" in lab.run("host", asked).stdout
+    again = open_lab(recording=tmp_path / "mine").run("host", asked).stdout
+    assert "hunter2" not in again and json.loads(again)["items"][0]["metadata"] == pods["items"][0]["metadata"]
+
+
 def test_a_folder_that_holds_something_else_is_not_written_to(tmp_path):
     (tmp_path / "note.txt").write_text("mine")
     with pytest.raises(RecordingError, match="not empty"):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kitlib.errors import KitError
+from kitlib.errors import KitError, printable
 
+# What begins HTML, a link or an image in Markdown: values in a note may hold it, and backquotes that end its own.
+MARKUP, NO_SPACE = re.compile(r"<(?=[A-Za-z/!?])|\](?=[(\[])|!(?=\[)|:(?=//)"), "\N{ZERO WIDTH SPACE}"
 PNG_ZOOM = 2      # a slide or a high-density screen shows two pixels for one
 
 
@@ -21,7 +24,7 @@ class Drawing:
     mermaid: str = ""
 
     def __repr__(self) -> str:
-        return self.text
+        return printable(self.text)
 
     @property
     def html(self) -> str:
@@ -29,7 +32,7 @@ class Drawing:
         return f'<figure class="kit-drawing" style="margin:8px 0;overflow-x:auto">{self.svg}</figure>'
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        return {"text/html": self.html, "text/plain": self.text}
+        return {"text/html": self.html, "text/plain": printable(self.text)}
 
     def save(self, path: str | Path) -> Path:
         """Write the picture as .svg, .png, .txt or .mmd (Mermaid); KitError for any other suffix."""
@@ -63,7 +66,7 @@ class note:
     words: str
 
     def _repr_markdown_(self) -> str:
-        return self.words
+        return MARKUP.sub(f"\\g<0>{NO_SPACE}", printable(self.words))
 
     def __repr__(self) -> str:
-        return self.words.replace("**", "").replace("`", "")
+        return printable(self.words.replace("**", "").replace("`", ""))

@@ -248,5 +248,6 @@ def _mermaid_row(row: Row, names: dict[VantagePoint, str]) -> str:
 
 
 def _mermaid_words(words: str) -> str:
-    """Escape words for Mermaid, which ends a statement at ; and begins an entity at #."""
-    return "".join({"#": "#35;", ";": "#59;"}.get(character, character) for character in words)
+    """Escape words for Mermaid, which ends a statement at ; and newline, and has entities, tags and %% directives."""
+    return "".join(f"#{ord(character)};" if character in "#;<>%" else character if character.isprintable() else "\ufffd"
+                   for character in words)

@@ -71,7 +71,7 @@ def read(path: Path = LAB) -> Description:
         return parse(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise KitError(f"{path}: the description of the lab cannot be read ({error.strerror}).") from error
-    except (tomllib.TOMLDecodeError, KeyError, KitError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, KitError) as error:     # ValueError: no TOML, no UTF-8
         problem = f"the entry {error} is missing" if isinstance(error, KeyError) else str(error)
         raise KitError(f"{path}: {problem}. A complete description is {LAB}.") from error
 

@@ -1,4 +1,4 @@
-"""KITLIB_MODE=record: a live lab, and all that it is asked is written down as the recorded lab plays it."""
+"""KITLIB_MODE=record: a live lab whose answers are written down as the recorded lab plays them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shlex
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kitlib.backends import Backend, CaptureData, PointCapture
@@ -15,7 +15,7 @@ from kitlib.backends.recording import Command, Point
 from kitlib.errors import KitError
 from kitlib.result import Result
 from kitlib.sighting import VantagePoint
-from recorder.secret_words import secrets_in
+from recorder.secret_words import secrets_in, without_secrets
 from recorder.writer import Writer
 
 VERSIONS = {"kind": (("kind", "version"), r"kind (\S+)"), "Linux": (("uname", "-r"), r"(\S+)"),
@@ -24,12 +24,12 @@ VERSIONS = {"kind": (("kind", "version"), r"kind (\S+)"), "Linux": (("uname", "-
 
 @dataclass
 class Block:
-    """What ran while a capture listened: when each command began, and its outcome."""
+    """The commands that ran while a capture listened: when each began, and its outcome."""
 
     commands: list[tuple[int, Command]] = field(default_factory=list)
 
     def main_first(self, first_packet_ns: int) -> list[Command]:
-        """The commands, the one that sent the first packet before all others."""
+        """Return the commands, the one that sent the first packet before all others."""
         begun = [number for number, (at, _) in enumerate(self.commands) if at <= first_packet_ns]
         main = begun[-1] if begun else 0
         found = [command for _, command in self.commands]
@@ -37,7 +37,7 @@ class Block:
 
 
 class Recorder:
-    """Asks the live lab behind it, and writes each answer. Captures listen everywhere: any can be replayed."""
+    """Asks the live lab behind it and writes each answer. Captures listen everywhere, so that any can be replayed."""
 
     live, listens_everywhere = True, True
 
@@ -53,10 +53,13 @@ class Recorder:
         """Run argv at a place and write the answer: into the take that is open, after the last one, or as a fact."""
         began = time.time_ns()
         result = self.backend.run(place, argv)
-        if secrets := secrets_in(result.stdout + result.stderr):
-            self.writer.leave_out(place, argv, secrets)
-            return result
         command = _command(place, result)
+        if secrets := secrets_in(result.stdout + result.stderr):
+            if argv[:2] != ("kubectl", "get"):
+                self.writer.leave_out(place, argv, secrets)
+                return result
+            # Every notebook needs the list of pods, and any pod may have a password in its environment.
+            command = replace(command, stdout=without_secrets(command.stdout), stderr=without_secrets(command.stderr))
         if self._block is not None:
             self._block.commands.append((began, command))
         else:
@@ -68,18 +71,18 @@ class Recorder:
         """Listen while the block runs, then write it as a take."""
         self._block = block = Block()
         try:
-            with self.backend.capture(points, traced) as caught:
-                yield caught
+            with self.backend.capture(points, traced) as data:
+                yield data
         finally:
             self._block = None
         if block.commands:
-            times = [frame.time_ns for seen in caught.seen for frame in seen.frames]
+            times = [frame.time_ns for point in data.seen for frame in point.frames]
             commands = block.main_first(min(times, default=0))
-            for extra in commands[1:]:
-                self.writer.add(extra, to_take=False)
-            traces = {place: (_command(place, told.words), _command(place, told.rules))
-                      for place, told in caught.traces.items()}
-            self.writer.take(commands, [(_point(seen), seen.frames) for seen in caught.seen], traces)
+            for command in commands[1:]:
+                self.writer.add(command, to_take=False)
+            traces = {place: (_command(place, trace.words), _command(place, trace.rules))
+                      for place, trace in data.traces.items()}
+            self.writer.take(commands, [(_point(point), point.frames) for point in data.seen], traces)
 
     def _made_with(self) -> dict[str, str]:
         return {what: found for what, (argv, pattern) in VERSIONS.items() if (found := self._version(argv, pattern))}
@@ -96,7 +99,7 @@ def _command(place: str, result: Result) -> Command:
     return Command(place, result.argv, result.rc, result.stdout, result.stderr)
 
 
-def _point(seen: PointCapture) -> Point:
-    words = seen.words()
+def _point(point: PointCapture) -> Point:
+    words = point.words()
     typed = words.typed.partition(" | ")[0]
-    return Point(seen.place, seen.interface, "host", tuple(shlex.split(typed)), words.text)
+    return Point(point.place, point.interface, "host", tuple(shlex.split(typed)), words.text)

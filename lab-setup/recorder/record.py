@@ -54,12 +54,12 @@ def tour(lab: Lab, name: str, takes: int) -> None:
         step(f"{number} of {len(commands)}: {words} at {place.title}", lambda at=place, run=words: at.run(*run.split()))
     _ = lab.topology, [pod.veth for pod in lab.pods() if not pod.host_network]
     for query in [QUERIES[0]] * (takes - 1) + [*QUERIES]:
-        step(f"under capture: {query}", lambda said=query: ask(lab, client, said))
+        step(f"under capture: {query}", lambda name=query: ask(lab, client, name))
     step("with the kernel's rule trace", lambda: ask(lab, client, QUERIES[0], trace=True))
 
 
 def ask(lab: Lab, client: Pod, query: str, trace: bool = False) -> None:
-    """One query under capture everywhere, and what connection tracking remembers right after it."""
+    """Ask one query under capture everywhere, then what connection tracking remembers of it."""
     with lab.capture(trace=trace):
         client.run(*query.split())
     for node in dict.fromkeys([client.node, *(pod.node for pod in lab.coredns)]):

@@ -1,34 +1,81 @@
-"""Texts that nobody should hand on: keys, tokens, kubeconfigs. What they look like, and whether they are in a text."""
+"""Texts that nobody should hand on: keys, tokens, kubeconfigs, people. What they look like, and whether they are there.
+
+Every pattern reads a text once: what is repeated has a limit, or cannot begin within itself.
+"""
 
 from __future__ import annotations
 
 import re
 
+WORDS = (r"(?:pass(?:word|wd|phrase)?|pwd|token|secret|api[_-]?key|access[_-]?key(?:[_-]?id)?|client[_-]?secret|auth|"
+         r"secret[_-]?(?:access[_-]?)?key|account[_-]?key|shared[_-]?access[_-]?key|private[_-]?key|credentials?)")
+VALUE = r"(?!true|false|null|none\b|[\d.]+\b(?![\w!])|/)[^\s\"'\\,;&<>{}\[\]()]{6,400}"
 SECRETS = {      # what it is -> how it looks; a group `secret` where only a part of the match is secret
-    "a private key": r"-----BEGIN [A-Z ]*PRIVATE KEY-----(?P<secret>.*?)(?:-----END|$)",
+    "a key or certificate": r"-----BEGIN [A-Z0-9 ]{1,60}-----(?P<secret>.*?)(?:-----END|$)",
+    "an SSH key": r"\b(?:ssh-(?:rsa|dss|ed25519)|ecdsa-sha2-\w{1,20})\s(?P<secret>AAAA[\w+/=]{16,})",
     "a kubeconfig's key or certificate":
-        r"(?:client-key|client-certificate|certificate-authority)-data\W+(?P<secret>[\w+/=]{16,})",
-    "a Secret or a kubeconfig": r"\bkind\W{1,6}(?:Secret|Config)\b",
-    "a password in an address": r"://[^/\s:@]+:(?P<secret>[^@/\s]+)@",
-    "a service account's token (JWT)": r"\beyJ[\w-]{10,}\.[\w-]{10,}(?:\.[\w-]+)?",
+        r"(?:client-key|client-certificate|certificate-authority)-data\W{1,6}(?P<secret>[\w+/=]{16,})",
+    "a Secret or a kubeconfig": r"\A.*\bkind\W{1,6}(?:Secret|Config)\b.*",      # all of it
+    "a password in an address": r"://[^/\s:@]{0,256}:(?P<secret>[^@/\s]{1,256})@",
+    "a service account's token (JWT)": r"(?<![\w-])eyJ[\w-]{10,}\.[\w-]{10,}(?:\.[\w-]+)?",
     "a bootstrap token": r"\b[a-z0-9]{6}\.[a-z0-9]{16}\b",
-    "a password or token":
-        r"(?i)\b(?:password|passwd|token|secret|api[_-]?key)[\"\\]*\s*[:=]\s*[\"\\]*(?P<secret>[\w+/=.~-]{16,})",
+    "a password or token": rf"(?i)(?:\b|_|(?<=[a-z])){WORDS}[\"'\\]{{0,4}}\s{{0,4}}[:=]\s{{0,4}}[\"'\\]{{0,4}}"
+                           rf"(?:(?:bearer|basic)\s)?(?P<secret>{VALUE})",
+    "a password as an argument":
+        rf"(?i)--?{WORDS}(?:[\"'\\]{{0,4}},?\s{{1,40}}[\"'\\]{{0,4}}|=)(?P<secret>(?!-){VALUE})",
+    "a password in a container's environment":
+        rf"(?i)\"name\":\s{{0,40}}\"[\w.-]{{0,80}}{WORDS}[\w.-]{{0,80}}\",\s{{0,80}}"
+        r"\"value\":\s{0,40}\"(?P<secret>[^\"]{1,400})",
+    "an authorization header": r"(?i)\b(?:authorization\W{1,5}\w{1,20}|bearer)\s{1,4}(?P<secret>[\w.~+/=-]{6,})",
+    "an AWS key": r"\b(?:AKIA|ASIA|AROA|AIDA)[A-Z0-9]{16}\b",
+    "an AWS account": r"\barn:aws[\w-]{0,10}:[\w-]{0,30}:[\w-]{0,30}:(?P<secret>\d{12})\b|\b\d{12}\.dkr\.ecr\b",
+    "a token of a known service":
+        r"\b(?:gh[opsur]_|github_pat_|glpat-|gl\w{2,5}-|xox[abeprs]-|AIza|ya29\.|[prs]k_(?:live|test)_|sk-|npm_|pypi-|"
+        r"hvs\.|hf_|dckr_pat_|dop_v1_|SG\.|shpat_|whsec_|PMAK-|lin_api_|tskey-)[\w.-]{16,}",
+    "a Slack hook": r"hooks\.slack\.com/services/(?P<secret>[\w/]{10,})",
+    "a signature": r"[?&](?:sig|signature|X-Amz-Signature)=(?P<secret>[\w%+/=-]{10,})",
 }
-_PATTERNS = {what: re.compile(pattern, re.DOTALL) for what, pattern in SECRETS.items()}
+PERSONAL = {
+    "an e-mail address": r"(?<![\w.+-])[\w.+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,8}(?!service\b|socket\b|slice\b)"
+                         r"[A-Za-z]{2,24}\b",
+    "somebody's home folder": r"/(?:home|Users)/(?P<secret>[\w.-]{1,64})",
+    "a telephone number": r"(?<![\w+])\+\d{1,3}[ ./-]?\(?\d{2,5}\)?(?:[ ./-]?\d{2,5}){2,4}\b",
+    "a host's name": r"(?<![\w.-])(?:[\w-]{1,63}\.){1,8}(?:compute\.internal|amazonaws\.com|googleusercontent\.com|"
+                     r"azure\.com|windows\.net|corp|internal|intranet|lan|localdomain)\b|\b(?:ip|ec2)-\d{1,3}(?:-\d{1,3}){3}\b",
+}
+_SECRETS, _PERSONAL = ({what: re.compile(pattern, re.DOTALL) for what, pattern in patterns.items()}
+                       for patterns in (SECRETS, PERSONAL))
 
 
 def secrets_in(text: str) -> tuple[str, ...]:
-    """What secrets stand in a text: "a private key", …; what was made unreadable already does not count."""
-    return tuple(what for what, pattern in _PATTERNS.items()
-                 if any(set(_secret(match)) - set("x\\n") for match in pattern.finditer(text)))
+    """Name the secrets in a text: "an SSH key", …; what was made unreadable already does not count."""
+    return _found(_SECRETS, text)
+
+
+def personal_in(text: str) -> tuple[str, ...]:
+    """Name what in a text tells of people and their machines: "an e-mail address", …"""
+    return _found(_PERSONAL, text)
 
 
 def without_secrets(text: str) -> str:
-    """The text with an x for every character of a secret."""
-    for pattern in _PATTERNS.values():
+    """Return the text with an x for every character of a secret."""
+    return _masked(_SECRETS, text)
+
+
+def without_personal(text: str) -> str:
+    """Return the text with an x for every character of what tells of people and their machines."""
+    return _masked(_PERSONAL, text)
+
+
+def _masked(patterns: dict[str, re.Pattern], text: str) -> str:
+    for pattern in patterns.values():
         text = pattern.sub(lambda match: match[0].replace(_secret(match), "x" * len(_secret(match))), text)
     return text
+
+
+def _found(patterns: dict[str, re.Pattern], text: str) -> tuple[str, ...]:
+    return tuple(what for what, pattern in patterns.items()
+                 if any(set(_secret(match)) - set("x\\n") for match in pattern.finditer(text)))
 
 
 def _secret(match: re.Match) -> str:

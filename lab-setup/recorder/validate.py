@@ -1,17 +1,22 @@
-"""Is a recording complete, consistent, readable by this kit, and free of secrets? Each problem is one sentence."""
+"""Say whether a recording is complete, consistent, readable by this kit, and free of secrets.
+
+Each problem is one sentence."""
 
 from __future__ import annotations
 
 import re
 import shlex
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
-from kitlib.backends.recording import Recording, Scene, Take, load, read_take, text
+from kitlib.backends.recording import Recording, Scene, Take, load, read, read_take, text
 from kitlib.backends.replay import RecordedLab
 from kitlib.errors import KitError
 from kitlib.lab import Lab
-from recorder.secret_words import secrets_in
+from kitlib.parsers.pcap import frames
+from kitlib.sighting import Frame
+from recorder.secret_words import personal_in, secrets_in
 
 PACKET = re.compile(r"^\d\d:\d\d:\d\d\.\d{6} ", re.M)      # how tcpdump's text begins each packet
 
@@ -24,7 +29,7 @@ def validate_and_print(folder: Path) -> int:
 
 
 def validate(folder: Path) -> list[str]:
-    """Everything that is wrong with the recording in a folder; nothing if it is sound."""
+    """List everything that is wrong with the recording in a folder; nothing if it is sound."""
     try:
         recording = load(folder)
     except KitError as error:
@@ -34,7 +39,7 @@ def validate(folder: Path) -> list[str]:
 
 
 def summary(folder: Path) -> str:
-    """How much a sound recording holds."""
+    """Say how much a sound recording holds."""
     recording = load(folder)
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     takes = sum(len(scene.takes) for scene in recording.scenes)
@@ -43,7 +48,7 @@ def summary(folder: Path) -> str:
 
 
 def _unanswered(lab: Lab) -> Iterator[str]:
-    """What every notebook asks first must have an answer: the map of the lab, and each pod's end of its cable."""
+    """Ask what every notebook asks first: the map of the lab, CoreDNS, and each pod's end of its cable."""
     for what, ask in (("the map of the lab", lambda: lab.topology), ("CoreDNS", lambda: lab.coredns[0]),
                       ("the pods' cables", lambda: [pod.veth for pod in lab.pods() if not pod.host_network])):
         try:
@@ -81,7 +86,25 @@ def _inconsistent(take: Take, scene: Scene, lab: Lab) -> Iterator[str]:
 
 
 def _secrets(folder: Path) -> Iterator[str]:
-    for file in sorted(folder.rglob("*.json*")):
+    """Look for the known shapes of secrets and of what is personal, in every text and in every frame."""
+    for file in sorted(path for path in folder.rglob("*") if path.suffix in (".json", ".jsonl", ".pcapng")):
+        with suppress(KitError):        # a file that cannot be read is said where it is needed
+            for where, words in _words_of(file):
+                for what in (*secrets_in(words), *personal_in(words)):
+                    yield f"{file.relative_to(folder)}, {where}: this looks like {what}. Record with --scrub."
+
+
+def _words_of(file: Path) -> Iterator[tuple[str, str]]:
+    """Read a file line by line, or frame by frame: where it is, and the words there."""
+    if file.suffix == ".pcapng":
+        yield from ((f"frame {frame.number}", _words_in(frame)) for frame in frames(read(file), file.name))
+    else:
         for number, line in enumerate(text(file).split("\n"), start=1):
-            for what in secrets_in(line.replace('\\"', '"')):
-                yield f"{file.relative_to(folder)}, line {number}: this looks like {what}. Record with --scrub."
+            yield f"line {number}", line.replace('\\"', '"')
+
+
+def _words_in(frame: Frame) -> str:
+    """Return what can be read in a frame: runs of letters, and the names of its DNS message with their dots."""
+    runs = [run.decode() for run in re.findall(rb"[\x20-\x7e]{6,}", frame.data)]
+    dotted = re.sub(rb"(?<=[\w-])[\x01-\x3f](?=[\w-])", b".", frame.data)
+    return "\n".join([*runs, *(run.decode() for run in re.findall(rb"[\x20-\x7e]{6,}", dotted))])

@@ -38,7 +38,7 @@ class Writer:
         self._facts = {(fact.place, fact.argv): fact for fact in known}
 
     def add(self, command: Command, to_take: bool = True) -> None:
-        """A command at rest. What differs from what was said before goes to the take before it (if there is one)."""
+        """Write a command at rest; what differs from its answer before goes to the take before it, if there is one."""
         key = command.place, command.argv
         known = self._facts.get(key)
         if known is None:
@@ -50,9 +50,9 @@ class Writer:
 
     def take(self, commands: Sequence[Command], points: Sequence[tuple[Point, Sequence[Frame]]],
              traces: Mapping[str, tuple[Command, Command]]) -> None:
-        """One run of a command under capture: the scene is the first command's, a new one if need be.
+        """Write one run of a command under capture: the scene is the first command's, a new one if need be.
 
-        `traces`: for each node whose kernel told of its rules, what it told, and the rules as they stood.
+        `traces`: for each node with a rule trace, the trace and the rules as they stood.
         """
         scene = self._scene(commands[0], bool(traces))
         path = self.folder / "scenes" / scene["name"] / f"take{len(scene['takes']) + 1:02}.jsonl"

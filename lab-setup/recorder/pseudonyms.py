@@ -1,0 +1,169 @@
+"""What stands for what in a scrubbed recording: made up when something is first met, the same ever after."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+from recorder.secret_words import without_personal, without_secrets
+
+KEPT = [ip_network(net) for net in ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3", "::/127", "fc00::/7",
+                                    "ff00::/8")]                     # they mean the same everywhere
+DOCUMENTATION = ("192.0.2.", "203.0.113.", "198.51.100.")           # RFC 5737; for IPv6 2001:db8:: (RFC 3849)
+IPV4 = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?!\d)(?!\.in-addr)")
+IPV6 = re.compile(r"(?<![\w:.])(?:[0-9a-fA-F]{0,4}:){2,7}[0-9a-fA-F]{0,4}(?![\w:])")
+MAC = re.compile(r"(?:(?<![\w:-])|(?<=MACSRC=)|(?<=MACDST=))(?:(?:[0-9a-fA-F]{1,2}:){5}[0-9a-fA-F]{1,2}"
+                 r"|(?:[0-9a-fA-F]{2}-){5}[0-9a-fA-F]{2}|(?:[0-9a-fA-F]{4}\.){2}[0-9a-fA-F]{4})(?![\w:-])")
+UUID = re.compile(r"(?<![0-9A-Za-z])[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}(?![0-9A-Za-z])")
+HEX_ID = re.compile(r"(?<![0-9A-Za-z])(?<!-8000-)(?=[0-9]{0,128}[a-f])[0-9a-f]{12,128}(?![0-9A-Za-z])")
+DOTTED = re.compile(r"(?<![\w\\*.-])[\w\\*-]*\.[\w\\*.-]*")          # names, and what only looks like one:
+NO_NAME = re.compile(r"\W+|[\d.]+[a-z]{0,3}|v?\d+(?:\.\d+)+(?:-\w+)*|net\.(?:ipv[46]|netfilter)\.[\w.-]+|resolv\.conf"
+                     r"|(?:node-role\.)?kubernetes\.io|com\.docker\.network\.bridge\.name|[\w-]+\.")
+WIRE_LABEL = re.compile(r"[\w-]+")
+REVERSE = ("in-addr", "arpa")
+# The labels of names that mean the same everywhere, and those that the notebooks ask for.
+LABELS = {"arpa", "in-addr", "ip6", "cluster", "local", "svc", "com", "net", "org", "io", "example", "test",
+          "localhost", "www", "api", "alias", "big", "no-such-name",
+          "_dns", "_dns-tcp", "_metrics", "_https", "_tcp", "_udp"}
+
+
+@dataclass
+class Pseudonyms:
+    """The lab's own ranges and labels, which stay, and a pseudonym for all else; `names` are known beforehand."""
+
+    ranges: list[IPv4Network | IPv6Network]
+    names: dict[str, str]
+    labels: set[str] = field(default_factory=set)
+    addresses: dict[str, str] = field(default_factory=dict)
+    macs: dict[str, str] = field(default_factory=dict)
+    ids: dict[str, str] = field(default_factory=dict)
+    words: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._made: set[str] = set()
+        self._free = [f"{prefix}{end}" for prefix in DOCUMENTATION for end in range(1, 255)]
+        known = sorted(self.names, key=len, reverse=True)
+        self._known = re.compile(rf"(?<![A-Za-z0-9])(?:{'|'.join(map(re.escape, known)) or '$.'})(?![A-Za-z0-9])", re.I)
+        self._lower = {name.lower(): new for name, new in self.names.items()}
+
+    def text(self, text: str) -> str:
+        """Return a text with everything replaced."""
+        text = self._replace_names(without_secrets(text))
+        text = UUID.sub(lambda match: self.uuid(match[0]), MAC.sub(lambda match: self.mac(match[0]), text))
+        text = HEX_ID.sub(lambda match: self.hex_id(match[0]), text)
+        text = without_personal(DOTTED.sub(lambda match: self.dotted(match[0]), text))
+        return IPV6.sub(lambda match: self.address(match[0]), IPV4.sub(lambda match: self.address(match[0]), text))
+
+    def _replace_names(self, text: str) -> str:
+        return self._known.sub(lambda match: self._lower[match[0].lower()], text)
+
+    def mac(self, old: str) -> str:
+        """Return the pseudonym of a MAC, a locally administered one; broadcast, multicast and zero stay.
+
+        xtables-monitor leaves out leading zeros, and so does the pseudonym of what it prints.
+        """
+        digits = re.sub(r"[-.:]", "", old) if len(old) in (14, 17) else "".join(
+            part.zfill(2) for part in old.split(":"))
+        digits = digits.lower()
+        if digits == "0" * 12 or int(digits[:2], 16) & 1:
+            return old
+        new = self._pseudonym(self.macs, digits, f"02{len(self.macs):010x}")
+        if "." in old:
+            return ".".join(new[at:at + 4] for at in range(0, 12, 4))
+        pairs = [new[at:at + 2] for at in range(0, 12, 2)]
+        return "-".join(pairs) if "-" in old else ":".join(
+            pairs if len(old) == 17 else (f"{int(pair, 16):x}" for pair in pairs))
+
+    def uuid(self, old: str) -> str:
+        """Return the pseudonym of a UUID: a machine's, an object's, a network namespace's."""
+        return self._pseudonym(self.ids, old.lower(), f"00000000-0000-4000-8000-{len(self.ids):012x}")
+
+    def hex_id(self, old: str) -> str:
+        """Return the pseudonym of an id of hexadecimal digits; Docker shortens its own to the first twelve."""
+        return (self._pseudonym(self.ids, old[:12], f"a{len(self.ids):011x}") + "0" * 128)[:len(old)]
+
+    def dotted(self, old: str) -> str:
+        """Return the pseudonym of a domain name, its last dot included; what is no name, or the lab's own, stays."""
+        return old if NO_NAME.fullmatch(old) else ".".join(self.name(old.split(".")))
+
+    def name(self, labels: Sequence[str]) -> list[str]:
+        """Return the pseudonym of a name, label by label, each as long as before: a message keeps its length."""
+        return [label if not label or self._stays(label, labels[at:]) else self.label(label)
+                for at, label in enumerate(labels)]
+
+    def _stays(self, label: str, tail: Sequence[str]) -> bool:
+        """Say whether a label stays as it is; `tail` is the name from this label on."""
+        parts = [part for part in tail if part]
+        octets, is_reverse = parts[:-2], label.isdigit() and tuple(parts[-2:]) == REVERSE
+        return is_reverse and len(octets) <= 4 and self._is_near([*reversed(octets)])
+
+    def _is_near(self, octets: list[str]) -> bool:
+        """Say whether an address that begins so can be one of the lab's, or means the same everywhere."""
+        if not all(octet.isdigit() and int(octet) < 256 for octet in octets):
+            return False
+        length = 8 * len(octets)
+        network = ip_network((IPv4Address(bytes([*map(int, octets), 0, 0, 0, 0][:4])), length))
+        return any(known.version == 4 and known.overlaps(network) for known in (*KEPT, *self.ranges))
+
+    def label(self, old: str) -> str:
+        """Return the pseudonym of one label of a name, as long as it is."""
+        known = self._replace_names(old)
+        if known != old or known.lower() in LABELS or known.lower() in self.labels:
+            return known
+        number = "".join(chr(97 + int(digit)) for digit in str(len(self.words)))
+        return self._pseudonym(self.words, old.lower(), ("x" * len(old) + number)[-len(old):])
+
+    def _pseudonym(self, table: dict[str, str], old: str, new: str) -> str:
+        """Return the pseudonym that the table has, or take this new one; what is a pseudonym already stays."""
+        if old in self._made:
+            return old
+        self._made.add(table.setdefault(old, new))
+        return table[old]
+
+    def address(self, old: str) -> str:
+        """Return the pseudonym of an address outside the lab's ranges, of its length where that can be."""
+        try:
+            address = ip_address(old)
+        except ValueError:
+            return old          # a version, a time
+        if any(address in network for network in (*KEPT, *self.ranges) if network.version == address.version):
+            return old
+        if str(address) not in self.addresses:
+            self.addresses[str(address)] = self._new_address(address)
+        return self.addresses[str(address)]
+
+    def _new_address(self, address: IPv4Address | IPv6Address) -> str:
+        if isinstance(address, IPv6Address):
+            return f"{'fe80::' if address.is_link_local else '2001:db8::'}{len(self.addresses) + 1:x}"
+        if not self._free:                  # more than RFC 5737 has room for: reserved ones, RFC 1112
+            return str(IPv4Address("240.0.0.0") + len(self.addresses))
+        nearest = min(range(len(self._free)), key=lambda at: abs(len(self._free[at]) - len(str(address))))
+        return self._free.pop(nearest)
+
+
+def names_of(nodes: Iterable[tuple[str, str]], containers: Iterable[str]) -> dict[str, str]:
+    """Return the pseudonyms of the cluster's name, which kind writes before every node's, or of the nodes' names.
+
+    `nodes` are names and titles (without what all names have in front). Lengths stay.
+    """
+    nodes = list(nodes)
+    name, title = nodes[0]
+    prefix = name.removesuffix(title).rstrip("-")
+    others = {old: padded(f"container{number}", old)
+              for number, old in enumerate(sorted(set(containers) - OWN), start=1)}
+    is_kinds = all(re.fullmatch(r"control-plane\d*|worker\d*", title) for _, title in nodes)
+    if is_kinds and prefix not in COMMON and len(prefix) > 3:
+        return others | {prefix: padded("cluster", prefix)}
+    return others | {old: padded(f"node{number}", old) for number, (old, _) in enumerate(nodes, start=1)} | (
+        {f"kind-{prefix}": padded("cluster", f"kind-{prefix}")} if prefix and prefix not in COMMON else {})
+
+
+OWN = {"upstream-dns", "outside"}           # the containers of the walkthrough
+COMMON = ("", "kind", "cluster", "default", "test", "node")     # as cluster names no good: such words stand everywhere
+
+
+def padded(word: str, old: str) -> str:
+    """Cut or fill a word to the length of another."""
+    return word.ljust(len(old), "x")[:len(old)]
