@@ -33,13 +33,14 @@ class Socket(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a DNS message asks: a name (with its final dot) and a record type."""
+    """What a DNS message asks: a name (with its final dot), a record type and a class."""
 
     name: str
     type: str
+    rclass: str = "IN"
 
     def __str__(self) -> str:
-        return f"{self.name} {self.type}"
+        return f"{self.name} {self.type}" if self.rclass == "IN" else f"{self.name} {self.rclass} {self.type}"
 
 
 @dataclass(frozen=True, slots=True)

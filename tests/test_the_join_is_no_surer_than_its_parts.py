@@ -43,6 +43,13 @@ def test_names_compare_without_case() -> None:
     assert journey.came_back
 
 
+def test_the_class_is_part_of_the_question() -> None:
+    query, response = seen(POD, 0, CLIENT, SERVICE), seen(POD, 90, SERVICE, CLIENT)
+    chaos = replace(query.message, questions=(Question("www.example.com.", "A", "CH"),))
+    assert str(chaos.question) == "www.example.com. CH A"
+    assert len(join([replace(query, message=chaos), response])) == 2
+
+
 def one_sending(first: Sighting, second: Sighting) -> Journey:
     journey, = join([first, second])
     assert [hop.attempt for hop in journey.hops] == [1, 1]

@@ -39,6 +39,7 @@ SECTIONS = ("question", "answer", "authority", "additional")
 DATA = {"A": "4", "AAAA": "6", "NS": "n", "CNAME": "n", "PTR": "n", "DNAME": "n", "MX": "Hn", "SRV": "HHHn",
         "SOA": "nnIIIII", "TXT": "s"}
 SIZES = {"4": 4, "6": 16, "H": 2, "I": 4}
+CLASSES = {1: "IN", 3: "CH", 254: "NONE", 255: "ANY"}
 OPCODES = {0: "QUERY", 1: "IQUERY", 2: "STATUS", 4: "NOTIFY", 5: "UPDATE"}
 RCODES = {0: "NOERROR", 1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED", 6: "YXDOMAIN",
           7: "YXRRSET", 8: "NXRRSET", 9: "NOTAUTH", 10: "NOTZONE", 16: "BADVERS", 23: "BADCOOKIE"}
@@ -62,6 +63,11 @@ class WireRecord(NamedTuple):
 def type_name(code: int) -> str:
     """Return the record type as dig prints it; TYPE65280 for one without a name here (RFC 3597)."""
     return TYPES.get(code) or f"TYPE{code}"
+
+
+def class_name(code: int) -> str:
+    """Return the class as dig prints it; CLASS32769 for one without a name here (RFC 3597)."""
+    return CLASSES.get(code) or f"CLASS{code}"
 
 
 def opcode_name(code: int) -> str:
@@ -90,7 +96,8 @@ def message(data: bytes) -> Message:
         return tuple(Record(part.name, type_name(part.type), part.ttl, record_data(data, part))
                      for part in parts if part.section == section and part is not opt)
 
-    questions = tuple(Question(part.name, type_name(part.type)) for part in parts if part.section == "question")
+    questions = tuple(Question(part.name, type_name(part.type), class_name(part.rclass))
+                      for part in parts if part.section == "question")
     edns = opt and Edns(opt.rclass, opt.ttl >> 16 & 255, tuple((option_name(code), value.hex())
                                                                 for code, value in options(data, opt)))
     rcode = bits & 15 | (opt.ttl >> 24 << 4 if opt else 0)

@@ -10,7 +10,6 @@ from kitlib.parsers import dns
 TYPES = {"A": "an IPv4 address", "AAAA": "an IPv6 address", "CNAME": "another name that this one stands for",
          "PTR": "the name of an address", "NS": "a name server of the zone", "SOA": "the start of the zone's authority",
          "MX": "a mail server", "TXT": "free text", "SRV": "port and host of a service"}
-CLASSES = {1: "IN", 3: "CH", 254: "NONE", 255: "ANY"}
 EDNS_OPTIONS = {"COOKIE": "proves that the answer is to this query: 8 bytes by the client, then the server's",
                 "NSID": "which server answered", "CLIENT-SUBNET": "where the client is", "PAD": "only fills",
                 "EDE": "more about the error"}
@@ -70,7 +69,7 @@ def _header(data: bytes) -> Iterator[Field]:
 def _record(data: bytes, part: dns.WireRecord) -> Iterator[Field]:
     layer, kind = f"DNS {part.section}", dns.type_name(part.type)
     yield Field(layer, "type", kind, TYPES.get(kind, "the kind of data"))
-    yield Field(layer, "class", CLASSES.get(part.rclass, f"CLASS{part.rclass}"),
+    yield Field(layer, "class", dns.class_name(part.rclass),
                 "IN: the internet" if part.rclass == dns.IN else "another class than the internet's")
     if part.section != "question":
         yield Field(layer, "TTL", str(part.ttl), "seconds that this may be kept in a cache")
