@@ -38,6 +38,7 @@ SECTIONS = ("question", "answer", "authority", "additional")
 # What the data of a type consists of: 4, 6 addresses; H, I numbers; n a name; s strings. The rest: RFC 3597.
 DATA = {"A": "4", "AAAA": "6", "NS": "n", "CNAME": "n", "PTR": "n", "DNAME": "n", "MX": "Hn", "SRV": "HHHn",
         "SOA": "nnIIIII", "TXT": "s"}
+ONLY_IN = {"A", "AAAA", "SRV"}         # types that are defined for the internet's class alone
 SIZES = {"4": 4, "6": 16, "H": 2, "I": 4}
 CLASSES = {1: "IN", 3: "CH", 254: "NONE", 255: "ANY"}
 OPCODES = {0: "QUERY", 1: "IQUERY", 2: "STATUS", 4: "NOTIFY", 5: "UPDATE"}
@@ -181,7 +182,7 @@ def _escaped(raw: bytes, special: bytes, space: str = "\\032") -> str:
 def record_data(data: bytes, part: WireRecord) -> str:
     """Return the record data as dig prints it; for types not known here `\\# 3 ABCDEF` (RFC 3597)."""
     kind = type_name(part.type)
-    if kind not in DATA or (part.rclass != IN and DATA[kind] in "46"):
+    if kind not in DATA or (part.rclass != IN and kind in ONLY_IN):
         return f"\\# {part.end - part.data} {data[part.data:part.end].hex().upper()}".rstrip()
     words, at = [], part.data
     for piece in DATA[kind]:
