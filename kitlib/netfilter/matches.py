@@ -111,22 +111,24 @@ def _or_none(name: object) -> str:
     return str(name) or "none"
 
 
+SOURCE = Property("source", lambda packet, _: packet.source, _in_network)
+DESTINATION = Property("destination", lambda packet, _: packet.destination, _in_network)
 SPORT = Property("source port", lambda packet, _: packet.sport, _in_ports)
 DPORT = Property("destination port", lambda packet, _: packet.dport, _in_ports)
 PROTOCOL = Property("protocol", lambda packet, _: packet.protocol, _is_protocol)
 STATE = Property("conntrack state", lambda packet, _: packet.states, _in_state, _states)
 STRING = Property("what is found in it", lambda packet, _: packet.holds, _is_found,
-               lambda found: "(unknown)" if found is None else ", ".join(sorted(found)) or "nothing")
+                  lambda found: "(unknown)" if found is None else ", ".join(sorted(found)) or "nothing")
 ALWAYS = Property("", lambda packet, _: "", lambda *_: True)
 PROPERTIES: dict[tuple[str, str], Property] = {
-    ("", "-s"): Property("source", lambda packet, _: packet.source, _in_network),
-    ("", "-d"): Property("destination", lambda packet, _: packet.destination, _in_network),
+    ("", "-s"): SOURCE,
+    ("", "-d"): DESTINATION,
     ("", "-i"): Property("in-interface", lambda packet, _: packet.in_interface, _is_interface, _or_none),
     ("", "-o"): Property("out-interface", lambda packet, _: packet.out_interface, _is_interface, _or_none),
     ("", "-p"): PROTOCOL,
     ("", "-f"): Property("fragment", lambda *_: "no", lambda *_: False),
-    **{(module, option): field for module in ("udp", "tcp", "sctp") for option, field in
-       (("--sport", SPORT), ("--dport", DPORT))},
+    **{(module, option): port for module in ("udp", "tcp", "sctp")
+       for option, port in (("--sport", SPORT), ("--dport", DPORT))},
     ("multiport", "--sports"): SPORT,
     ("multiport", "--dports"): DPORT,
     ("multiport", "--ports"): Property("one of the ports", lambda packet, _: (packet.sport, packet.dport), _any_port),
@@ -134,8 +136,8 @@ PROPERTIES: dict[tuple[str, str], Property] = {
     ("conntrack", "--ctstate"): STATE,
     ("conntrack", "--ctproto"): PROTOCOL,
     ("state", "--state"): STATE,
-    ("iprange", "--src-range"): Property("source", lambda packet, _: packet.source, _in_range),
-    ("iprange", "--dst-range"): Property("destination", lambda packet, _: packet.destination, _in_range),
+    ("iprange", "--src-range"): SOURCE._replace(fits=_in_range),
+    ("iprange", "--dst-range"): DESTINATION._replace(fits=_in_range),
     ("nfacct", "--nfacct-name"): ALWAYS,        # only a counter with a quota, which kube-proxy's have not, may refuse
     ("addrtype", "--src-type"): Property(
         "the source's type", lambda packet, at: (packet.source, at.type_of(packet.source)), _has_type, itemgetter(1)),
@@ -147,14 +149,11 @@ PROPERTIES: dict[tuple[str, str], Property] = {
     **{("string", option): ALWAYS for option in ("--algo", "--from", "--to")},      # how and where it is searched
     ("physdev", "--physdev-in"): Property("bridge port in", lambda packet, _: packet.physdev_in, _is_interface),
     ("physdev", "--physdev-out"): Property("bridge port out", lambda packet, _: packet.physdev_out, _is_interface),
-    **{("physdev", f"--physdev-is-{what}"): Property(f"physdev-is-{what}", value, lambda port, _: bool(port),
-                                                        _yes_or_no)
-       for what, value in (("in", lambda packet, _: packet.physdev_in), ("out", lambda packet, _: packet.physdev_out),
+    **{("physdev", f"--physdev-is-{what}"): Property(f"physdev-is-{what}", port, lambda port, _: bool(port), _yes_or_no)
+       for what, port in (("in", lambda packet, _: packet.physdev_in), ("out", lambda packet, _: packet.physdev_out),
                            ("bridged", lambda packet, _: packet.physdev_in and packet.physdev_out))},
 }
-
-
-STATEFUL = ("limit", "hashlimit", "recent", "connlimit", "connbytes", "quota", "rateest")
+STATEFUL = ("limit", "hashlimit", "connlimit", "connbytes", "quota", "rateest")
 
 
 class Condition(NamedTuple):

@@ -39,11 +39,11 @@ def simulate(netfilter: Netfilter, packet: Packet, connection: Connection | None
     then it is not the first packet. Where something else decides too (`netfilter.unknown`), every end is undecided.
     KitError if the packet's addresses are none.
     """
-    for address in packet[:2]:
-        try:
-            ip_address(address)
-        except ValueError:
-            raise KitError(f"A packet has addresses such as 10.244.2.3; found: {address!r}") from None
+    try:
+        source, destination = (str(ip_address(address)) for address in packet[:2])
+    except ValueError:
+        raise KitError(f"A packet has addresses such as 10.244.2.3 or fd00::3; found: {packet}") from None
+    packet = packet._replace(source=source, destination=destination)
     if connection and "UNTRACKED" not in packet.states:
         packet = packet._replace(states=_states(packet, connection))
     paths: list[PacketPath] = []
