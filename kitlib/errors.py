@@ -6,6 +6,8 @@ import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+MOST_DIGITS = 20        # of 2**64
+
 
 def printable(text: str) -> str:
     """Write control and bidi characters as escapes (\\x1b), for text from outside must not steer a terminal."""
@@ -42,6 +44,13 @@ def parse_context(what: str = "", where: str = "") -> Iterator[None]:
     except ParseError as error:
         place = ", ".join(filter(None, (where, error.where)))
         raise ParseError(what or error.what, error.expected, error.found, place) from None
+
+
+def number(digits: str, what: str) -> int:
+    """Return the number that these digits write. Raises ParseError if they are more than any number here has."""
+    if len(digits) > MOST_DIGITS:       # Python's own limit, 4300, is a ValueError
+        raise ParseError(what, f"a number of at most {MOST_DIGITS} digits", digits)
+    return int(digits)
 
 
 class CommandFailed(KitError):

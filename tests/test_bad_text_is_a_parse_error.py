@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import struct
+import time
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kitlib.errors import ParseError
-from kitlib.parsers import docker, ip, kubernetes, resolv_conf
+from kitlib.parsers import conntrack, dns, docker, ip, iptables_save, kubernetes, resolv_conf
 from kitlib.parsers.process_flags import flag
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -159,6 +161,38 @@ def test_ip_output_that_was_tampered_with(parser, command, old, new):
     assert old in IP[command]
     with pytest.raises(ParseError, match="expected"):
         parser(IP[command].replace(old, new))
+
+
+MANY = "9" * 5000      # more digits than Python turns into a number
+TUPLES = "src=10.0.0.1 dst=10.0.0.2 sport=1 dport=53 src=10.0.0.2 dst=10.0.0.1 sport=53 dport={} mark={}"
+
+
+@pytest.mark.parametrize(("parser", "own"), [
+    (conntrack.connections, f"udp 17 {MANY} {TUPLES.format(1, 0)}"),
+    (conntrack.connections, f"udp 17 9 {TUPLES.format(MANY, 0)}"),
+    (conntrack.connections, f"udp 17 9 {TUPLES.format(1, MANY)}"),
+    (ip.interfaces, IP["ip addr"].replace("1: lo", f"{MANY}: lo")),
+    (ip.interfaces, IP["ip addr"].replace("mtu 65536", f"mtu {MANY}")),
+    (resolv_conf.parse, f"options ndots:{MANY}"),
+    (iptables_save.parse, f"*nat\n:A - [0:0]\n[{MANY}:0] -A A -j ACCEPT\nCOMMIT"),
+    (kubernetes.pods, f'{{"kind": {MANY}}}'),
+])
+def test_a_number_of_any_length(parser, own):
+    with pytest.raises(ParseError):
+        parser(own)
+
+
+def test_a_chain_of_pointers_takes_no_time():
+    """Each record's name is a pointer to the name before it: 48 kB that took ten seconds."""
+    data, before = bytearray(struct.pack("!6H", 1, 0x8000, 0, 4000, 0, 0)), 0
+    for _ in range(4000):
+        name = struct.pack("!H", 0xC000 | before) if before else b"\x01a\0"
+        before = len(data) if len(data) < 0x4000 else before
+        data += name + struct.pack("!HHIH", 65280, 1, 0, 0)
+    started = time.process_time()
+    with pytest.raises(ParseError, match="a name of at most 127 pointers"):
+        dns.message(bytes(data))
+    assert time.process_time() - started < 0.5
 
 
 def test_a_missing_flag_names_those_that_are_there():

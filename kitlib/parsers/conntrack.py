@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from kitlib.errors import ParseError
+from kitlib.errors import ParseError, number
 from kitlib.sighting import Socket
 
 TUPLE = re.compile(r"src=(\S+) dst=(\S+) (?:sport=(\d+) dport=(\d+)|type=\d+ code=\d+ id=\d+)")
@@ -49,8 +49,9 @@ def _connection(line: str) -> Connection:
     head, tuples = HEAD.match(line), TUPLE.findall(line)
     if not head or len(tuples) != 2:
         raise ParseError("conntrack -L", "PROTOCOL … and two tuples src=… dst=… sport=… dport=…", line)
-    original, reply = (Tuple(Socket(source, int(sport or 0)), Socket(destination, int(dport or 0)))
+    original, reply = (Tuple(Socket(source, number(sport or "0", "conntrack -L")),
+                             Socket(destination, number(dport or "0", "conntrack -L")))
                        for source, destination, sport, dport in tuples)
     mark = re.search(r"\bmark=(\d+)", line)
-    return Connection(head[1], original, reply, int(head[2]) if head[2] else None, head[3] or "",
-                      tuple(re.findall(r"\[([A-Z_]+)\]", line)), int(mark[1]) if mark else 0)
+    return Connection(head[1], original, reply, number(head[2], "conntrack -L") if head[2] else None, head[3] or "",
+                      tuple(re.findall(r"\[([A-Z_]+)\]", line)), number(mark[1], "conntrack -L") if mark else 0)

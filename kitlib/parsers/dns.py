@@ -34,6 +34,7 @@ TYPES = {1: "A", 2: "NS", 5: "CNAME", 6: "SOA", 12: "PTR", 13: "HINFO", 15: "MX"
          50: "NSEC3", 52: "TLSA", 64: "SVCB", 65: "HTTPS", 250: "TSIG", 251: "IXFR", 252: "AXFR", 255: "ANY",
          257: "CAA"}
 OPT, IN = 41, 1
+MOST_LABELS = 127
 SECTIONS = ("question", "answer", "authority", "additional")
 # What the data of a type consists of: 4, 6 addresses; H, I numbers; n a name; s strings. The rest: RFC 3597.
 DATA = {"A": "4", "AAAA": "6", "NS": "n", "CNAME": "n", "PTR": "n", "DNAME": "n", "MX": "Hn", "SRV": "HHHn",
@@ -145,9 +146,10 @@ def take(data: bytes, at: int, size: int, what: str, end: int | None = None) -> 
 def name_at(data: bytes, at: int) -> tuple[str, int]:
     """Return the name at a byte offset, as dig prints it (case kept, final dot), and the offset behind it.
 
-    A compression pointer must lead to before the name it ends (RFC 1035, 4.1.4), so that reading always ends.
+    A compression pointer must lead to before the name it ends (RFC 1035, 4.1.4), so that reading always ends; a name
+    has at most 127 labels, so it needs no more pointers.
     """
-    labels, size, behind, earliest = [], 1, 0, at
+    labels, size, behind, earliest, pointers = [], 1, 0, at, 0
     try:
         while length := data[at]:
             if length < 64:
@@ -155,6 +157,9 @@ def name_at(data: bytes, at: int) -> tuple[str, int]:
                 at, size = at + 1 + length, size + 1 + length
             elif length >= 192:
                 behind, target = behind or at + 2, (length & 63) << 8 | data[at + 1]
+                pointers += 1
+                if pointers > MOST_LABELS:
+                    raise ParseError("DNS message", f"a name of at most {MOST_LABELS} pointers", "more", f"byte {at}")
                 if target >= earliest:
                     raise ParseError("DNS message", f"a pointer to before byte {earliest}", f"to byte {target}",
                                      f"byte {at}")

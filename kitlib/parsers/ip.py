@@ -8,7 +8,7 @@ from ipaddress import ip_address, ip_interface, ip_network
 
 from kitlib.errors import ParseError, parse_context
 
-HEADER = re.compile(r"(\d+): ([^\s:@]+)(?:@(?:if(\d+)|([^\s:]+)))?: <[^>]*> mtu (\d+) .*?\bstate (\S+)")
+HEADER = re.compile(r"(\d{1,20}): ([^\s:@]+)(?:@(?:if(\d{1,20})|([^\s:]+)))?: <[^>]*> mtu (\d{1,20}) .*?\bstate (\S+)")
 WITHOUT_DEVICE = frozenset({"blackhole", "unreachable", "prohibit", "throw"})
 ROUTE_TYPES = WITHOUT_DEVICE | {"unicast", "local", "broadcast", "anycast", "multicast", "nat"}
 ROUTE_FLAGS = frozenset({"onlink", "linkdown", "dead", "pervasive", "offload", "trap", "notify", "unresolved"})

@@ -22,7 +22,7 @@ VALUE = r' +(?:"[^"\\]*(?:\\.[^"\\]*)*"|(?!-\D|! |")\S+)'
 # One value an option, but for those that take two (extensions/libxt_tcp.c, libxt_set.c, libxt_SET.c).
 PAIR = rf"--(?:tcp-flags|match-set|(?:add|del|map)-set){VALUE}{VALUE}"
 OPTION = rf" +(?:! )?(?:-[dgijmops]{VALUE}|-[abcefhklnqrt-z]|{PAIR}|--[a-z][\w-]*(?:{VALUE})?)"
-RULE = re.compile(rf"(?:\[(\d+):(\d+)\] )?(-A (\S+)(?:{OPTION})*) *$")
+RULE = re.compile(rf"(?:\[(\d{{1,20}}):(\d{{1,20}})\] )?(-A (\S+)(?:{OPTION})*) *$")
 WORD = re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)"|(\S+)')
 DESTINATION = re.compile(r"(?:\[\d+:\d+\] )?-A \S+ (?:(?:! )?-[sio] \S+ )*-d ([^\s/]+)(?:/32|/128)(?= |$)")
 PORT = re.compile(r"(?:\[\d+:\d+\] )?-A \S+ (?:(?:! )?-[sdio] \S+ )*-p (\w+) "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from ipaddress import ip_address
 
@@ -89,6 +90,6 @@ def _address(value: str, number: int) -> str:
 
 def _option(word: str, number: int) -> str:
     name, _, value = word.partition(":")
-    if name in NUMBERS and not (value.isascii() and value.isdigit()):
+    if name in NUMBERS and not re.fullmatch("[0-9]{1,20}", value):
         raise ParseError("resolv.conf", f"{name}: and a number", word, f"options, line {number}")
     return word
