@@ -4,7 +4,7 @@
 PYTHON := .venv/bin/python
 SETUP  := sh lab-setup/with-python.sh lab-setup/environment.py
 
-# Not even where a machine sets it: every worker and every kernel would compile the kit anew, for a quarter of the time.
+# Not even where a machine sets it: every worker and every kernel would compile the kit anew.
 export PYTHONDONTWRITEBYTECODE :=
 
 help:  ## Say what there is

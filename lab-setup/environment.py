@@ -65,6 +65,8 @@ def make_ready(extras: str) -> None:
     if VENV.exists() and not usable:
         say("Removing the old .venv: it is unfinished, or of another Python.")
         shutil.rmtree(VENV)
+    # What an older version left there would hide the labs and subcommands of today, which are found by entry points.
+    shutil.rmtree(REPO / "kitlib.egg-info", ignore_errors=True)
     if not (shutil.which("uv") and install_with_uv(extras)):
         install_with_pip(extras)
     write_settings()
