@@ -112,9 +112,9 @@ def test_connections_without_ports_and_of_other_zones(line: str, protocol: str, 
     assert (found.protocol, tuple(end.port for end in found.original), found.zone) == (protocol, ports, zone)
 
 
-@pytest.mark.parametrize("text", ["6 46 TIME_WAIT src=10.0.0.1 dst=10.0.0.2 sport=1 dport=2 src=10.0.0.2 dst=10.0.0.1 "
-                                  "sport=2 dport=1 mark=0 use=1", "udp 17 25 src=10.0.0.1 dst=10.0.0.2 sport=1 dport=2", "nonsense",
-                                  "udp 17 25 [UNREPLIED] mark=0"])
+@pytest.mark.parametrize("text", [
+    "6 46 TIME_WAIT src=10.0.0.1 dst=10.0.0.2 sport=1 dport=2 src=10.0.0.2 dst=10.0.0.1 sport=2 dport=1 mark=0 use=1",
+    "udp 17 25 src=10.0.0.1 dst=10.0.0.2 sport=1 dport=2", "nonsense", "udp 17 25 [UNREPLIED] mark=0"])
 def test_a_bad_connection_is_a_parse_error(text: str) -> None:
     with pytest.raises(ParseError, match="conntrack"):
         conntrack.connections(text)
