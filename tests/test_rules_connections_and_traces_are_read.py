@@ -101,8 +101,20 @@ def test_a_tcp_connection_has_a_state() -> None:
     assert entry.reply == entry.original.inverse
 
 
-@pytest.mark.parametrize("text", ["udp 17 25 src=10.0.0.1 dst=10.0.0.2 sport=1 dport=2", "nonsense",
-                                  "udp 17 25 [UNREPLIED] mark=0"])
+@pytest.mark.parametrize("line, protocol, ports, zone", [
+    ("unknown  4 599 src=192.0.2.1 dst=192.0.2.2 src=192.0.2.2 dst=192.0.2.1 mark=0 use=1", "unknown", (0, 0), 0),
+    ("gre      47 29 src=192.0.2.1 dst=192.0.2.2 srckey=0x0 dstkey=0x0 [UNREPLIED] src=192.0.2.2 dst=192.0.2.1 "
+     "srckey=0x0 dstkey=0x0 mark=0 use=1", "gre", (0, 0), 0),
+    ("udp      17 29 src=10.0.0.1 dst=10.0.0.2 sport=1 dport=2 src=10.0.0.2 dst=10.0.0.1 sport=2 dport=1 mark=0 zone=7 "
+     "use=1", "udp", (1, 2), 7)])
+def test_connections_without_ports_and_of_other_zones(line: str, protocol: str, ports: tuple, zone: int) -> None:
+    found, = conntrack.connections(line)
+    assert (found.protocol, tuple(end.port for end in found.original), found.zone) == (protocol, ports, zone)
+
+
+@pytest.mark.parametrize("text", [
+    "6 46 TIME_WAIT src=10.0.0.1 dst=10.0.0.2 sport=1 dport=2 src=10.0.0.2 dst=10.0.0.1 sport=2 dport=1 mark=0 use=1",
+    "udp 17 25 src=10.0.0.1 dst=10.0.0.2 sport=1 dport=2", "nonsense", "udp 17 25 [UNREPLIED] mark=0"])
 def test_a_bad_connection_is_a_parse_error(text: str) -> None:
     with pytest.raises(ParseError, match="conntrack"):
         conntrack.connections(text)

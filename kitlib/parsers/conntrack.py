@@ -9,13 +9,14 @@ from typing import NamedTuple
 from kitlib.errors import ParseError, number
 from kitlib.sighting import Socket
 
-TUPLE = re.compile(r"src=(\S+) dst=(\S+) (?:sport=(\d+) dport=(\d+)|type=\d+ code=\d+ id=\d+)")
-HEAD = re.compile(r"(?:ipv[46]\s+\d+\s+)?(\w+)\s+\d+ (?:(\d+) )?(?:([A-Z_]+) )?src=")
+TUPLE = re.compile(r"src=(\S+) dst=(\S+)(?: sport=(\d+) dport=(\d+))?")
+HEAD = re.compile(r"(?:ipv[46]\s+\d+\s+)?([a-z]\S*)\s+\d+ (?:(\d+) )?(?:timeout=\d+, stream_timeout=\d+ )?"
+                  r"(?:([A-Z_]+) )?src=")
 SUMMARY = re.compile(r"conntrack v\S+ \(conntrack-tools\)")
 
 
 class Tuple(NamedTuple):
-    """One direction of a connection: its source and its destination. Without ports (ICMP) they are 0."""
+    """One direction of a connection: its source and its destination. Without ports (ICMP, GRE) they are 0."""
 
     source: Socket
     destination: Socket
@@ -37,6 +38,7 @@ class Connection:
     state: str = ""                # TCP's; UDP has none
     flags: tuple[str, ...] = ()    # ASSURED, UNREPLIED, OFFLOAD
     mark: int = 0
+    zone: int = 0                  # connections of different zones may look alike
 
 
 def connections(text: str) -> tuple[Connection, ...]:
@@ -52,6 +54,7 @@ def _connection(line: str) -> Connection:
     original, reply = (Tuple(Socket(source, number(sport or "0", "conntrack -L")),
                              Socket(destination, number(dport or "0", "conntrack -L")))
                        for source, destination, sport, dport in tuples)
-    mark = re.search(r"\bmark=(\d+)", line)
+    mark, zone = (found and number(found[1], "conntrack -L") for found in (
+        re.search(r"\bmark=(\d+)", line), re.search(r"\bzone(?:-orig|-reply)?=(\d+)", line)))
     return Connection(head[1], original, reply, number(head[2], "conntrack -L") if head[2] else None, head[3] or "",
-                      tuple(re.findall(r"\[([A-Z_]+)\]", line)), number(mark[1], "conntrack -L") if mark else 0)
+                      tuple(re.findall(r"\[([A-Z_]+)\]", line)), mark or 0, zone or 0)
