@@ -1,4 +1,4 @@
-"""Derives the learner's edition of the workshop from the solution edition, runs both and stores them.
+"""Derive the learner's edition of the workshop from the solution edition, run both and store them.
 
 notebooks/solutions/NN-*.ipynb is the source; notebooks/NN-*.ipynb is what learners get. On the way:
  * lines from ### BEGIN SOLUTION to ### END SOLUTION (nbgrader's marks) become an empty answer;
@@ -23,12 +23,12 @@ UNANSWERED = 'answer = ""'
 
 
 def sources() -> list[Path]:
-    """The notebooks of the solution edition, in order."""
+    """List the notebooks of the solution edition, in order."""
     return sorted(SOLUTIONS.glob("*.ipynb"))
 
 
 def learners(source: Path) -> str:
-    """The learner's edition of one notebook, not yet run."""
+    """Derive the learner's edition of one notebook, not yet run."""
     notebook = nbformat.read(source, as_version=4)
     notebook.cells = [cell for cell in notebook.cells if "solution" not in cell.metadata.get("tags", [])]
     for cell in notebook.cells:
@@ -40,7 +40,7 @@ def learners(source: Path) -> str:
 
 
 def main() -> int:
-    """Run and store both editions; exit code 1 at an error in a notebook."""
+    """Run and store both editions; return 1 at an error in a notebook."""
     for source in sources():
         for path, text in ((source, None), (SOLUTIONS.parent / source.name, learners(source))):
             print(f"{path.relative_to(REPO)}: ", end="", flush=True)

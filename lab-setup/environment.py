@@ -1,4 +1,4 @@
-"""Makes .venv with the versions that pyproject.toml pins, says what it does, and opens JupyterLab in it.
+"""Make .venv with the versions that pyproject.toml pins, say what is done, and open JupyterLab in it.
 
 Needs the standard library alone: it runs before anything is installed.
 """
@@ -75,7 +75,7 @@ def make_ready(extras: str) -> None:
 
 
 def write_settings() -> None:
-    """JupyterLab's defaults in .venv: do not ask the learner about Jupyter's news."""
+    """Write JupyterLab's defaults into .venv: do not ask the learner about Jupyter's news."""
     settings = VENV / "share" / "jupyter" / "lab" / "settings"
     settings.mkdir(parents=True, exist_ok=True)
     notification = {"fetchNews": "false", "checkForUpdates": False}
@@ -83,7 +83,7 @@ def write_settings() -> None:
 
 
 def fingerprint() -> str:
-    """What the environment depends on: the list of versions, the Python, and where the repository lies."""
+    """Return a digest of what the environment depends on: the list of versions, the Python, and where the repository lies."""
     parts = (REPO / "pyproject.toml").read_bytes(), sys.version.encode(), str(REPO).encode()
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
@@ -120,7 +120,7 @@ def install_with_pip(extras: str) -> None:
 
 
 def require_venv() -> None:
-    """Debian and Ubuntu keep half of venv in a package of its own: name it rather than fail half-way."""
+    """Name the package in which Debian and Ubuntu keep half of venv, rather than fail half-way."""
     if importlib.util.find_spec("venv") and importlib.util.find_spec("ensurepip"):
         return
     version = f"{sys.version_info.major}.{sys.version_info.minor}"

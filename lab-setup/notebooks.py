@@ -1,4 +1,4 @@
-"""Runs the notebooks on the recorded lab and stores them normalised, so that the same run gives the same bytes.
+"""Run the notebooks on the recorded lab and store them normalised, so that the same run gives the same bytes.
 
 Without arguments: every notebook of notebooks/. Stops at the first cell that raises an error.
 """
@@ -24,12 +24,12 @@ LIVE_ONLY = "application/vnd.jupyter.widget-view+json"      # a widget without i
 
 
 def notebooks() -> list[Path]:
-    """Every notebook of the kit, in order."""
+    """List every notebook of the kit, in order."""
     return sorted((REPO / "notebooks").glob("*.ipynb"))
 
 
 def rerun(path: Path) -> str:
-    """The text of a notebook after it was run again from its first cell, in a kernel of its own."""
+    """Run a notebook from its first cell, in a kernel of its own, and return its new text."""
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(notebook, timeout=CELL_TIMEOUT_S, kernel_name=KERNEL["name"], store_widget_state=False,
                             kernel_manager_class=kernels.AsyncOnSockets, record_timing=False,
@@ -41,7 +41,7 @@ def rerun(path: Path) -> str:
 
 
 def normalised(notebook: nbformat.NotebookNode) -> str:
-    """The notebook as it is stored: counts 1 to N, nothing of this machine, this moment or this kernel."""
+    """Return the notebook as it is stored: counts 1 to N, nothing of this machine, this moment or this kernel."""
     notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL, "language_info": {"name": "python"}})
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     count = 0
@@ -55,7 +55,7 @@ def normalised(notebook: nbformat.NotebookNode) -> str:
 
 
 def merged(outputs: list) -> list:
-    """Neighbouring pieces of one stream as one piece: how a kernel cuts print's output is chance."""
+    """Join neighbouring pieces of one stream: how a kernel cuts print's output is chance."""
     joined: list = []
     for output in outputs:
         if output.output_type == "stream" and joined and joined[-1].get("name") == output.name:
@@ -66,7 +66,7 @@ def merged(outputs: list) -> list:
 
 
 def normal_output(output: nbformat.NotebookNode, count: int) -> nbformat.NotebookNode:
-    """An output without what only lives with its kernel."""
+    """Return an output without what only lives with its kernel."""
     output.pop("transient", None)
     if "data" in output:
         output.data.pop(LIVE_ONLY, None)
@@ -77,7 +77,7 @@ def normal_output(output: nbformat.NotebookNode, count: int) -> nbformat.Noteboo
 
 
 def main() -> int:
-    """Run and store; exit code 1 at an error in a notebook."""
+    """Run and store; return 1 at an error in a notebook."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("notebooks", nargs="*", type=Path, help="only these files")
     paths = parser.parse_args().notebooks or notebooks()

@@ -1,4 +1,4 @@
-"""Brings up the walkthrough's kind cluster, or takes it away again: python cluster.py up|down.
+"""Bring up the walkthrough's kind cluster, or take it away again: python cluster.py up|down.
 
 Touches only what carries the cluster's name: the cluster kind-test1, its workload, the image kitlib/my-nginx, and
 Docker's network `kind` if this script made it.
@@ -47,7 +47,7 @@ def ask(*argv: str, timeout: float = 30) -> subprocess.CompletedProcess:
 
 
 def answer(*argv: str) -> str:
-    """What a command prints; a Problem if it fails, for then its output is no answer."""
+    """Return what a command prints; a Problem if it fails, for then its output is no answer."""
     asked = ask(*argv)
     if asked.returncode:
         raise Problem(f"This did not work (exit code {asked.returncode}): {' '.join(argv)}\n"
@@ -93,7 +93,7 @@ def check_docker() -> None:
 
 
 def taken_ranges() -> dict[str, str]:
-    """The address ranges in use on this machine: range -> who uses it."""
+    """Find the address ranges in use on this machine: range -> who uses it."""
     ids = answer("docker", "network", "ls", "--quiet").split()
     networks = json.loads(answer("docker", "network", "inspect", *ids)) if ids else []
     taken = {entry["Subnet"]: f"Docker's network {network['Name']}" for network in networks
@@ -106,7 +106,7 @@ def taken_ranges() -> dict[str, str]:
 
 
 def clash(wanted: str, taken: dict[str, str]) -> str:
-    """Who uses a part of this range; empty if nobody does."""
+    """Say who uses a part of this range; empty if nobody does."""
     network = ipaddress.ip_network(wanted)
     found = [f"{used} is used by {who}" for used, who in taken.items()
              if ipaddress.ip_network(used, strict=False).version == 4
@@ -123,7 +123,7 @@ def check_ranges(taken: dict[str, str]) -> None:
 
 
 def make_network(taken: dict[str, str]) -> None:
-    """Docker's network for the nodes, with the walkthrough's addresses where they are free."""
+    """Make Docker's network for the nodes, with the walkthrough's addresses where they are free."""
     if not ask("docker", "network", "inspect", NETWORK).returncode:
         say(f"Using Docker's network {NETWORK!r}, which is there already.")
     elif problem := clash(NODES, taken):
@@ -135,12 +135,12 @@ def make_network(taken: dict[str, str]) -> None:
 
 
 def clusters() -> list[str]:
-    """The kind clusters of this machine."""
+    """List the kind clusters of this machine."""
     return answer("kind", "get", "clusters").split()
 
 
 def up() -> None:
-    """The cluster and its workload; what is there already is used."""
+    """Bring up the cluster and its workload; what is there already is used."""
     check_programs()
     check_docker()
     if NAME in clusters():
@@ -167,7 +167,7 @@ def check_answers() -> None:
 
 
 def add_workload() -> None:
-    """The pods that the notebooks ask, unless they are there."""
+    """Start the pods that the notebooks ask, unless they are there."""
     if not ask("kubectl", *CONTEXT, "get", "deployment", "my-nginx").returncode:
         say("Its workload is there already: using it.")
         return
@@ -181,7 +181,7 @@ def add_workload() -> None:
 
 
 def add_outside() -> None:
-    """A container beside the nodes, no node and no pod, whose route to the Services leads through worker3."""
+    """Start a container beside the nodes, no node and no pod, whose route to the Services leads through worker3."""
     called = ("docker", "ps", "--all", "--quiet", "--filter", "name=^outside$")
     there, ours = (answer(*called, *which).strip() for which in ((), ("--filter", f"label={LABEL}")))
     if there and not ours:
@@ -219,7 +219,7 @@ def down() -> None:
 
 
 def main() -> int:
-    """Bring up or take away; exit code 1 with a message if that cannot be."""
+    """Bring up or take away; return 1 with a message if that cannot be."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=["up", "down"])
     started, what = time.monotonic(), parser.parse_args().what

@@ -93,7 +93,7 @@ def _describe(lab: Description, item: Object) -> str:
     spec = item["spec"]
     lines = [("Name", item["metadata"]["name"]), ("Namespace", item["metadata"]["namespace"]),
              ("Selector", _lists(item)["selector"] or "<none>"), ("Type", spec["type"]), ("IP", spec["clusterIP"])]
-    for port in (port for port in lab.ready() if port.address == spec["clusterIP"]):
+    for port in (port for port in lab.service_ports() if port.address == spec["clusterIP"]):
         name = port.name.partition(":")[2] or "<unset>"
         lines += [("Port", f"{name}  {port.port}/{port.protocol.upper()}"),
                   ("Endpoints", ",".join(port.endpoints) or "<none>")]

@@ -20,7 +20,7 @@ LAB = FOLDER / "lab.toml"
 KINDS = {"nodes": "Node", "pods": "Pod", "services": "Service", "endpointslices": "EndpointSlice"}
 
 
-class Ready(NamedTuple):
+class ServicePort(NamedTuple):
     """A port of a Service with the sockets that answer for it, and kube-proxy's name for it."""
 
     name: str                           # "kube-system/kube-dns:dns"
@@ -53,10 +53,11 @@ class Description:
         return any(group.service == "kube-dns" and endpoint.address == pod.address
                    for group in self.endpoints for endpoint in group.endpoints)
 
-    def ready(self) -> tuple[Ready, ...]:
+    def service_ports(self) -> tuple[ServicePort, ...]:
         """List every port of every Service."""
-        return tuple(Ready(f"{service.namespace}/{service.name}" + (f":{port.name}" if port.name else ""),
-                           service.cluster_ip, port.port, port.protocol.lower(), self._sockets(service, port.name))
+        return tuple(ServicePort(f"{service.namespace}/{service.name}" + (f":{port.name}" if port.name else ""),
+                                 service.cluster_ip, port.port, port.protocol.lower(),
+                                 self._sockets(service, port.name))
                      for service in self.services for port in service.ports)
 
     def _sockets(self, service: kubernetes.Service, port: str) -> tuple[str, ...]:

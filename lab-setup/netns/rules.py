@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kitlib.netfilter.kube_proxy import REJECT, SERVICE, chain_name, endpoint_rules
-from netns_lab.description import Description, Ready, fill
+from netns_lab.description import Description, ServicePort, fill
 
 
 def ruleset(lab: Description) -> str:
     """Return what `iptables-restore` loads on every node."""
-    ports, network = lab.ready(), lab.settings["network"]
+    ports, network = lab.service_ports(), lab.settings["network"]
     rules = [rule for port in ports for rule in _service_rules(port, lab.settings["pod_range"])]
     chains = dict.fromkeys(rule.split()[1] for rule in rules if rule.split()[1] != "KUBE-SERVICES")
     return fill(
@@ -21,7 +21,7 @@ def ruleset(lab: Description) -> str:
                                     for port in ports if not port.endpoints))
 
 
-def _service_rules(port: Ready, pod_range: str) -> Iterator[str]:
+def _service_rules(port: ServicePort, pod_range: str) -> Iterator[str]:
     """Yield one Service port's rules in table nat; none if nobody answers for it (then table filter refuses it)."""
     if port.endpoints:
         service, match = chain_name(SERVICE, port.name, port.protocol), _match(port, "cluster IP")
@@ -30,6 +30,6 @@ def _service_rules(port: Ready, pod_range: str) -> Iterator[str]:
         yield from endpoint_rules(service, port.name, port.protocol, port.endpoints)
 
 
-def _match(port: Ready, words: str) -> str:
+def _match(port: ServicePort, words: str) -> str:
     comment = f'-m comment --comment "{port.name} {words}"'
     return f"-d {port.address}/32 -p {port.protocol} {comment} -m {port.protocol} --dport {port.port}"
