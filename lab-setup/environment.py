@@ -83,7 +83,7 @@ def write_settings() -> None:
 
 
 def fingerprint() -> str:
-    """Return a digest of what the environment depends on: the list of versions, the Python, and where the repository lies."""
+    """Return a digest of what the environment depends on: the versions, the Python, the place of the repository."""
     parts = (REPO / "pyproject.toml").read_bytes(), sys.version.encode(), str(REPO).encode()
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
