@@ -18,6 +18,7 @@ from scapy.layers.vxlan import VXLAN
 from conftest import REPO
 from kitlib.backends.recording import load
 from kitlib.lab import open_lab
+from kitlib.parsers.dns import sightings
 from kitlib.parsers.pcap import frames, write_pcapng
 from kitlib.sighting import Frame
 from recorder import secret_words
@@ -278,6 +279,20 @@ def test_nothing_that_was_planted_in_a_frame_survives(what) -> None:
 
 def names() -> Pseudonyms:
     return pseudonyms_of(open_lab(recording=FIXTURE))
+
+
+@pytest.mark.parametrize("what", ["question", "TXT", "CNAME", "PTR", "NS", "SRV", "owner", "AAAA", "unknown type",
+                                  "cookie", "other class", "client subnet", "NSID", "local option",
+                                  "address outside", "IPv6"])
+def test_a_sound_message_stays_with_its_shape(what) -> None:
+    old = ethernet(PLANTED_FRAMES[what], Frame(1, 0, 1, b"", "host br"))
+    before, = sightings([old])
+    after, = sightings(scrub_frames([old], names()))
+    shapes = [(seen.message.id, seen.message.flags, seen.message.size, len(seen.message.questions),
+               [record.type for record in seen.message.answers],
+               seen.message.edns and [(name, len(value)) for name, value in seen.message.edns.options])
+              for seen in (before, after)]
+    assert shapes[0] == shapes[1]
 
 
 def test_a_message_in_several_segments_is_built_anew_across_them() -> None:

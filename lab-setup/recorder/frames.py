@@ -15,7 +15,7 @@ from ipaddress import ip_address
 from typing import NamedTuple
 
 from kitlib.errors import ParseError
-from kitlib.parsers.dns import DATA, IN, message, options, type_name, wire_records
+from kitlib.parsers.dns import DATA, IN, ONLY_IN, message, options, type_name, wire_records
 from kitlib.sighting import Frame
 from recorder.pseudonyms import WIRE_LABEL, Pseudonyms
 
@@ -136,12 +136,14 @@ def scrub_message(data: bytes, names: Pseudonyms) -> bytes | None:
             new[at:at + fixed] = data[at:at + fixed]
             kind = type_name(record.type)
             if kind == "OPT":
-                for _, start, _ in options(data, record):
-                    new[start - 4:start] = data[start - 4:start]
-            elif kind in DATA and (record.rclass == IN or DATA[kind] not in "46"):
+                at = record.data
+                for _, value in options(data, record):
+                    new[at:at + 4] = data[at:at + 4]
+                    at += 4 + len(value)
+            elif kind in DATA and (record.rclass == IN or kind not in ONLY_IN):
                 _copy_data(data, new, record.data, record.end, DATA[kind], names)
         message(bytes(new))
-    except (ParseError, ValueError):
+    except ParseError:
         return None
     return bytes(new)
 
@@ -165,7 +167,7 @@ def _copy_data(data: bytes, new: bytearray, at: int, end: int, parts: str, names
 
 
 def _copy_name(data: bytes, new: bytearray, at: int, names: Pseudonyms) -> int:
-    """Write a name's pseudonym where the name stands; return the offset behind it. ValueError if a label is no word."""
+    """Write a name's pseudonym where the name stands; return the offset behind it. ParseError if a label is no word."""
     labels, behind = [], 0
     while data[at]:
         if data[at] >= 192:
@@ -173,11 +175,12 @@ def _copy_name(data: bytes, new: bytearray, at: int, names: Pseudonyms) -> int:
             behind = behind or at + 2
             at = int.from_bytes(data[at:at + 2]) & 0x3FFF
             continue
-        labels.append((at + 1, data[at + 1:at + 1 + data[at]].decode("ascii")))
+        labels.append((at + 1, data[at + 1:at + 1 + data[at]].decode("ascii", errors="replace")))
         new[at] = data[at]
         at += 1 + data[at]
-    if not all(re.fullmatch(WIRE_LABEL, label) for _, label in labels):
-        raise ValueError("a label that no text can show as it is")
+    for start, label in labels:
+        if not re.fullmatch(WIRE_LABEL, label):
+            raise ParseError("DNS message", "a label that text shows as it is", label, f"byte {start}")
     for (start, _), label in zip(labels, names.name([label for _, label in labels]), strict=True):
         new[start:start + len(label)] = label.encode()
     return behind or at + 1
