@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING
 
 from kitlib.backends import CaptureData, PointCapture, RuleTrace
 from kitlib.errors import KitError, NotFound, NotRecorded
+from kitlib.left_out import LeftOut, left_out_lines
 from kitlib.place import Node, Place
 from kitlib.progress import progress
 from kitlib.result import Result
-from kitlib.sighting import Frame, Sighting, VantagePoint
+from kitlib.sighting import DNS_PORT, Frame, Sighting, VantagePoint
 
 if TYPE_CHECKING:
     from scapy.packet import Packet
 
     from kitlib.journey.model import Journey
     from kitlib.netfilter.compare import TracedPath
+    from kitlib.parsers.sightings import Reading
 
 # Imported late, in the methods: the readers of DNS, the join, the rules; opening a lab needs none of them.
 
@@ -28,13 +30,14 @@ class Capture:
     """`with lab.capture(pod, node) as seen:` listens until the block ends; then `seen` can be asked."""
 
     def __init__(self, listening: AbstractContextManager[CaptureData], points: tuple[VantagePoint, ...],
-                 vantage_point: Callable[[str, str], VantagePoint]) -> None:
+                 vantage_point: Callable[[str, str], VantagePoint], ports: Sequence[int] = (DNS_PORT,)) -> None:
         self.points = points
+        self._ports = ports
         self._vantage_point = vantage_point
         self._listening = listening
         self._seen: dict[VantagePoint, PointCapture] = {}
         self._frames: dict[VantagePoint, tuple[Frame, ...]] = {}
-        self._sightings: dict[VantagePoint, tuple[Sighting, ...]] = {}
+        self._readings: dict[VantagePoint, Reading] = {}
         self._has_failed = False
 
     def __enter__(self) -> Capture:
@@ -61,7 +64,9 @@ class Capture:
 
     def __repr__(self) -> str:
         counts = [f"{len(self.at(point)):>4} at {point.title}" for point in self.points]
-        return "\n".join([f"DNS messages seen{f' ({self.note})' if self.note else ''}:", *counts])
+        lines = left_out_lines(self.left_out)
+        return "\n".join([f"DNS messages seen{f' ({self.note})' if self.note else ''}:", *counts,
+                          *(["Left out:"] if lines else []), *(f"   {line}" for line in lines)])
 
     @property
     def note(self) -> str:
@@ -108,24 +113,33 @@ class Capture:
     def packets(self, point: Place | VantagePoint) -> tuple[Packet, ...]:
         """Return the frames at one vantage point as scapy's packets: to show, to change, to write to a file."""
         try:
-            from scapy.layers import dns, inet6, l2  # noqa: F401  (with these scapy takes IP and DNS apart too)
+            from scapy.layers import dns, inet, inet6, l2  # noqa: F401  (with these scapy takes IP and DNS apart too)
+            from scapy.packet import Raw
         except ImportError:
             raise KitError("scapy is not installed here: `at` and `frames` show the packets without it.") from None
-        layers = {1: l2.Ether, 113: l2.CookedLinux, 276: l2.CookedLinuxV2}
-        packets = tuple(layers[frame.link_type](frame.data) for frame in self.frames(point))
+        layers = {1: l2.Ether, 113: l2.CookedLinux, 276: l2.CookedLinuxV2, 0: l2.Loopback, 108: l2.Loopback,
+                  101: inet.IP, 228: inet.IP, 229: inet6.IPv6}
+        packets = tuple(layers.get(frame.link_type, Raw)(frame.data) for frame in self.frames(point))
         for packet, frame in zip(packets, self.frames(point), strict=True):
             packet.time = frame.time_ns / 10**9
         return packets
 
     def at(self, point: Place | VantagePoint) -> tuple[Sighting, ...]:
         """Return the DNS messages seen at one vantage point, in order of time."""
-        from kitlib.parsers.dns import sightings
+        return self._reading(self._chosen(point)).sightings
 
-        chosen = self._chosen(point)
-        if chosen not in self._sightings:
-            frames = progress(self._frames[chosen], f"Reading {chosen.title}")
-            self._sightings[chosen] = sightings(frames, chosen)
-        return self._sightings[chosen]
+    def _reading(self, point: VantagePoint) -> Reading:
+        from kitlib.parsers.sightings import read_frames
+
+        if point not in self._readings:
+            frames = progress(self._frames[point], f"Reading {point.title}")
+            self._readings[point] = read_frames(frames, point, self._ports)
+        return self._readings[point]
+
+    @property
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """Return the frames in which no DNS message could be read, each with the reason."""
+        return tuple(one for point in self._seen for one in self._reading(point).left_out)
 
     @cached_property
     def sightings(self) -> tuple[Sighting, ...]:
@@ -142,13 +156,15 @@ class Capture:
     def _journeys(self) -> tuple[Journey, ...]:
         from kitlib.journey.join import join
 
-        return tuple(replace(journey, note=self.note) for journey in join(self.sightings))
+        return tuple(replace(journey, note=self.note, left_out=self.left_out) for journey in join(self.sightings))
 
     def journey(self) -> Journey:
         """Return the earliest of the journeys that began nearest to the first vantage point."""
         journeys = self.journeys()
         if not journeys:
-            raise NotFound("No DNS message was seen at these vantage points, so there is no journey to show.")
+            lines = [f"\n   {line}" for line in left_out_lines(self.left_out)]
+            raise NotFound("No DNS message was seen at these vantage points, so there is no journey to show."
+                           + "".join([" Left out were:", *lines] if lines else []))
         return min(journeys, key=lambda journey: self.points.index(journey.hops[0].sighting.point))
 
     def _check_success(self) -> None:

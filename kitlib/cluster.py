@@ -16,6 +16,7 @@ from kitlib.parsers import docker, kubernetes
 from kitlib.parsers.process_flags import flag
 from kitlib.place import Host, Node, Place, Pod, ebpf
 from kitlib.result import Result
+from kitlib.sighting import DNS_PORT
 
 if TYPE_CHECKING:
     from kitlib.journey.model import Journey
@@ -97,6 +98,19 @@ class Cluster:
     def endpoints(self) -> tuple[kubernetes.Endpoints, ...]:
         """Read the addresses behind the Services, from `kubectl get endpointslices -A`."""
         return kubernetes.endpoints(self._ask("kubectl", "get", "endpointslices", "-A", "-o", "json"))
+
+    @cached_property
+    def dns_ports(self) -> tuple[int, ...]:
+        """Return 53, and the ports of the endpoints behind every Service's port 53: CoreDNS may listen at another."""
+        try:
+            services, endpoints = self.services, self.endpoints
+        except NotRecorded:
+            return (DNS_PORT,)
+        behind = {(service.namespace, service.name, port.name) for service in services for port in service.ports
+                  if port.port == DNS_PORT}
+        targets = {port.port for group in endpoints for port in group.ports
+                   if (group.namespace, group.service, port.name) in behind}
+        return (DNS_PORT, *sorted(targets - {DNS_PORT}))
 
     @cached_property
     def host(self) -> Host:

@@ -68,7 +68,8 @@ class Lab(Cluster):
         if self.backend.live and (not chosen or self.backend.listens_everywhere):
             listen = tuple(dict.fromkeys((*chosen, *self._vantage_points)))
         traced = tuple(node.id for node in self.nodes if trace)
-        return Capture(self.backend.capture(listen, traced), chosen, self.vantage_point)
+        ports = self.dns_ports
+        return Capture(self.backend.capture(listen, traced, ports), chosen, self.vantage_point, ports)
 
     @cached_property
     def _vantage_points(self) -> tuple[VantagePoint, ...]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+DNS_PORT = 53
+
 
 @dataclass(frozen=True, slots=True)
 class VantagePoint:
@@ -45,12 +47,13 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One resource record: owner name, type, time to live in seconds, data as text."""
+    """One resource record: owner name, type, time to live in seconds, data as text, class."""
 
     name: str
     type: str
     ttl: int
     data: str
+    rclass: str = "IN"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,10 @@ class Edns:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A DNS message (RFC 1035). `flags` are dig's words: qr, aa, tc, rd, ra, ad, cd."""
+    """A DNS message (RFC 1035). `flags` are dig's words: qr, aa, tc, rd, ra, ad, cd.
+
+    Of its `size` in bytes the last `extraneous` belong to no record.
+    """
 
     id: int
     flags: tuple[str, ...]
@@ -76,6 +82,7 @@ class Message:
     additionals: tuple[Record, ...] = ()
     edns: Edns | None = None
     size: int = 0
+    extraneous: int = 0
 
     @property
     def is_response(self) -> bool:
@@ -124,7 +131,7 @@ class Sighting:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One captured frame: `data` as on the wire, `link_type` as in pcap (1 Ethernet, 113 and 276 cooked)."""
+    """One captured frame: `data` as on the wire, `link_type` as in pcap (1 Ethernet, 276 cooked, 101 raw IP)."""
 
     number: int                       # from 1, as Wireshark counts
     time_ns: int

@@ -11,7 +11,7 @@ from types import ModuleType
 from hypothesis import settings
 
 from kitlib.backends.recording import read_take
-from kitlib.parsers.dns import sightings
+from kitlib.parsers.sightings import sightings
 from kitlib.quiz import Outcome, Quiz, check, predict
 
 REPO = Path(__file__).resolve().parent.parent

@@ -11,9 +11,9 @@ import pytest
 from scapy.layers import inet, inet6, l2
 
 from kitlib.errors import ParseError
-from kitlib.parsers.dns import sightings
 from kitlib.parsers.header_fields import HEADERS, Field, header_fields
 from kitlib.parsers.pcap import frames
+from kitlib.parsers.sightings import sightings
 from kitlib.sighting import Frame
 
 FIXTURES = Path(__file__).parent / "fixtures" / "pcap"
@@ -26,7 +26,7 @@ SCAPY = {"Ethernet": l2.Ether, "VLAN": l2.Dot1Q, "Linux cooked v1": l2.CookedLin
 TCP_OPTION = {"NOP": 1, "maximum segment size": 4, "window scale": 3, "SACK permitted": 2, "timestamps": 10}
 
 
-@pytest.mark.parametrize("title", HEADERS)
+@pytest.mark.parametrize("title", SCAPY)
 def test_a_header_has_the_fields_that_scapy_knows_each_with_its_bits(title: str) -> None:
     theirs = [round(part.sz * 8) for part in SCAPY[title].fields_desc if part.name != "options"]
     assert [part.bits for part in HEADERS[title]] == theirs

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from kitlib.errors import ParseError
-from kitlib.parsers.dns import sightings
 from kitlib.parsers.header_fields import Field, header_fields
 from kitlib.parsers.pcap import frames
+from kitlib.parsers.sightings import sightings
 from kitlib.sighting import Frame
 
 FIXTURES = Path(__file__).parent / "fixtures" / "pcap"

@@ -223,7 +223,7 @@ def test_the_lab_forgets_what_it_knew_when_a_place_is_gone():
                 raise PlaceGone("gone")
             return Result("", argv, 0, json.dumps({"kind": "List", "items": []}))
 
-        def capture(self, points, traced=()):
+        def capture(self, points, traced=(), ports=()):
             raise NotImplementedError
 
     opened = Lab(Backend())

@@ -46,8 +46,9 @@ class Backend(Protocol):
     def run(self, place: str, argv: tuple[str, ...]) -> Result:
         """Run argv at a place."""
 
-    def capture(self, points: Sequence[VantagePoint], traced: Sequence[str]) -> AbstractContextManager[CaptureData]:
-        """Listen at the points, and to the kernels of the places `traced`, while a block runs; fill the data on exit.
+    def capture(self, points: Sequence[VantagePoint], traced: Sequence[str], ports: Sequence[int]
+                ) -> AbstractContextManager[CaptureData]:
+        """Listen at the points for these ports, and to the kernels of the places `traced`; fill the data on exit.
 
         A recording gives all the points that it has.
         """

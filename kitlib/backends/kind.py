@@ -19,7 +19,7 @@ from kitlib.backends.rule_trace import sweep
 from kitlib.errors import KitError, PlaceGone, TimedOut
 from kitlib.result import Result, typed_on_host
 from kitlib.shell import Completed, has, run
-from kitlib.sighting import VantagePoint
+from kitlib.sighting import DNS_PORT, VantagePoint
 
 ANSWER_S = 20       # what kubectl and docker themselves may take
 COMMAND_S = 60      # what a command at a place may take
@@ -86,11 +86,12 @@ class KindLab(LiveLab):
         return result
 
     @contextmanager
-    def capture(self, points: Sequence[VantagePoint], traced: Sequence[str] = ()) -> Iterator[CaptureData]:
+    def capture(self, points: Sequence[VantagePoint], traced: Sequence[str] = (), ports: Sequence[int] = (DNS_PORT,)
+                ) -> Iterator[CaptureData]:
         """Listen at all the points while the block runs: see LiveLab.capture."""
         self.tools.where.refresh()
         try:
-            with super().capture(points, traced) as data:
+            with super().capture(points, traced, ports) as data:
                 yield data
         finally:
             self.tools.sweep()

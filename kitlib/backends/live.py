@@ -11,14 +11,15 @@ from functools import cache, partial
 from kitlib.backends import CaptureData, PointCapture
 from kitlib.backends.rule_trace import tracing
 from kitlib.errors import ParseError
-from kitlib.parsers.dns import sightings
 from kitlib.parsers.pcap import frames
+from kitlib.parsers.sightings import sightings
 from kitlib.result import Result, typed_on_host
 from kitlib.shell import Running, has, run
-from kitlib.sighting import VantagePoint
+from kitlib.sighting import DNS_PORT, VantagePoint
 
 Reach = Callable[[str, tuple[str, ...]], tuple[str, ...]]
-LISTEN = ("--immediate-mode", "-U", "-w", "-", "port", "53")
+LISTEN = ("--immediate-mode", "-U", "-w", "-")
+FRAGMENTS = "(ip[6:2] & 0x1fff != 0) or (ip6[6] == 44)"       # behind the first they have no ports (pcap-filter(7))
 READ = ("tcpdump", "-v", "-n", "-r", "-")
 START_S = 20        # a tcpdump that does not listen by then never will
 AT_ONCE = 4         # starting a program is mostly waiting for it
@@ -47,10 +48,12 @@ class LiveLab:
         return Result(self.typed(place, argv), argv, outcome.rc, outcome.stdout, outcome.stderr)
 
     @contextmanager
-    def capture(self, points: Sequence[VantagePoint], traced: Sequence[str] = ()) -> Iterator[CaptureData]:
+    def capture(self, points: Sequence[VantagePoint], traced: Sequence[str] = (), ports: Sequence[int] = (DNS_PORT,)
+                ) -> Iterator[CaptureData]:
         """Listen at all the points while the block runs, until what it asked is answered; trace the rules meanwhile."""
         data = CaptureData()
-        argvs = [("tcpdump", "-i", point.interface, *LISTEN) for point in points]
+        listen = (*LISTEN, " or ".join([*(f"(port {port})" for port in ports), FRAGMENTS]))
+        argvs = [("tcpdump", "-i", point.interface, *listen) for point in points]
         with ExitStack() as stack:
             listeners = _start(stack, [self.reach(point.place, argv)
                                        for point, argv in zip(points, argvs, strict=True)])
@@ -60,7 +63,7 @@ class LiveLab:
                 yield data
             finally:
                 self._arm = None
-            _settle(listeners)
+            _settle(listeners, ports)
             notes = [_note(listener) for listener in listeners]
             for listener in listeners:
                 listener.interrupt()
@@ -100,7 +103,7 @@ def _note(listener: Running) -> str:
     return f"live; tcpdump ended early: {' '.join(listener.stderr.split()) or 'it did not say why'}"
 
 
-def _settle(listeners: list[Running]) -> None:
+def _settle(listeners: list[Running], ports: Sequence[int]) -> None:
     """Wait until every query seen anywhere has been answered and nothing more comes; PATIENCE_S at the most.
 
     Only what is new is read, and only when nothing more came for QUIET_S.
@@ -111,16 +114,16 @@ def _settle(listeners: list[Running]) -> None:
         if (written := [listener.written for listener in listeners]) != sizes:
             sizes, quiet_at = written, now + QUIET_S
         elif now >= quiet_at:
-            if all(_is_answered(listener.stdout) for listener in listeners):
+            if all(_is_answered(listener.stdout, ports) for listener in listeners):
                 return
             quiet_at = end
         time.sleep(POLL_S)
         now = time.monotonic()
 
 
-def _is_answered(pcap: bytes) -> bool:
+def _is_answered(pcap: bytes, ports: Sequence[int]) -> bool:
     try:
-        seen = sightings(frames(pcap))
+        seen = sightings(frames(pcap), ports=ports)
     except ParseError:      # a packet is just being written
         return False
     return 2 * sum(not sighting.message.is_response for sighting in seen) <= len(seen)

@@ -60,7 +60,8 @@ class RecordedLab:
         raise NotRecorded(self._nearest(place, argv))
 
     @contextmanager
-    def capture(self, points: Sequence[VantagePoint] = (), traced: Sequence[str] = ()) -> Iterator[CaptureData]:
+    def capture(self, points: Sequence[VantagePoint] = (), traced: Sequence[str] = (), ports: Sequence[int] = ()
+                ) -> Iterator[CaptureData]:
         """Return at the end what all the vantage points of the takes played meanwhile have caught, named or not.
 
         With `traced`, only takes with a rule trace are played.

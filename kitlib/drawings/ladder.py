@@ -17,6 +17,7 @@ from kitlib.drawings.ladder_words import (
     ladder_text,
     ladder_title,
     lanes,
+    left_out_words,
     losses,
     micros,
     point,
@@ -61,6 +62,8 @@ def ladder(journey: Journey) -> Drawing:
     page.y += 8
     for ambiguity in journey.ambiguous:
         page.add_paragraph(f"Not decided: {ambiguity}", bold=True)
+    for words in left_out_words(journey):
+        page.add_paragraph(words)
     page.add_paragraph(LEGEND + (f" ({journey.note})" if journey.note else ""), fill=svg.QUIET)
     return Drawing(title, alt, page.finish(title, alt), ladder_text(journey), ladder_mermaid(journey))
 

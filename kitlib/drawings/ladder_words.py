@@ -9,6 +9,7 @@ from typing import NamedTuple
 from kitlib.drawings.table import aligned
 from kitlib.errors import KitError
 from kitlib.journey.model import Hop, Journey, Leg, Rewrite
+from kitlib.left_out import left_out_lines
 from kitlib.sighting import Message, VantagePoint
 
 SHOWN_ANSWERS = 3
@@ -154,11 +155,11 @@ def last_seen(leg: Leg) -> str:
 
 def losses(journey: Journey) -> list[tuple[Hop, str]]:
     """Say for each leg whose response did not come back to its start where it was last seen."""
-    found = []
+    found, how = [], "could be read" if journey.may_have_been_missed else "seen"
     for number, leg in enumerate(journey.legs, 1):
         home, last = leg.hops[0], (leg.responses or leg.queries)[-1]
         if not leg.responses:
-            found.append((last, f"Leg {number}: no response seen; the query was last seen at {last_seen(leg)}"))
+            found.append((last, f"Leg {number}: no response {how}; the query was last seen at {last_seen(leg)}"))
         elif leg.refused:
             answer = leg.refused[-1]
             found.append((answer, f"Leg {number}: an answer came from {answer.sighting.server}, but "
@@ -172,7 +173,13 @@ def losses(journey: Journey) -> list[tuple[Hop, str]]:
 def closing(journey: Journey) -> list[str]:
     """Say what stands below a ladder: answers that got lost, what is ambiguous, which take it is."""
     return [*(words for _, words in losses(journey)), *(f"Not decided: {note}" for note in journey.ambiguous),
+            *left_out_words(journey),
             *([f"({journey.note})"] if journey.note else [])]
+
+
+def left_out_words(journey: Journey) -> list[str]:
+    """Say which frames of the capture were left out."""
+    return [f"Left out: {line}" for line in left_out_lines(journey.left_out)]
 
 
 def steps(journey: Journey) -> list[Step]:
@@ -188,7 +195,8 @@ def steps(journey: Journey) -> list[Step]:
 def ladder_title(journey: Journey) -> str:
     """Say what this journey shows: how far it came if nothing came back, else who rewrote its destination."""
     if not journey.answered:
-        return f"No response: the query was last seen at {last_seen(journey.client_leg)}"
+        return (f"No response{' that could be read' if journey.may_have_been_missed else ''}: "
+                f"the query was last seen at {last_seen(journey.client_leg)}")
     if refused := journey.client_leg.refused:
         return f"Refused: {journey.client_leg.server} was asked, but {refused[-1].sighting.server} answered"
     shown = rows(journey)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kitlib.left_out import LeftOut
 from kitlib.sighting import Message, Question, Sighting, Socket
 
 
@@ -112,11 +113,15 @@ class Leg:
 
 @dataclass(frozen=True)
 class Journey:
-    """One query with all its legs; legs[0] is the client's. `ambiguous` says what could not be decided."""
+    """One query with all its legs; legs[0] is the client's. `ambiguous` says what could not be decided.
+
+    `left_out` are the frames of the capture in which no message could be read.
+    """
 
     legs: tuple[Leg, ...]
     ambiguous: tuple[str, ...] = ()
     note: str = ""                            # which take of how many, if it can come out differently
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def client_leg(self) -> Leg:
@@ -137,6 +142,11 @@ class Journey:
     def hops(self) -> tuple[Hop, ...]:
         """Every hop of every leg, in order of time."""
         return tuple(sorted((hop for leg in self.legs for hop in leg.hops), key=lambda hop: hop.sighting.time_ns))
+
+    @property
+    def may_have_been_missed(self) -> bool:
+        """May a message of this journey be in a frame that could not be read?"""
+        return any(one.may_be_dns for one in self.left_out)
 
     @property
     def answered(self) -> bool:

@@ -1,34 +1,21 @@
-"""DNS messages, from the wire to the words of BIND's dig; and captured frames to sightings of such messages.
+"""DNS messages, from the wire to the words of BIND's dig.
 
 Read strictly, and not by scapy: its DNS layer accepts a record data length that does not fit (and cuts names short by
 it), missing questions and pointer loops without an error.
-Sources: RFC 1035 (messages), RFC 3597 (data of unknown types), RFC 6891 (EDNS).
+Sources: RFC 1035 (messages), RFC 2136 (UPDATE), RFC 3597 (data of unknown types), RFC 6891 (EDNS).
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import cache, lru_cache
 from typing import NamedTuple
 
-from kitlib.errors import ParseError, parse_context
-from kitlib.parsers.packets import (
-    UDP,
-    Datagram,
-    Fragments,
-    Stream,
-    address_text,
-    check_whole,
-    datagram_of,
-    interface_index,
-    reassemble,
-    tcp_messages,
-    udp_data,
-)
-from kitlib.sighting import Edns, Frame, Message, Question, Record, Sighting, Socket, VantagePoint
+from kitlib.errors import ParseError
+from kitlib.parsers.packets import address_text
+from kitlib.sighting import Edns, Message, Question, Record
 
-PORT = 53
 TYPES = {1: "A", 2: "NS", 5: "CNAME", 6: "SOA", 12: "PTR", 13: "HINFO", 15: "MX", 16: "TXT", 28: "AAAA", 29: "LOC",
          33: "SRV", 35: "NAPTR", 39: "DNAME", 41: "OPT", 43: "DS", 44: "SSHFP", 46: "RRSIG", 47: "NSEC", 48: "DNSKEY",
          50: "NSEC3", 52: "TLSA", 64: "SVCB", 65: "HTTPS", 250: "TSIG", 251: "IXFR", 252: "AXFR", 255: "ANY",
@@ -41,6 +28,7 @@ DATA = {"A": "4", "AAAA": "6", "NS": "n", "CNAME": "n", "PTR": "n", "DNAME": "n"
         "SOA": "nnIIIII", "TXT": "s"}
 ONLY_IN = {"A", "AAAA", "SRV"}         # types that are defined for the internet's class alone
 SIZES = {"4": 4, "6": 16, "H": 2, "I": 4}
+WITHOUT_DATA = (254, 255)
 CLASSES = {1: "IN", 3: "CH", 254: "NONE", 255: "ANY"}
 OPCODES = {0: "QUERY", 1: "IQUERY", 2: "STATUS", 4: "NOTIFY", 5: "UPDATE"}
 RCODES = {0: "NOERROR", 1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED", 6: "YXDOMAIN",
@@ -89,13 +77,17 @@ def option_name(code: int) -> str:
 
 @lru_cache(maxsize=2**17)          # a message is seen at several vantage points; its meaning is kept once
 def message(data: bytes) -> Message:
-    """Read one DNS message (without TCP's length prefix). ParseError at whatever is cut, too long, or inconsistent."""
+    """Read one DNS message (without TCP's length prefix). ParseError at whatever is cut or inconsistent.
+
+    Bytes behind the last record belong to no part of the message (some servers fill up to 512): they are counted.
+    """
     parts = wire_records(data)
     id_, bits = struct.unpack_from("!HH", data)
     opt = _opt(parts)
 
     def records(section: str) -> tuple[Record, ...]:
-        return tuple(Record(part.name, type_name(part.type), part.ttl, record_data(data, part))
+        return tuple(Record(part.name, type_name(part.type), part.ttl, record_data(data, part),
+                            class_name(part.rclass))
                      for part in parts if part.section == section and part is not opt)
 
     questions = tuple(Question(part.name, type_name(part.type), class_name(part.rclass))
@@ -103,8 +95,9 @@ def message(data: bytes) -> Message:
     edns = opt and Edns(opt.rclass, opt.ttl >> 16 & 255, tuple((option_name(code), value.hex())
                                                                 for code, value in options(data, opt)))
     rcode = bits & 15 | (opt.ttl >> 24 << 4 if opt else 0)
+    extraneous = len(data) - (parts[-1].end if parts else 12)
     return Message(id_, _flags(bits), opcode_name(bits >> 11 & 15), rcode_name(rcode), questions, records("answer"),
-                   records("authority"), records("additional"), edns, len(data))
+                   records("authority"), records("additional"), edns, len(data), extraneous)
 
 
 @cache
@@ -113,15 +106,13 @@ def _flags(bits: int) -> tuple[str, ...]:
 
 
 def wire_records(data: bytes) -> tuple[WireRecord, ...]:
-    """Return every question and record of a message in order, OPT included. ParseError unless they fill it exactly."""
+    """Return every question and record of a message in order, OPT included. ParseError where it is cut."""
     counts, at, found = struct.unpack_from("!4H", take(data, 0, 12, "a header"), 4), 12, []
     for section, count in zip(SECTIONS, counts, strict=True):
         for _ in range(count):
             part = _wire_record(data, at, section)
             found.append(part)
             at = part.end
-    if at != len(data):
-        raise ParseError("DNS message", f"its end at byte {at}, after the last record", f"{len(data)} bytes")
     return tuple(found)
 
 
@@ -185,8 +176,13 @@ def _escaped(raw: bytes, special: bytes, space: str = "\\032") -> str:
 
 
 def record_data(data: bytes, part: WireRecord) -> str:
-    """Return the record data as dig prints it; for types not known here `\\# 3 ABCDEF` (RFC 3597)."""
+    """Return the record data as dig prints it; for types not known here `\\# 3 ABCDEF` (RFC 3597).
+
+    In an UPDATE, records of class NONE or ANY may have none (RFC 2136, 2.4 and 2.5).
+    """
     kind = type_name(part.type)
+    if part.rclass in WITHOUT_DATA and part.data == part.end:
+        return ""
     if kind not in DATA or (part.rclass != IN and kind in ONLY_IN):
         return f"\\# {part.end - part.data} {data[part.data:part.end].hex().upper()}".rstrip()
     words, at = [], part.data
@@ -235,44 +231,3 @@ def options(data: bytes, opt: WireRecord) -> Iterator[tuple[int, bytes]]:
         code, size = struct.unpack("!HH", take(data, at, 4, "an EDNS option", opt.end))
         yield code, take(data, at + 4, size, f"EDNS option {option_name(code)}", opt.end)
         at += 4 + size
-
-
-def sightings(frames: Iterable[Frame], point: VantagePoint | None = None) -> tuple[Sighting, ...]:
-    """Return every DNS message to or from port 53, over UDP or TCP, IPv4 or IPv6, at the moment it was complete.
-
-    All else (ICMP, TCP segments without data, other ports) gives nothing. ParseError names the frame that is cut
-    or malformed. A message whose last fragment or TCP segment was not captured gives nothing. Where a capture begins
-    within a TCP connection, its first data segment must begin a message; nothing in TCP could tell otherwise.
-    """
-    found: list[Sighting] = []
-    fragments: Fragments = {}
-    streams: dict[tuple, Stream] = {}
-    for frame in frames:
-        with parse_context(where=f"frame {frame.number}"):
-            datagram = datagram_of(frame)
-            if datagram and datagram.fragment:
-                datagram = reassemble(datagram, frame.interface, fragments)
-            if datagram:
-                found += _completed(datagram, frame, streams, point)
-    return tuple(found)
-
-
-def _completed(datagram: Datagram, frame: Frame, streams: dict[tuple, Stream], point: VantagePoint | None
-               ) -> Iterator[Sighting]:
-    """Yield the sightings that this datagram completes."""
-    if len(datagram.payload) < 4:
-        raise ParseError("frame", "the ports", f"{len(datagram.payload)} bytes behind the IP header")
-    ports = struct.unpack_from("!HH", datagram.payload)
-    if PORT not in ports:
-        return
-    check_whole(datagram)
-    source, destination = Socket(datagram.source, ports[0]), Socket(datagram.destination, ports[1])
-    if datagram.protocol == UDP:
-        protocol, texts = "UDP", [udp_data(datagram.payload)]
-    else:
-        protocol, texts = "TCP", tcp_messages(datagram.payload, streams, (frame.interface, datagram.link, source,
-                                                                          destination))
-    index = interface_index(frame)
-    for text in texts:
-        yield Sighting(point, frame.time_ns, protocol, source, destination, datagram.ttl, datagram.ip_id,
-                       message(text), index, frame)

@@ -29,7 +29,7 @@ class Field(NamedTuple):
 
 def message_fields(data: bytes) -> Iterator[Field]:
     """Yield the fields of a whole DNS message. ParseError where it is malformed, before the first field."""
-    dns.message(data)
+    extraneous = dns.message(data).extraneous
     yield from _header(data)
     for part in dns.wire_records(data):
         said = "the name asked for" if part.section == "question" else "the name it is about"
@@ -38,6 +38,8 @@ def message_fields(data: bytes) -> Iterator[Field]:
             said += f"; written as a pointer to byte {target} of the message"
         yield Field(f"DNS {part.section}", "name", part.name, said)
         yield from _opt(data, part) if part.type == dns.OPT else _record(data, part)
+    if extraneous:
+        yield Field("DNS", "extraneous", f"{extraneous} bytes", "behind the last record: no part of the message")
 
 
 def _header(data: bytes) -> Iterator[Field]:

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from kitlib.errors import ParseError, parse_context
-from kitlib.parsers.dns import PORT as DNS_PORT
 from kitlib.parsers.dns_fields import Field, message_fields
 from kitlib.parsers.packets import Datagram, address_text, datagram_of, packet_start, tcp_data, udp_data
-from kitlib.sighting import Frame
+from kitlib.sighting import DNS_PORT, Frame
 
 MF, DF = 1, 2                              # IPv4's flags
 
@@ -151,6 +150,7 @@ _PORTS = (Part("source port", 16, _port), Part("destination port", 16, _port))
 _HEADER_END = "in units of 4 bytes: where the header ends"
 
 HEADERS: dict[str, tuple[Part, ...]] = {
+    "Loopback": (Part("address family", 32, "what follows, in the byte order of the machine", "{:#010x}"),),
     "Ethernet": (
         Part("destination", 48, "the MAC address of the next interface on this link, not of the final machine", _mac),
         Part("source", 48, "the MAC address of the interface that sent it on this link", _mac), _ETHER_TYPE),
@@ -192,7 +192,7 @@ HEADERS: dict[str, tuple[Part, ...]] = {
         Part("checksum", 16, _checksum, "{:#06x}"),
         Part("urgent pointer", 16, "counts only with the flag URG")),
 }
-LINKS = {1: "Ethernet", 113: "Linux cooked v1", 276: "Linux cooked v2"}
+LINKS = {0: "Loopback", 1: "Ethernet", 108: "Loopback", 113: "Linux cooked v1", 276: "Linux cooked v2"}
 BY_TYPE = {0x0800: "IPv4", 0x86DD: "IPv6", 0x8100: "VLAN", 0x88A8: "VLAN"}
 BY_PROTOCOL = {6: "TCP", 17: "UDP"}
 
@@ -211,6 +211,9 @@ def _fields(frame: Frame) -> Iterator[Field]:
     datagram, layers = datagram_of(frame), list(_layers(frame))
     for layer in layers:
         yield from _layer_fields(layer)
+    if not layers:
+        yield Field("frame", "data", f"{len(frame.data)} bytes", "a protocol that is not taken apart here")
+        return
     title, rest = layers[-1].title, layers[-1].data[layers[-1].size:]
     if datagram and title in ("UDP", "TCP") and not datagram.fragment and not datagram.missing:
         yield from _data_fields(datagram, title)
@@ -224,7 +227,7 @@ def _fields(frame: Frame) -> Iterator[Field]:
 
 def _layers(frame: Frame) -> Iterator[Layer]:
     """Yield the headers from the link on, as far as they are whole and known."""
-    layer, data, title = None, frame.data, LINKS[frame.link_type]
+    layer, data, title = None, frame.data, LINKS.get(frame.link_type) or BY_TYPE.get(packet_start(frame)[0], "")
     while title and len(data) >= _size(title):
         layer = _layer(title, data, layer)
         yield layer
@@ -242,7 +245,8 @@ def _layer(title: str, data: bytes, below: Layer | None) -> Layer:
         left -= part.bits
         values[part.name] = number >> left & (1 << part.bits) - 1
     # What lies behind an IP packet only fills the Ethernet frame.
-    end = {"IPv4": values.get("total length"), "IPv6": 40 + values.get("payload length", 0)}.get(title)
+    end = {"IPv4": values.get("total length"),
+           "IPv6": values.get("payload length", 0) and 40 + values["payload length"]}.get(title) or None
     words = values.get("header length", values.get("data offset"))
     whole = size if words is None else words * 4
     if not size <= whole <= len(data):
@@ -252,6 +256,8 @@ def _layer(title: str, data: bytes, below: Layer | None) -> Layer:
 
 def _next(layer: Layer) -> str:
     """Return the title of the header that follows; "" for one that is not known here, or is no header."""
+    if layer.title == "Loopback":
+        return {4: "IPv4", 6: "IPv6"}.get(layer.data[4] >> 4 if len(layer.data) > 4 else 0, "")
     if "type" in layer.values:
         return BY_TYPE.get(layer.values["type"], "")
     if "protocol" not in layer.values or layer.values.get("fragment offset"):

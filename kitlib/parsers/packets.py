@@ -1,7 +1,8 @@
 """What captured frames carry: the UDP datagrams and TCP segments in them, fragments and streams put together.
 
-Read by `struct`. Links: IEEE 802.3, 802.1Q and 802.1ad (VLAN tags), and the LINKTYPE_LINUX_SLL and LINKTYPE_LINUX_SLL2
-pages of tcpdump.org. Packets: RFC 791 (IPv4), 8200 (IPv6), 768 (UDP), 9293 (TCP), 7766 (DNS over TCP).
+Read by `struct`. Links: IEEE 802.3, 802.1Q and 802.1ad (VLAN tags), and tcpdump.org's pages of LINKTYPE_LINUX_SLL,
+LINKTYPE_LINUX_SLL2, LINKTYPE_NULL, LINKTYPE_LOOP and LINKTYPE_RAW. Packets: RFC 791 (IPv4), 8200 (IPv6), 768 (UDP),
+9293 (TCP), 7766 (DNS over TCP).
 """
 
 from __future__ import annotations
@@ -20,9 +21,12 @@ ETHER_IPV4, ETHER_IPV6, VLAN_TAGS = 0x0800, 0x86DD, (0x8100, 0x88A8)          # 
 HOP_BY_HOP, TCP, UDP, ROUTING, FRAGMENT, DESTINATION = 0, 6, 17, 43, 44, 60      # as IP does
 # Link type of pcap: size of the link header, and where in it the Ethernet type of what follows stands.
 LINK_HEADERS = {1: (14, 12), 113: (16, 14), 276: (20, 0)}
+RAW_LINKS, LOOPBACK_LINKS = (101, 228, 229), (0, 108)      # the packet at once; a 4-byte address family before it
+LINK_TYPES = (*LINK_HEADERS, *RAW_LINKS, *LOOPBACK_LINKS)
+BY_VERSION = {4: ETHER_IPV4, 6: ETHER_IPV6}
+BY_FAMILY = {2: ETHER_IPV4, 10: ETHER_IPV6, 24: ETHER_IPV6, 28: ETHER_IPV6, 30: ETHER_IPV6}     # Linux, then the BSDs
 IPV4_HEADER = struct.Struct("!BxHHHBBxx4s4s")
 IPV6_HEADER = struct.Struct("!B3xHBB16s16s")
-Fragments = dict[tuple, dict[int, tuple[bytes, bool]]]           # for each datagram, by offset: bytes, more to come
 
 
 class Datagram(NamedTuple):
@@ -54,8 +58,11 @@ def address_text(raw: bytes) -> str:
 
 def packet_start(frame: Frame) -> tuple[int, int]:
     """Return the Ethernet type behind the link header and its VLAN tags, and the byte at which the packet starts."""
+    if frame.link_type not in LINK_TYPES:
+        raise ParseError("frame", "link type 1 (Ethernet), 113 or 276 (Linux cooked), 101, 228 or 229 (raw IP), 0 or "
+                         "108 (loopback)", str(frame.link_type))
     if frame.link_type not in LINK_HEADERS:
-        raise ParseError("frame", "link type 1 (Ethernet), 113 or 276 (Linux cooked)", str(frame.link_type))
+        return _packet_without_ethernet(frame)
     (start, type_at), data = LINK_HEADERS[frame.link_type], frame.data
     if len(data) < start:
         raise ParseError("frame", f"a link header of {start} bytes", f"{len(data)} bytes")
@@ -68,28 +75,40 @@ def packet_start(frame: Frame) -> tuple[int, int]:
     return ether_type, start
 
 
+def _packet_without_ethernet(frame: Frame) -> tuple[int, int]:
+    """Do the same for raw IP (tun, WireGuard and IPIP devices) and for the loopback devices of BSD and macOS.
+
+    A loopback header is in the byte order of the machine that captured it, whichever that was.
+    """
+    start = 0 if frame.link_type in RAW_LINKS else 4
+    if len(frame.data) <= start:
+        raise ParseError("frame", f"more than {start} bytes", f"{len(frame.data)} bytes")
+    if frame.link_type in RAW_LINKS:
+        return BY_VERSION.get(frame.data[0] >> 4, 0), start
+    family = min(int.from_bytes(frame.data[:4], "little"), int.from_bytes(frame.data[:4]))
+    return BY_FAMILY.get(family, 0), start
+
+
 def interface_index(frame: Frame) -> int | None:
     """Return the index of the interface a frame was seen on; only Linux cooked v2 captures tell it."""
     return int.from_bytes(frame.data[4:8]) if frame.link_type == 276 else None
 
 
 def datagram_of(frame: Frame) -> Datagram | None:
-    """Return what the frame's outer IP packet carries if that is UDP or TCP; None for all else (ARP, ICMP)."""
+    """Return what the frame's outer IP packet carries; None if it is no IP packet (ARP)."""
     ether_type, start = packet_start(frame)
     if ether_type == ETHER_IPV4:
-        datagram = _ipv4(frame.data, start)
-    elif ether_type == ETHER_IPV6:
-        datagram = _ipv6(frame.data, start)
-    else:
-        return None
-    return datagram if datagram.protocol in (UDP, TCP) else None
+        return _ipv4(frame.data, start, frame.length)
+    if ether_type == ETHER_IPV6:
+        return _ipv6(frame.data, start, frame.length)
+    return None
 
 
-def _ipv4(data: bytes, start: int) -> Datagram:
+def _ipv4(data: bytes, start: int, length: int) -> Datagram:
     if len(data) < start + 20:
         raise ParseError("frame", "a whole IPv4 header", data[start:].hex(" "))
     first, size, id_, bits, ttl, protocol, source, destination = IPV4_HEADER.unpack_from(data, start)
-    header = (first & 15) * 4
+    header, size = (first & 15) * 4, size or max(length, len(data)) - start     # 0: left to the network card (TSO)
     if first >> 4 != 4 or not 20 <= header <= size:
         raise ParseError("IPv4 header", "version 4 and a header within the packet",
                          f"version {first >> 4}, header {header} bytes, packet {size} bytes")
@@ -98,12 +117,14 @@ def _ipv4(data: bytes, start: int) -> Datagram:
                     data[start + header:start + size], max(start + size - len(data), 0), fragment)
 
 
-def _ipv6(data: bytes, start: int) -> Datagram:
+def _ipv6(data: bytes, start: int, length: int) -> Datagram:
     if len(data) < start + 40:
         raise ParseError("frame", "a whole IPv6 header", data[start:].hex(" "))
     first, size, protocol, ttl, source, destination = IPV6_HEADER.unpack_from(data, start)
     if first >> 4 != 6:
         raise ParseError("IPv6 header", "version 6", f"version {first >> 4}")
+    if size == 0 and protocol in (TCP, HOP_BY_HOP):         # left to the network card, or a jumbogram (RFC 2675)
+        size = max(length, len(data)) - start - 40
     end = start + 40 + size
     body, fragment = data[start + 40:end], None
     while protocol in (HOP_BY_HOP, ROUTING, FRAGMENT, DESTINATION) and fragment is None:
@@ -118,28 +139,15 @@ def _ipv6(data: bytes, start: int) -> Datagram:
                     max(end - len(data), 0), fragment)
 
 
-def reassemble(part: Datagram, interface: str, fragments: Fragments) -> Datagram | None:
-    """Return the whole datagram once its last missing fragment is there."""
-    check_whole(part)
-    id_, offset, more = part.fragment
-    key = (interface, part.link, part.source, part.destination, part.protocol, id_)
-    pieces, whole = fragments.setdefault(key, {}), b""
-    pieces[offset] = part.payload, more
-    more = True
+def reassemble(pieces: dict[int, Datagram]) -> Datagram | None:
+    """Return the whole datagram of these fragments, by offset, as the last one came; None while one is missing."""
+    whole, more = b"", True
     while more:
-        piece, more = pieces.get(len(whole), (b"", False))
-        if not piece:
+        piece = pieces.get(len(whole))
+        if piece is None or not piece.payload:
             return None
-        whole += piece
-    del fragments[key]
-    return part._replace(payload=whole, fragment=None)
-
-
-def check_whole(datagram: Datagram) -> None:
-    """Raise ParseError if the capture kept only the beginning of this packet (tcpdump's snapshot length)."""
-    if datagram.missing:
-        raise ParseError("frame", f"{datagram.missing} more bytes, as its IP header says",
-                         "the end of what was captured")
+        whole, more = whole + piece.payload, piece.fragment[2]
+    return next(reversed(pieces.values()))._replace(payload=whole, fragment=None)
 
 
 def udp_data(payload: bytes) -> bytes:
@@ -164,10 +172,24 @@ class Stream:
     next: int
     early: dict[int, bytes] = field(default_factory=dict)
     text: bytes = b""
+    unfinished: list[tuple[int, int, Frame]] = field(default_factory=list)    # sequence numbers of its start and end
+
+    def take_finished(self) -> list[Frame]:
+        """Take out the frames that hold nothing but what was read, up to the last whole message, and return them."""
+        done = self.next - len(self.text)
+        finished = [part for part in self.unfinished
+                    if _distance(part[0], self.start) >= 0 and _distance(part[1], done) <= 0]
+        self.unfinished = [part for part in self.unfinished if part not in finished]
+        return [frame for *_, frame in finished]
 
 
-def tcp_messages(payload: bytes, streams: dict[tuple, Stream], key: tuple) -> list[bytes]:
-    """Return the messages that this segment completes; sequence numbers count modulo 2**32 (RFC 9293, 3.4)."""
+def _distance(sequence: int, start: int) -> int:
+    """Return how far a sequence number lies behind another; they count modulo 2**32 (RFC 9293, 3.4)."""
+    return (sequence - start + 2**31) % 2**32 - 2**31
+
+
+def tcp_messages(payload: bytes, frame: Frame, streams: dict[tuple, Stream], key: tuple) -> list[bytes]:
+    """Return the messages that this segment completes."""
     text = tcp_data(payload)
     sequence, = struct.unpack_from("!I", payload, 4)
     if payload[13] & 2:                                          # SYN takes one number itself
@@ -177,6 +199,7 @@ def tcp_messages(payload: bytes, streams: dict[tuple, Stream], key: tuple) -> li
     if not text:
         return []
     stream = streams.setdefault(key, Stream(sequence, sequence))
+    stream.unfinished.append((sequence, sequence + len(text), frame))
     if len(text) > len(stream.early.get(sequence, b"")):
         stream.early[sequence] = text
     _append_in_order(stream)
@@ -184,13 +207,11 @@ def tcp_messages(payload: bytes, streams: dict[tuple, Stream], key: tuple) -> li
 
 
 def _append_in_order(stream: Stream) -> None:
-    def ahead(sequence: int) -> int:
-        return (sequence - stream.next + 2**31) % 2**32 - 2**31
-
-    for sequence in sorted(stream.early, key=ahead):
-        if ahead(sequence) > 0:
+    for sequence in sorted(stream.early, key=lambda sequence: _distance(sequence, stream.next)):
+        ahead = _distance(sequence, stream.next)
+        if ahead > 0:
             return
-        new = stream.early.pop(sequence)[-ahead(sequence):]
+        new = stream.early.pop(sequence)[-ahead:]
         stream.text, stream.next = stream.text + new, (stream.next + len(new)) % 2**32
 
 

@@ -14,7 +14,7 @@ from kitlib.backends import Backend, CaptureData, PointCapture
 from kitlib.backends.recording import Command, Point
 from kitlib.errors import KitError
 from kitlib.result import Result
-from kitlib.sighting import VantagePoint
+from kitlib.sighting import DNS_PORT, VantagePoint
 from recorder.secret_words import secrets_in, without_secrets
 from recorder.writer import Writer
 
@@ -67,11 +67,12 @@ class Recorder:
         return result
 
     @contextmanager
-    def capture(self, points: Sequence[VantagePoint], traced: Sequence[str] = ()) -> Iterator[CaptureData]:
+    def capture(self, points: Sequence[VantagePoint], traced: Sequence[str] = (), ports: Sequence[int] = (DNS_PORT,)
+                ) -> Iterator[CaptureData]:
         """Listen while the block runs, then write it as a take."""
         self._block = block = Block()
         try:
-            with self.backend.capture(points, traced) as data:
+            with self.backend.capture(points, traced, ports) as data:
                 yield data
         finally:
             self._block = None

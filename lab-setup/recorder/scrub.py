@@ -33,8 +33,8 @@ from kitlib.backends.recording import (
 from kitlib.backends.replay import RecordedLab
 from kitlib.errors import KitError
 from kitlib.lab import Lab
-from kitlib.parsers.dns import sightings
 from kitlib.parsers.pcap import write_pcapng
+from kitlib.parsers.sightings import sightings
 from kitlib.sighting import Frame
 from recorder.frames import scrub_frames
 from recorder.keep import Keeper

@@ -1,0 +1,217 @@
+"""Every frame of a capture is a sighting, a part of one, or is counted and named among what was left out."""
+
+from __future__ import annotations
+
+import dataclasses
+import struct
+from ipaddress import ip_address
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kitlib import left_out, open_lab
+from kitlib.drawings.ladder import ladder
+from kitlib.journey.join import join
+from kitlib.left_out import left_out_lines
+from kitlib.parsers.sightings import Reading, read_frames
+from kitlib.sighting import Frame, VantagePoint
+
+CLIENT, SERVER, COREDNS = "10.244.1.2", "10.96.0.10", "10.244.1.9"
+POINT = VantagePoint("pod:default/a", "eth0", "worker", "pod", "a eth0")
+ETHERNET = bytes.fromhex("0200000000020200000000010800")
+NAME = b"\1a\7example\0"
+
+
+def header(id_: int, flags: int = 0, counts: tuple[int, ...] = (1, 0, 0, 0)) -> bytes:
+    return struct.pack("!6H", id_, flags, *counts)
+
+
+def query(id_: int = 7) -> bytes:
+    return header(id_) + NAME + b"\0\1\0\1"
+
+
+def answer(id_: int = 7, text: bytes = b"") -> bytes:
+    """An answer with one TXT record of this text."""
+    record = b"\xc0\x0c\0\x10\0\1\0\0\0\x1e" + struct.pack("!H", len(text) + len(text) // 255 + 1)
+    strings = b"".join(bytes([len(text[at:at + 255])]) + text[at:at + 255] for at in range(0, len(text) + 1, 255))
+    return header(id_, 0x8180, (1, 1, 0, 0)) + NAME + b"\0\x10\0\1" + record + strings
+
+
+def ip(body: bytes, protocol: int = 17, source: str = CLIENT, destination: str = SERVER, bits: int = 0, id_: int = 1,
+       size: int | None = None) -> bytes:
+    size = 20 + len(body) if size is None else size
+    return struct.pack("!BBHHHBBH4s4s", 0x45, 0, size, id_, bits, 64, protocol, 0, ip_address(source).packed,
+                       ip_address(destination).packed) + body
+
+
+def udp(data: bytes, sport: int = 40000, dport: int = 53) -> bytes:
+    return struct.pack("!4H", sport, dport, 8 + len(data), 0) + data
+
+
+def tcp(data: bytes, sequence: int, flags: int = 0x18, sport: int = 40000, dport: int = 53) -> bytes:
+    return struct.pack("!HHIIBBHHH", sport, dport, sequence, 0, 0x50, flags, 9, 0, 0) + data
+
+
+def captured(*packets: bytes, link_type: int = 1, link: bytes = ETHERNET) -> list[Frame]:
+    return [Frame(number, number * 1000, link_type, link + packet, length=len(link) + len(packet))
+            for number, packet in enumerate(packets, 1)]
+
+
+def read(*packets: bytes) -> Reading:
+    return read_frames(captured(*packets), POINT)
+
+
+GOOD = ip(udp(query()))
+BIG = udp(answer(7, b"x" * 1900), 53, 40000)
+FIRST, LAST = (ip(part, source=SERVER, destination=CLIENT, bits=bits, id_=9)
+               for part, bits in ((BIG[:1480], 0x2000), (BIG[1480:], 185)))
+GSO = bytes.fromhex("450000000001000040060000" "0af401050a60000a" "9c4201bb000003e800000000501820000000000061626364")
+ODD_OPTION = bytes.fromhex("0007010000010000000000000161076578616d706c65000001000100002904d0000000000004000a0008")
+# Packets beside a good query: what is odd about them, and a word of what is told.
+ODD = {
+    "another port": (ip(udp(b"hello", 4000, 8080)), left_out.OTHER_PORT, "UDP 4000"),
+    "CoreDNS's other port": (ip(udp(query(), 4000, 5353)), left_out.OTHER_PORT, "UDP 4000"),
+    "ICMP": (ip(b"\3\3" + bytes(6), 1), left_out.NO_PORTS, "ICMP"),
+    **{f"{name}, port {port}": (ip(udp(bytes(8) + ETHERNET + GOOD, 50000, port)), left_out.ENCAPSULATED, name)
+       for port, name in ((4789, "VXLAN"), (8472, "VXLAN"), (6081, "Geneve"), (51820, "WireGuard"))},
+    "IPIP": (ip(GOOD, 4), left_out.ENCAPSULATED, "IPIP"),
+    "the first fragment": (FIRST, left_out.FRAGMENT, f"{SERVER}:53 → {CLIENT}:40000, DNS id 7"),
+    "the last fragment": (LAST, left_out.FRAGMENT, f"{SERVER} → {CLIENT}, without the first"),
+    "an answer cut within a record": (ip(udp(answer(7, b"x" * 50)[:-9], 53, 40000)), left_out.NO_MESSAGE,
+                                      "bytes of the data of a.example. TXT"),
+    "one byte": (ip(udp(b"!")), left_out.NO_MESSAGE, "a header"),
+    "junk": (ip(udp(b"GET / HTTP/1.1\r\n\r\n")), left_out.NO_MESSAGE, "DNS message"),
+    "a forward pointer": (ip(udp(header(7) + b"\xc0\x20\0\1\0\1")), left_out.NO_MESSAGE, "a pointer to before"),
+    "a long option": (ip(udp(header(7, 0, (1, 0, 0, 1)) + ODD_OPTION[12:])), left_out.NO_MESSAGE, "COOKIE"),
+    "IP version 1": (b"\x15" + bytes(60), left_out.DAMAGED, "version 1"),
+    "an IP header of 16 bytes": (b"\x44\0\0\x30" + bytes(44), left_out.DAMAGED, "header 16 bytes"),
+    "TCP without ports": (ip(b"", 6), left_out.DAMAGED, "no ports"),
+    "UDP with a wrong length": (ip(udp(query())[:4] + b"\0\4" + bytes(30)), left_out.DAMAGED, "UDP header"),
+    "TCP of total length 0": (GSO, left_out.OTHER_PORT, "TCP 443"),
+    "half a message over TCP": (ip(tcp(b"\0\x1e" + query()[:9], 1, sport=41000), 6), left_out.SEGMENT, "the rest"),
+    "a SYN that nobody answers": (ip(tcp(b"", 1, 2, 42000), 6), left_out.SEGMENT, "without a message"),
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_an_odd_frame_is_named_and_costs_no_other(odd: str) -> None:
+    packet, reason, words = ODD[odd]
+    for packets in ((GOOD, packet), (packet, GOOD)):
+        found, left = read(*packets)
+        assert [sighting.message.id for sighting in found] == [7]
+        assert [(one.frame, one.reason) for one in left] == [(packets.index(packet) + 1, reason)]
+        line, = left_out_lines(left)
+        assert line.startswith(f"1 frame at a eth0: {reason} (") and words in line and f"frame {left[0].frame}" in line
+
+
+@pytest.mark.parametrize("size", [10, 20, 40, 60])
+def test_a_frame_that_the_snapshot_length_cut_is_named(size: int) -> None:
+    good, cut = captured(GOOD, ip(udp(query(8))))
+    found, left = read_frames([good, dataclasses.replace(cut, data=cut.data[:size])])
+    assert len(found) == 1 and [(one.frame, one.reason) for one in left] == [(2, left_out.CUT)]
+
+
+def test_arp_and_a_link_type_that_is_not_read_are_named() -> None:
+    good, odd = captured(GOOD, GOOD)
+    arp = dataclasses.replace(odd, data=ETHERNET[:12] + b"\x08\6" + bytes(28))
+    found, left = read_frames([good, arp, dataclasses.replace(odd, number=3, link_type=147)])
+    assert len(found) == 1
+    assert [(one.reason, one.detail) for one in left] == [(left_out.NO_PORTS, "ARP"),
+                                                          (left_out.LINK_TYPE, "link type 147")]
+
+
+@pytest.mark.parametrize("link_type, link", [(101, b""), (228, b""), (0, b"\2\0\0\0"), (0, b"\0\0\0\2"),
+                                             (108, b"\0\0\0\2")])
+def test_raw_ip_and_loopback_are_read(link_type: int, link: bytes) -> None:
+    found, left = read_frames(captured(GOOD, link_type=link_type, link=link))
+    assert [str(sighting.destination) for sighting in found] == [f"{SERVER}:53"] and left == ()
+
+
+@pytest.mark.parametrize("link_type, link", [(101, b""), (229, b""), (0, b"\x1e\0\0\0")])
+def test_raw_ipv6_is_read(link_type: int, link: bytes) -> None:
+    packet = struct.pack("!IHBB", 6 << 28, len(udp(query())), 17, 64) + bytes(31) + b"\1" + udp(query())
+    found, _ = read_frames(captured(packet, link_type=link_type, link=link))
+    assert found[0].message.id == 7
+
+
+def test_a_segment_that_left_its_length_to_the_network_card_is_read_to_the_frames_end() -> None:
+    data = struct.pack("!H", len(query())) + query()
+    found, left = read(ip(tcp(data, 1), 6, size=0))
+    assert found[0].message.id == 7 and left == ()
+
+
+def test_bytes_behind_the_last_record_are_counted_and_the_message_counts() -> None:
+    found, left = read(ip(udp(bytes.fromhex("0007818000010000000000000161076578616d706c650000010001000000"))))
+    assert (str(found[0].message.question), found[0].message.extraneous) == ("a.example. A", 3)
+    assert left_out_lines(left) == [f"1 frame at a eth0: {left_out.EXTRANEOUS} (3 bytes, frame 1)"]
+
+
+def test_an_option_that_the_header_does_not_count_is_extraneous() -> None:
+    found, (left,) = read(GOOD, ip(udp(ODD_OPTION)))
+    assert len(found) == 2 and (left.frame, left.detail) == (2, "15 bytes")
+
+
+def test_an_update_is_read() -> None:
+    found, left = read(ip(udp(bytes.fromhex(
+        "000928000001000100000000076578616d706c6500000600010177076578616d706c6500000500fe000000000000"))))
+    message, (record,) = found[0].message, found[0].message.answers
+    assert (message.opcode, str(message.question)) == ("UPDATE", "example. SOA") and left == ()
+    assert (record.name, record.type, record.rclass, record.data) == ("w.example.", "CNAME", "NONE", "")
+
+
+def test_fragments_are_joined_and_dns_on_another_port_is_followed() -> None:
+    found, left = read(GOOD, LAST, FIRST)
+    assert [sighting.message.is_response for sighting in found] == [False, True] and left == ()
+    found, left = read_frames(captured(ip(udp(query(), 4000, 5353)), GOOD), ports=(53, 5353))
+    assert [sighting.destination.port for sighting in found] == [5353, 53] and left == ()
+
+
+def test_the_ladder_does_not_say_that_there_was_no_answer_where_a_frame_could_not_be_read() -> None:
+    reading = read(GOOD, FIRST)
+    journey, = join(reading.sightings)
+    assert ladder(journey).title.startswith("No response: ")
+    drawing = ladder(dataclasses.replace(journey, left_out=reading.left_out))
+    assert drawing.title == "No response that could be read: the query was last seen at a eth0"
+    assert "no response could be read" in drawing.text
+    for shown in (drawing.text, drawing.alt, drawing.svg, drawing.mermaid):
+        assert "fragments that could not be joined" in shown.replace("\n", " ")
+
+
+def test_other_traffic_does_not_make_the_ladder_unsure() -> None:
+    reading = read(GOOD, ip(udp(b"hello", 4000, 8080)))
+    journey, = join(reading.sightings)
+    assert ladder(dataclasses.replace(journey, left_out=reading.left_out)).title.startswith("No response: ")
+
+
+def test_a_capture_says_what_was_left_out_and_nothing_where_nothing_was() -> None:
+    lab = open_lab(fault="no-endpoints")
+    with lab.capture(lab.client) as seen:
+        lab.client.dig("+tries=1", "+timeout=3", "www.example.com")
+    assert "Left out:\n   1 frame at my-nginx eth0: neither UDP nor TCP (ICMP, frame 4)" in repr(seen)
+    lab = open_lab()
+    with lab.capture(lab.client) as seen:
+        lab.client.dig("www.example.com")
+    assert "Left out" not in repr(seen) and seen.left_out == ()
+
+
+STREAM = struct.pack("!H", len(query(5))) + query(5)
+PARTS = [(GOOD, "whole"), (FIRST, "fragment"), (LAST, "fragment"), (ip(tcp(b"", 100, 2), 6), "segment"),
+         (ip(tcp(STREAM[:9], 101), 6), "segment"), (ip(tcp(STREAM[9:], 110), 6), "segment"),
+         *((packet, "odd") for packet, _, _ in ODD.values() if packet not in (FIRST, LAST))]
+
+
+@given(st.lists(st.sampled_from(PARTS), max_size=12))
+def test_all_frames_add_up(chosen: list[tuple[bytes, str]]) -> None:
+    """A part that is not left out stands for a sighting that other frames complete."""
+    found, left = read(*(packet for packet, _ in chosen))
+    seen, named = {sighting.link.number for sighting in found}, {one.frame for one in left}
+    for number, (_, kind) in enumerate(chosen, 1):
+        if kind in ("whole", "odd"):
+            assert (number in seen) != (number in named)
+    joined = sum(sighting.protocol == "UDP" and sighting.message.is_response for sighting in found)
+    fragments = {number for number, (_, kind) in enumerate(chosen, 1) if kind == "fragment"}
+    assert joined <= len(fragments - named) and (joined or fragments <= named)
+    whole = any(sighting.protocol == "TCP" for sighting in found)
+    segments = {number for number, (_, kind) in enumerate(chosen, 1) if kind == "segment"}
+    assert whole or segments <= named
