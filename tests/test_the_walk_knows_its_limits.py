@@ -114,11 +114,28 @@ def test_forty_endpoints_with_affinity_are_all_decided() -> None:
     ("-m nfacct --nfacct-name  counter -j DROP", "is dropped"),
     ("-p udp -m udp --dport 53 -j CT --helper tftp", "goes out of eth0"),
     ("-m owner ! --uid-owner 0 -j DROP", "is dropped"),
+    ("-p udp -m udp -m conntrack --ctproto 17 -j DROP", "is dropped"),
+    ("-f -j DROP", "goes out of eth0"),
+    ("-m owner --uid-owner 0 -j DROP", "goes out of eth0"),
+    ("-m rpfilter --validmark -j DROP", "goes out of eth0"),
+    ("-m rpfilter --validmark --loose -j DROP", "is dropped"),
+    ("-m rpfilter --validmark --invert -j DROP", "is dropped"),
     ("-m iprange --src-range 10.1.2.1-10.1.2.9 -j DROP", "is dropped"),
 ])
 def test_what_can_be_known_is_decided(rule: str, end: str) -> None:
     path, = paths(EMPTY.replace("COMMIT", f"-A FORWARD {rule}\nCOMMIT"))
     assert (path.end, path.probability, path.assumptions) == (end, 1, ())
+
+
+@pytest.mark.parametrize("rule, ends", [
+    ("--tcp-flags FIN,SYN,RST,ACK SYN", ("is dropped", "undecided")), ("--syn", ("is dropped", "undecided")),
+    ("! --syn", ("goes out of eth0", "undecided")), ("--tcp-flags ALL NONE", ("goes out of eth0", "undecided"))])
+def test_the_flags_of_a_connections_first_segment_are_known(rule: str, ends: tuple[str, str]) -> None:
+    rules = EMPTY.replace("COMMIT", f"-A FORWARD -p tcp -m tcp {rule} -j DROP\nCOMMIT")
+    new = QUERY._replace(protocol="tcp")
+    for packet, end in zip((new, new._replace(states=frozenset({"ESTABLISHED"}))), ends, strict=True):
+        found = {path.end for path in paths(rules, packet)}
+        assert found == ({"is dropped", "goes out of eth0"} if end == "undecided" else {end})
 
 
 @pytest.mark.parametrize("rule", [

@@ -99,6 +99,18 @@ def _has_type(address: object, wanted: str) -> bool | None:
     return types <= {kind, "UNICAST" if kind == "LOCAL" else kind} if ":" in written else kind in types
 
 
+def _has_tcp_flags(flags: object, wanted: str) -> bool | None:
+    """Compare those of the flags that a mask names: "FIN,SYN,RST,ACK SYN"; they are known of a SYN alone."""
+    mask, _, comparison = wanted.partition(" ")
+    names = ("FIN,SYN,RST,PSH,ACK,URG" if mask == "ALL" else mask).split(",")
+    return None if flags is None else {*names} & flags == {*comparison.split(",")} - {"NONE"}
+
+
+def _first_flags(packet: Packet, _: Netfilter) -> set[str] | None:
+    """Return the flags of the segment that opens a connection; those of all others are not known."""
+    return {"SYN"} if "NEW" in packet.states else None
+
+
 def _states(states: object) -> str:
     return " and ".join(sorted(states, key=STATES.index))
 
@@ -119,6 +131,8 @@ PROTOCOL = Property("protocol", lambda packet, _: packet.protocol, _is_protocol)
 STATE = Property("conntrack state", lambda packet, _: packet.states, _in_state, _states)
 STRING = Property("what is found in it", lambda packet, _: packet.holds, _is_found,
                   lambda found: "(unknown)" if found is None else ", ".join(sorted(found)) or "nothing")
+TCP_FLAGS = Property("TCP's flags", _first_flags, _has_tcp_flags,
+                     lambda flags: "(unknown)" if flags is None else ", ".join(sorted(flags)))
 ALWAYS = Property("", lambda packet, _: "", lambda *_: True)
 PROPERTIES: dict[tuple[str, str], Property] = {
     ("", "-s"): SOURCE,
@@ -129,6 +143,8 @@ PROPERTIES: dict[tuple[str, str], Property] = {
     ("", "-f"): Property("fragment", lambda *_: "no", lambda *_: False),
     **{(module, option): port for module in ("udp", "tcp", "sctp")
        for option, port in (("--sport", SPORT), ("--dport", DPORT))},
+    ("tcp", "--tcp-flags"): TCP_FLAGS,
+    ("tcp", "--syn"): TCP_FLAGS._replace(fits=lambda flags, _: _has_tcp_flags(flags, "FIN,SYN,RST,ACK SYN")),
     ("multiport", "--sports"): SPORT,
     ("multiport", "--dports"): DPORT,
     ("multiport", "--ports"): Property("one of the ports", lambda packet, _: (packet.sport, packet.dport), _any_port),
@@ -193,6 +209,8 @@ def judge(rule: Rule, packet: Packet, netfilter: Netfilter) -> MatchResult:
 def _conditions(match: Match, packet: Packet, netfilter: Netfilter) -> Iterator[Condition]:
     if match.module in WHOLE:
         yield WHOLE[match.module]({option.name: option for option in match.options}, packet)
+    elif match.module == "rpfilter":
+        yield _reverse_path({option.name for option in match.options}, packet, netfilter)
     elif match.module in STATEFUL:
         yield Condition(None, f"-m {match.module} depends on the packets before this one")
     elif not match.options and match.module not in ("udp", "tcp", "sctp", "comment"):
@@ -206,7 +224,7 @@ def _conditions(match: Match, packet: Packet, netfilter: Netfilter) -> Iterator[
 
 def _condition(about: Property, option: Option, packet: Packet, netfilter: Netfilter) -> Condition:
     value = about.value(packet, netfilter)
-    wanted = option.values[0] if option.values else "yes"
+    wanted = " ".join(option.values) or "yes"
     fits = about.fits(value, wanted)
     if fits is None:
         return Condition(None, f"{about.name} {about.shown(value)} against {wanted} cannot be told")
@@ -245,6 +263,22 @@ def _owner(options: dict[str, Option], packet: Packet) -> Condition:
     if packet.in_interface:
         return Condition(all(option.negated for option in options.values()), "it was not made on this machine")
     return Condition(None, f"-m owner {' '.join(options)}: which program made it is not known")
+
+
+def _reverse_path(options: set[str], packet: Packet, netfilter: Netfilter) -> Condition:
+    """Judge whether the answer would leave by the interface that this came in by (net/ipv4/netfilter/ipt_rpfilter.c).
+
+    With --loose any interface will do; a route of this machine itself does with --accept-local only.
+    """
+    back = netfilter.route(packet.source)
+    if back.unknown or not packet.in_interface:
+        return Condition(None, f"-m rpfilter: {back.unknown or 'by which interface it came in is not known'}")
+    fits = "--loose" in options or back.device == packet.in_interface
+    passes = packet.in_interface == "lo" or (
+        fits and (back.is_unicast or (back.is_local and "--accept-local" in options)))
+    words = f"an answer to {packet.source} would leave by {back.device or 'no interface'}, it came in by " \
+            f"{packet.in_interface}"
+    return Condition(passes != ("--invert" in options), words)
 
 
 WHOLE = {"statistic": _coin, "recent": _recent, "owner": _owner}       # options that mean something only together
