@@ -22,7 +22,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
-from kitlib.errors import ParseError
+from kitlib.errors import KitError, ParseError
 from kitlib.parsers.resolv_conf import ResolvConf
 from kitlib.sighting import Question
 
@@ -46,7 +46,7 @@ def search_candidates(name: str, conf: ResolvConf, resolver: str = "glibc") -> t
     An address ("10.96.0.10") is not asked about: no candidates. Raises ParseError if `name` is no DNS name.
     """
     if resolver not in RESOLVERS:
-        raise ValueError(f"resolver: expected one of {', '.join(RESOLVERS)}, found: {resolver}")
+        raise KitError(f"There is no resolver {resolver!r} here: choose one of {', '.join(RESOLVERS)}.")
     if _is_address(name):
         return ()
     if not _fits(name):

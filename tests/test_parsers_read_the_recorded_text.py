@@ -152,6 +152,18 @@ def test_resolv_conf_limits_and_precedence_are_those_of_glibc():
     assert resolv_conf.parse("domain c.example\nsearch a.example b.example\n").search == ("a.example", "b.example")
 
 
+@pytest.mark.parametrize("line", ["search", " search a.example", "lookup file bind", "nameserver 192.0.2.2:5353",
+                                  "nameserver ns.example", "serach a.example", "options"])
+def test_a_line_that_the_resolver_passes_over_is_named_and_the_rest_holds(line):
+    conf = resolv_conf.parse(f"nameserver 10.0.0.1\n{line}\nsearch b.example\noptions ndots:2\n")
+    assert (conf.nameservers, conf.search, conf.ndots) == (("10.0.0.1",), ("b.example",), 2)
+    assert conf.passed_over == (f"line 2: {line.strip()}",)
+
+
+def test_a_number_is_read_as_by_atoi():
+    assert [resolv_conf.parse(f"options ndots:{word}").ndots for word in ("3x", "five", "", "4")] == [3, 0, 0, 4]
+
+
 def test_an_empty_resolv_conf_means_this_machine_and_one_dot():
     conf = resolv_conf.parse("")
     assert (conf.nameservers, conf.nameservers_asked, conf.ndots) == ((), ("127.0.0.1",), 1)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import every_sighting, recorded_scenes
-from kitlib.errors import ParseError
+from kitlib.errors import KitError, ParseError
 from kitlib.lab import open_lab
 from kitlib.parsers.resolv_conf import ResolvConf
 from kitlib.search_list import queries, search_candidates
@@ -163,5 +163,5 @@ def test_what_only_a_newer_musl_asks_says_so():
 
 
 def test_an_unknown_resolver_is_refused():
-    with pytest.raises(ValueError, match="glibc, musl"):
+    with pytest.raises(KitError, match="glibc, musl"):
         search_candidates("www", POD, "bionic")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
 from kitlib.errors import ParseError
@@ -20,12 +20,14 @@ class ResolvConf:
     The properties say what glibc makes of it (resolv.conf(5); resolv/res_init.c and resolv/resolv.h in glibc): the
     first 3 nameservers, or 127.0.0.1 if none is named; ndots at most 15, timeout at most 30 seconds, attempts at
     most 5. The search list was limited to 6 domains and 256 characters up to glibc 2.25; 2.26 removed that limit
-    (its NEWS; resolv.conf(5), "search").
+    (its NEWS; resolv.conf(5), "search"). `passed_over`: the lines that no resolver understands and therefore ignores,
+    each with its number.
     """
 
     nameservers: tuple[str, ...] = ()
     search: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
+    passed_over: tuple[str, ...] = ()
 
     @property
     def nameservers_asked(self) -> tuple[str, ...]:
@@ -50,46 +52,47 @@ class ResolvConf:
     def _number(self, option: str) -> int:
         value, limit = NUMBERS[option]
         for word in self.options:
-            name, _, number = word.partition(":")
+            name, _, written = word.partition(":")
             if name == option:
-                value = int(number)
+                value = int(re.match("[0-9]{0,9}", written)[0] or 0)      # as atoi(3) reads it
         return min(value, limit)
 
 
 def parse(text: str) -> ResolvConf:
-    """Return the settings in a resolv.conf; an empty text is a valid one, all defaults. Raises ParseError.
+    """Return the settings in a resolv.conf; an empty text is a valid one, all defaults.
 
-    A line that starts with ; or # is a comment. The last `search` or `domain` line wins, `options` lines add up.
-    The resolver passes over lines that it does not understand; here they are errors, since they are no settings.
+    A line that starts with ; or # is a comment. The last `search` or `domain` line wins, `options` lines add up. What
+    the resolver passes over (an unknown keyword, a blank before it, no value, no address) is kept apart. Raises
+    ParseError where nothing at all is understood: that is no resolv.conf.
     """
-    nameservers: list[str] = []
-    search: tuple[str, ...] = ()
-    options: list[str] = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip() or line[0] in ";#":
-            continue
-        keyword, *values = line.split()
-        if keyword not in KEYWORDS or line[0].isspace() or not values:
-            raise ParseError("resolv.conf", f"one of {', '.join(KEYWORDS)} and a value", line, f"line {number}")
-        if keyword == "nameserver":
-            nameservers.append(_address(values[0], number))
-        elif keyword in ("search", "domain"):
-            search = tuple(values if keyword == "search" else values[:1])
-        elif keyword == "options":
-            options += [_option(word, number) for word in values]
-    return ResolvConf(tuple(nameservers), search, tuple(options))
+    conf, passed_over = ResolvConf(), []
+    lines = [(number, line) for number, line in enumerate(text.splitlines(), start=1)
+             if line.strip() and line[0] not in ";#"]
+    for number, line in lines:
+        changed = _with_line(conf, line)
+        if changed is None:
+            passed_over.append(f"line {number}: {line.strip()}")
+        conf = changed or conf
+    if lines and len(passed_over) == len(lines):
+        raise ParseError("resolv.conf", f"one of {', '.join(KEYWORDS)} and a value", lines[0][1], f"line {lines[0][0]}")
+    return replace(conf, passed_over=tuple(passed_over))
 
 
-def _address(value: str, number: int) -> str:
+def _with_line(conf: ResolvConf, line: str) -> ResolvConf | None:
+    """Return the settings after this line; None if the resolver passes over it."""
+    keyword, *values = line.split()
+    if keyword not in KEYWORDS or line[0].isspace() or not values:
+        return None
+    if keyword == "nameserver":
+        return replace(conf, nameservers=(*conf.nameservers, values[0])) if _is_address(values[0]) else None
+    if keyword in ("search", "domain"):
+        return replace(conf, search=tuple(values if keyword == "search" else values[:1]))
+    return replace(conf, options=(*conf.options, *values)) if keyword == "options" else conf
+
+
+def _is_address(value: str) -> bool:
     try:
         ip_address(value)
     except ValueError:
-        raise ParseError("resolv.conf", "an IP address", value, f"nameserver, line {number}") from None
-    return value
-
-
-def _option(word: str, number: int) -> str:
-    name, _, value = word.partition(":")
-    if name in NUMBERS and not re.fullmatch("[0-9]{1,20}", value):
-        raise ParseError("resolv.conf", f"{name}: and a number", word, f"options, line {number}")
-    return word
+        return False
+    return True
