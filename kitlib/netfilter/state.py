@@ -6,9 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import ip_address, ip_interface, ip_network
+from typing import TYPE_CHECKING
 
 from kitlib.parsers.ip import Interface, Route
 from kitlib.parsers.iptables_save import Ruleset
+
+if TYPE_CHECKING:
+    from kitlib.parsers import nft
 
 TABLES = ("local", "main", "default")     # in the order in which `ip rule` asks them, unless somebody changed it
 NO_WAY = {"blackhole": "the packet is dropped without a word", "unreachable": "the sender is told: host unreachable",
@@ -59,6 +63,7 @@ class Netfilter:
     interfaces: tuple[Interface, ...] = ()
     forwards: bool = True                 # net.ipv4.ip_forward
     unknown: tuple[str, ...] = ()
+    nft: nft.Ruleset | None = None        # where nftables decides; `ruleset` then explains the tables of iptables-nft
 
     @cached_property
     def _networks(self) -> list[tuple[int, int, int, Route]]:
