@@ -44,22 +44,28 @@ def traced_paths(netfilter: Netfilter, traces: dict[str, tuple[TraceLine, ...]],
     else is worked out from rules and routes.
     """
     connections: list[Connection] = []
-    untracked: set[tuple] = set()
+    made_here: list[Packet] = []            # those that come in again by lo, as they left
     found = []
     for lines in traces.values():
-        packet = packet_of(lines[0])._replace(holds=_strings(lines))
-        if packet.in_interface == "lo" and packet[:5] in untracked:
-            packet = packet._replace(states=frozenset({"UNTRACKED"}))
+        packet = _by_lo(packet_of(lines[0])._replace(holds=_strings(lines)), made_here)
         known = next((each for each in reversed(connections) if _direction(packet, each)), None)
         best, connection = _best(netfilter, packet, _guesses(packet, known, lines), lines, comparison or compare)
         found.append(best)
-        if "UNTRACKED" in best.path.after.states:
-            untracked.add(best.path.after[:5])
-        elif connection and _direction(packet, connection) == "reply":
+        if best.path.end == "comes in again by lo":
+            made_here.append(best.path.after)
+        if connection and _direction(packet, connection) == "reply":
             connections.append(replace(connection, flags=()))
         elif not connection and best.path.is_remembered:
             connections.append(replace(best.path.connection, flags=("UNREPLIED",)))
     return tuple(found)
+
+
+def _by_lo(packet: Packet, made_here: list[Packet]) -> Packet:
+    """Give a packet that was made here and comes in by lo what the trace does not tell of it: its mark, no tracking."""
+    for made in reversed(made_here) if packet.in_interface == "lo" else ():
+        if made[:3] == packet[:3] and made.sport in (None, packet.sport) and made.dport == packet.dport:
+            return packet._replace(mark=made.mark, states=made.states if "UNTRACKED" in made.states else packet.states)
+    return packet
 
 
 def _guesses(packet: Packet, known: Connection | None, lines: tuple[TraceLine, ...]) -> Iterator[Connection | None]:

@@ -9,11 +9,12 @@ from itertools import zip_longest
 
 from kitlib.netfilter.compare import TracedPath
 from kitlib.netfilter.nft_hooks import saved_chains
+from kitlib.netfilter.packet import RuleOutcome, RuleStep
 from kitlib.netfilter.path import HookStep, PacketPath
 from kitlib.netfilter.state import Netfilter
 from kitlib.parsers.xtables_monitor import TraceLine
 
-COUNTER = re.compile(r" *counter packets \d+ bytes \d+")
+COUNTER = re.compile(r"(counter) packets \d+ bytes \d+")
 HANDLE = re.compile(r"(.*?) ?# handle (\d+)$")
 COMMENT = re.compile(r' *comment "[^"]*"$')
 
@@ -32,7 +33,7 @@ def with_rules(netfilter: Netfilter, traces: dict[str, tuple[TraceLine, ...]], l
 
 
 def _plain(text: str) -> str:
-    return " ".join(COMMENT.sub("", COUNTER.sub("", text)).split())
+    return " ".join(COMMENT.sub("", COUNTER.sub(r"\1", text)).split())
 
 
 def _with_rule(netfilter: Netfilter, line: TraceLine, handles: dict[tuple[str, str, str], int]) -> TraceLine:
@@ -57,7 +58,7 @@ def compare(path: PacketPath, lines: tuple[TraceLine, ...]) -> TracedPath:
     """
     differences = []
     stops = {(step.hook, step.table): step for step in path.hook_steps}
-    for step, line in zip_longest(path.matched, lines):
+    for step, line in zip_longest(_reported(path, lines), lines):
         ours = (step.table, step.chain, step.verdict, step.rule.text if step.rule else "") if step else None
         kernels = (line.table, line.chain, line.verdict, line.rule) if line else None
         if ours != kernels:
@@ -65,6 +66,13 @@ def compare(path: PacketPath, lines: tuple[TraceLine, ...]) -> TracedPath:
         elif (line.chain, line.table) in stops:
             differences += _header_differences(stops[line.chain, line.table], line)
     return TracedPath(path, lines, tuple(differences))
+
+
+def _reported(path: PacketPath, lines: tuple[TraceLine, ...]) -> list[RuleStep]:
+    """The steps that a trace would report; a rule that may match and then only goes on, as the kernel has it."""
+    named = {(line.table, line.chain, line.rule) for line in lines}
+    return [step for step in path.matched if step.outcome is not RuleOutcome.UNDECIDED or step.verdict != "CONTINUE"
+            or (step.table, step.chain, step.rule.text) in named]
 
 
 def _header_differences(stop: HookStep, line: TraceLine) -> list[str]:

@@ -33,7 +33,7 @@ INCOMING = ("prerouting", "routing")
 MADE_HERE = ("routing", "output", "routing again", "postrouting")
 ROUTING = ("routing", "routing again")
 NAT_PRIORITY = {"prerouting": -100, "output": -100, "input": 100, "postrouting": 100}      # nf_nat_proto.c
-CONNTRACK_PRIORITY = -200
+TRACKING, CONNTRACK_PRIORITY = ("prerouting", "output"), -200         # where conntrack finds a packet's connection
 REWRITING = ("DNAT", "SNAT", "MASQUERADE", "REDIRECT")
 FAMILIES = {4: ("ip", "inet"), 6: ("ip6", "inet")}
 
@@ -115,7 +115,7 @@ def _rewrites(branch: Branch) -> bool:
 def _past(netfilter: Netfilter, chain: Chain, path: PacketPath) -> Iterator[tuple[Branch, PacketPath]]:
     """Yield the branches through one base chain, each with the path behind it."""
     states = path.after.states
-    is_unknown = chain.priority < CONNTRACK_PRIORITY and path.after.in_interface != "lo"
+    is_unknown = chain.hook in TRACKING and chain.priority < CONNTRACK_PRIORITY and path.after.in_interface != "lo"
     here = path.after._replace(states=BEFORE_CONNTRACK) if is_unknown else path.after
     saved = saved_chains(netfilter, chain)
     for branch in table.branches(netfilter, chain.name, saved, here) if saved else \

@@ -40,7 +40,7 @@ class Unknown(Exception):
 
 
 class Draws(Exception):
-    """The rule throws a coin of so many sides."""
+    """The rule throws a coin: which one, and how many sides it has."""
 
 
 class Alternative(NamedTuple):
@@ -54,13 +54,13 @@ class Alternative(NamedTuple):
 
 
 class Context(NamedTuple):
-    """What the expressions of a rule look at. `drawn` is what a coin shows; `explains`: a miss names the nearest keys."""
+    """What the expressions of a rule look at. `drawn`: what each coin shows, by its id(); `explains`: a miss names the nearest keys."""
 
     packet: Packet
     netfilter: Netfilter
     table: Table
     hook: str
-    drawn: int | None = None
+    drawn: dict[int, int] = {}          # noqa: RUF012 nobody changes it
     explains: bool = False
 
 
@@ -78,16 +78,16 @@ def alternatives(rule: Rule, context: Context) -> list[Alternative]:
     try:
         return [_run(rule, context)]
     except Draws as coin:
-        sides = coin.args[0]
+        expression_id, sides = coin.args
     if sides > MOST_DRAWN:
         return [Alternative(RuleOutcome.UNDECIDED, f"a coin with {sides} sides", "UNDECIDED", context.packet)]
     found: dict[tuple, Alternative] = {}
-    for drawn in range(sides):
-        way = _run(rule, context._replace(drawn=drawn))
-        same = found.get((way.outcome, way.verdict, way.packet))
-        chance = (same.probability if same else 0) + 1 / sides
-        found[way.outcome, way.verdict, way.packet] = (same or way)._replace(probability=chance)
-    return [way._replace(probability=round(way.probability * sides) / sides) for way in found.values()]
+    for side in range(sides):
+        for one in alternatives(rule, context._replace(drawn={**context.drawn, expression_id: side})):
+            same = found.setdefault((one.outcome, one.verdict, one.packet), one._replace(probability=0))
+            chance = same.probability + one.probability / sides
+            found[one.outcome, one.verdict, one.packet] = same._replace(probability=chance)
+    return list(found.values())
 
 
 def explain_skipped(rule: Rule, packet: Packet, netfilter: Netfilter) -> MatchResult:
@@ -322,9 +322,9 @@ def _fib(body: dict[str, Any], context: Context) -> str:
 
 
 def _numgen(body: dict[str, Any], context: Context) -> int:
-    if context.drawn is None and body["mod"] > 1:
-        raise Draws(body["mod"])
-    return (context.drawn or 0) + body.get("offset", 0)
+    if id(body) not in context.drawn and body["mod"] > 1:
+        raise Draws(id(body), body["mod"])
+    return context.drawn.get(id(body), 0) + body.get("offset", 0)
 
 
 def _map(body: dict[str, Any], context: Context) -> Any:

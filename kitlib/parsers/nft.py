@@ -28,7 +28,8 @@ VERDICT = re.compile(r"(.*?) *\(verdict (\w+)(?: (.*))?\)")
 POLICY = re.compile(r"(\w+)(?: meta mark (0x[0-9a-f]+))?")
 HEADERS = {"SRC": r"\bip6? saddr (\S+)", "DST": r"\bip6? daddr (\S+)", "SPORT": r"\b(?:udp|tcp|sctp) sport (\d+)",
            "DPORT": r"\b(?:udp|tcp|sctp) dport (\d+)", "IN": r'\biif "([^"]*)"', "OUT": r'\boif "([^"]*)"'}
-FLAGS = re.compile(r"\btcp flags (?:== )?([a-z,| ]*[a-z])(?: tcp |$)")
+FLAGS = re.compile(r"\btcp flags (?:== )?(.*?)(?: tcp |$)")
+TCP_FLAGS = ("FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR")     # from the lowest bit
 
 
 class Rule(NamedTuple):
@@ -43,7 +44,7 @@ class Rule(NamedTuple):
 
     @property
     def text(self) -> str:
-        """The rule in nftables' language, without counters."""
+        """The rule in nftables' language, without the state of its counters."""
         return rule_text(self.statements, self.comment)
 
     @property
@@ -276,8 +277,14 @@ def _headers(text: str) -> dict[str, str]:
     """The header fields of a packet line, by the names that xtables-monitor has for them."""
     found = {name: match[1] for name, pattern in HEADERS.items() if (match := re.search(pattern, text))}
     flags = FLAGS.search(text)
-    return found | dict.fromkeys((flags[1].upper() if flags else "").replace("|", ",").replace(" ", "").split(",")
-                                 if flags else (), "")
+    return found | dict.fromkeys(_flags(flags[1].strip()) if flags else (), "")
+
+
+def _flags(words: str) -> list[str]:
+    """TCP's flags; nft names single ones, and writes others as a number."""
+    if words.startswith("0x"):
+        return [name for bit, name in enumerate(TCP_FLAGS) if int(words, 16) & 1 << bit]
+    return re.findall(r"[A-Z]+", words.upper())
 
 
 def _trace_line(table: str, chain: str, kind: str, text: str, headers: dict[str, str]) -> TraceLine:

@@ -15,9 +15,8 @@ BITWISE = ("&", "|", "^", "<<", ">>")
 
 
 def rule_text(statements: tuple[dict[str, Any], ...], comment: str = "") -> str:
-    """Return a rule as `nft list ruleset` prints it, without counters."""
-    words = [_statement(name, body) for statement in statements for name, body in statement.items()
-             if name != "counter"]
+    """Return a rule as `nft -s list ruleset` prints it: without the state of its counters."""
+    words = [_statement(name, body) for statement in statements for name, body in statement.items()]
     return " ".join([*words, *([f'comment "{comment}"'] if comment else [])])
 
 
@@ -136,6 +135,7 @@ def _log(body: dict[str, Any] | None) -> str:
 
 STATEMENTS = {
     "match": _match, "vmap": _vmap, "mangle": _mangle, "reject": _reject, "set": _update, "log": _log,
+    "counter": lambda _: "counter",
     "jump": lambda body: f"jump {body['target']}",
     "goto": lambda body: f"goto {body['target']}",
     "limit": lambda body: f"limit rate {body['rate']}/{body['per']}" if body else "limit",
