@@ -138,7 +138,7 @@ class Node(iptables.Node):
 def drawn(chance: random.Random, family: str) -> list[str]:
     """Random tables, in IPv4 now and then with those of iptables somewhere between them."""
     tables = ruleset(chance, family)
-    if family == "ip" and chance.random() < 0.3:
+    if family == "ip" and chance.random() < 0.5:
         lines = [line for line in generated_rules.ruleset(chance) if "-j TRACE" not in line]
         tables.insert(chance.choice((1, len(tables))), "\n".join(lines) + "\n")
     return tables

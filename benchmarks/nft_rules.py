@@ -30,7 +30,9 @@ def shots_of(chance: random.Random, family: str, count: int, first_port: int) ->
 
 
 def _rest(shot: Shot) -> tuple:
-    return shot.protocol, shot.sport, shot.dport, shot.interface, shot.follow_up
+    """Not answered is a SYN to ::1: to an answer from elsewhere the kernel says RST by the way that this came in by."""
+    follow_up = "" if (shot.destination, shot.protocol) == ("127.0.0.1", "tcp") else shot.follow_up
+    return shot.protocol, shot.sport, shot.dport, shot.interface, follow_up
 
 
 @dataclass
@@ -112,7 +114,7 @@ def _chain(draw: Draw, name: str, head: str, below: list[str], is_base: bool) ->
     verdicts = ["accept", "return", "continue", *(f"jump {at}" for at in below), *(f"goto {at}" for at in below)]
     verdicts += ["drop"] if "type filter" in head and draw.chance.random() < 0.3 else []
     rules = [f"    {_rule(draw, head, below, name, verdicts)}" for _ in range(draw.chance.choice((0, 1, 2, 3, 4)))]
-    keys = {f"{draw.address(draw.family)} . {draw.one('udp', 'tcp')} . {draw.chance.choice(PORTS)}" for _ in range(5)}
+    keys = {f"{draw.address(draw.family)} . {draw.one('udp', 'tcp')} . {draw.chance.choice(PORTS)}" for _ in range(25)}
     elements = ", ".join(f"{key} : {draw.chance.choice(verdicts)}" for key in sorted(keys))
     kind = "ipv4_addr" if draw.family == "ip" else "ipv6_addr"
     a_map = f"map m-{name} {{ type {kind} . inet_proto . inet_service : verdict; elements = {{ {elements} }}; }}"
@@ -183,12 +185,11 @@ def _statement(draw: Draw, head: str, below: list[str]) -> str:
     jumps = [f"{draw.one('jump', 'jump', 'goto')} {draw.chance.choice(below)}"] * 4 if below else []
     some = ["accept", "return", "continue", "", f"meta mark set {mark}", f"meta mark set meta mark | {mark}",
             f"meta mark set meta mark ^ {mark}", f"meta mark set meta mark & {mark}", 'log prefix "x"',
-            f"meta mark set {ip} daddr map {{ {draw.address(ip)} : 0x7, {draw.network(ip)} : 0x8 }}"
-            if draw.chance.random() < 0 else "", f"update @dyn {{ {ip} saddr }}", *jumps]
+            f"meta mark set th dport map {{ 53 : 0x7, 8080 : 0x8, 9153 : 0x4000 }}", f"update @dyn {{ {ip} saddr }}", *jumps]
     if "hook prerouting priority -3" in head or "hook output priority -3" in head:
-        some += ["notrack"] if draw.chance.random() < 0.3 else []
+        some += ["notrack"] * 3
     if "type filter" in head and draw.chance.random() < 0.3:
-        some += ["drop"] + (["reject"] if "hook postrouting" not in head else [])
+        some += ["drop"] + (["reject", "reject"] if "hook postrouting" not in head else [])
     if "type nat" in head:
         some += _rewrites(draw, head) * 4
     return draw.chance.choice(some)

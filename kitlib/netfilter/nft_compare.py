@@ -69,10 +69,10 @@ def compare(path: PacketPath, lines: tuple[TraceLine, ...]) -> TracedPath:
 
 
 def _reported(path: PacketPath, lines: tuple[TraceLine, ...]) -> list[RuleStep]:
-    """The steps that a trace would report; a rule that may match and then only goes on, as the kernel has it."""
+    """The steps that a trace would report; a rule that may match and changes nothing, as the kernel has it."""
     named = {(line.table, line.chain, line.rule) for line in lines}
-    return [step for step in path.matched if step.outcome is not RuleOutcome.UNDECIDED or step.verdict != "CONTINUE"
-            or (step.table, step.chain, step.rule.text) in named]
+    return [step for step in path.matched if step.outcome is not RuleOutcome.UNDECIDED or step.packet != step.after
+            or step.verdict != "CONTINUE" or (step.table, step.chain, step.rule.text) in named]
 
 
 def _header_differences(stop: HookStep, line: TraceLine) -> list[str]:

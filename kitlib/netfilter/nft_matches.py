@@ -380,6 +380,16 @@ def _notrack(_: Any, context: Context) -> Effect:
     return Effect("", packet if is_known else packet._replace(states=frozenset({"UNTRACKED"})))
 
 
+def _reject(body: dict[str, Any] | None, context: Context) -> Effect:
+    """Drop the packet and tell the sender, in the protocol that the rule names; another's packets it does not match."""
+    kind, packet = (body or {}).get("type", ""), context.packet
+    if kind in ("icmp", "icmpv6") and (kind == "icmpv6") != (":" in packet.source):
+        raise Breaks(f"the rule answers by {kind} only")
+    if kind == "tcp reset" and packet.protocol != "tcp":
+        raise Breaks(f"protocol is {packet.protocol}, the rule wants tcp")
+    return Effect("DROP", packet)
+
+
 def _update(body: dict[str, Any], context: Context) -> Effect:
     """Remember a key in a set, for packets to come."""
     try:
@@ -415,7 +425,7 @@ def _drawn(value: Any, context: Context) -> str:
 
 STATEMENTS: dict[str, Callable[[Any, Context], Effect]] = {
     "vmap": _vmap, "mangle": _mangle, "notrack": _notrack, "set": _update,
-    "reject": lambda _, context: Effect("DROP", context.packet),
+    "reject": _reject,
     "dnat": _nat(lambda packet, address, port, *_: to_destination(packet, address, port)),
     "snat": _nat(lambda packet, address, port, random, _: from_source(packet, address, port, random)),
     "redirect": _nat(lambda packet, _, port, __, context: redirect(packet, context.hook, port, context.netfilter)),
