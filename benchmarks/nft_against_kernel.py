@@ -110,7 +110,7 @@ class Node(iptables.Node):
         for shot in packets:
             if shot.follow_up == "reply":
                 self._settle()
-            before = len(self.said)
+            before = self.said.rfind(b"\n") + 1
             self.send(shot)
             if following := self._following(kernel, shot, before):
                 self.send(following)
@@ -120,7 +120,8 @@ class Node(iptables.Node):
     @staticmethod
     def walked(kernel: Netfilter, said: bytes) -> list[TracedPath]:
         """The packets of a trace, each with the path that the walk has for it."""
-        return list(traced_paths(kernel, with_rules(kernel, nft.traces(said.decode())), compare))
+        whole = said[:said.rfind(b"\n") + 1].decode()
+        return list(traced_paths(kernel, with_rules(kernel, nft.traces(whole)), compare))
 
     def _following(self, kernel: Netfilter, shot: Shot, before: int) -> Shot | None:
         if shot.follow_up != "reply":

@@ -22,12 +22,12 @@ def branches(netfilter: Netfilter, chain: Chain, packet: Packet) -> Iterator[Bra
 def _advance(netfilter: Netfilter, hook: str, branch: Branch) -> list[Branch]:
     """Take a branch past the next rule that does something; several branches if it may come out in several ways."""
     chain, first = branch.chain, branch.number
-    table = netfilter.nft.tables[chain.table]
+    context = Context(branch.packet, netfilter, netfilter.nft.tables[chain.table], hook)
     for rule in chain.rules[first - 1:]:
-        found = alternatives(rule, Context(branch.packet, netfilter, table, hook))
+        found = alternatives(rule, context)
         if found[0].outcome is not RuleOutcome.SKIPPED or len(found) > 1 or found[0].packet != branch.packet:
-            branch = replace(_past(branch, first, rule.number - 1), number=rule.number + 1)
-            return [after for way in found for after in _take(netfilter, branch, rule, way)]
+            branch = _past(branch, first, rule.number - 1)
+            return [after for one in found for after in _take(netfilter, branch, rule, one)]
     return [_past(branch, first, len(chain.lines)).leave()]
 
 
@@ -36,25 +36,23 @@ def _past(branch: Branch, first: int, last: int) -> Branch:
     if last < first:
         return branch
     skipped = SkippedRules(branch.chain, first, last, branch.packet, len(branch.stack), explain_skipped)
-    return replace(branch, trail=(*branch.trail, skipped))
+    return replace(branch, number=last + 1, trail=(*branch.trail, skipped))
 
 
-def _take(netfilter: Netfilter, branch: Branch, rule: Rule, way: Alternative) -> list[Branch]:
+def _take(netfilter: Netfilter, branch: Branch, rule: Rule, one: Alternative) -> list[Branch]:
     """Go one way that a rule may come out; two if it is not known whether it matches."""
-    probability = branch.probability * way.probability
-    if way.verdict == "UNDECIDED":
-        after = branch.step(rule, RuleOutcome.UNDECIDED, way.why)
-        return [replace(after, verdict="UNDECIDED", probability=probability)]
-    after = branch.step(rule, way.outcome, way.why, way.verdict, way.packet)
-    verdict, _, target = way.verdict.partition(":")
+    changes: dict[str, object] = {"number": rule.number + 1, "probability": branch.probability * one.probability}
+    if one.verdict == "UNDECIDED":
+        return [branch.step(rule, RuleOutcome.UNDECIDED, one.why, changes=changes | {"verdict": "UNDECIDED"})]
+    verdict, _, target = one.verdict.partition(":")
     if target:
+        behind = () if verdict == "GOTO" else ((branch.chain, rule.number + 1),)
         chain = netfilter.nft.chain(branch.chain.table, target)
-        stack = branch.stack if verdict == "GOTO" else (*branch.stack, (branch.chain, branch.number))
-        after = replace(after, chain=chain, number=1, stack=stack)
+        changes |= {"chain": chain, "number": 1, "stack": (*branch.stack, *behind)}
     elif verdict in ("ACCEPT", "DROP"):
-        after = replace(after, verdict=verdict)
-    elif verdict == "RETURN":
-        after = after.leave()
-    if way.outcome is RuleOutcome.UNDECIDED:
-        return fork(branch, after, rule, way.why)
-    return [replace(after, probability=probability)]
+        changes["verdict"] = verdict
+    after = branch.step(rule, one.outcome, one.why, one.verdict, one.packet, changes)
+    after = after.leave() if verdict == "RETURN" else after
+    if one.outcome is RuleOutcome.UNDECIDED:
+        return fork(replace(branch, number=rule.number + 1), after, rule, one.why)
+    return [after]

@@ -17,7 +17,7 @@ from kitlib.netfilter.packet import Packet, RuleOutcome
 from kitlib.netfilter.state import Netfilter
 from kitlib.netfilter.targets import TargetEffect, from_source, redirect, to_destination
 from kitlib.parsers.nft import Key, Rule, Set, Table, fits, number, part_of
-from kitlib.parsers.nft_text import BITWISE, expression, key_text, kind_of
+from kitlib.parsers.nft_text import BITWISE, expression, key_text, kind_of, rule_text
 
 PORTS = ("udp", "tcp", "sctp", "dccp", "udplite")
 ORDER = {"<": lt, ">": gt, "<=": le, ">=": ge}
@@ -107,6 +107,9 @@ def _run(rule: Rule, context: Context) -> Alternative:
             return Alternative(RuleOutcome.SKIPPED, str(reason), "", context.packet)
         except Unknown as reason:
             return Alternative(RuleOutcome.UNDECIDED, "; ".join([*unknown, str(reason)]), "UNDECIDED", context.packet)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            why = f"unknown here: {rule_text((statement,))}"
+            return Alternative(RuleOutcome.UNDECIDED, why, "UNDECIDED", context.packet)
         context = context._replace(packet=effect.packet)
         holding += [effect.why] if effect.why else []
         unknown += [effect.unknown] if effect.unknown else []
@@ -131,7 +134,7 @@ def _effect(name: str, body: Any, context: Context) -> Effect:
         return Effect("", context.packet)
     if name == "xt" and body.get("type") == "match":
         return Effect("", context.packet, unknown=f"unknown here: {body.get('name')} of iptables")
-    raise Unknown(f"unknown here: {name} {'' if body is None else body}".rstrip())
+    raise Unknown(f"unknown here: {rule_text(({name: body},))}")
 
 
 def _verdict(value: dict[str, Any]) -> str:
@@ -224,10 +227,16 @@ def _missing(key: Key, data: Any, found: Set, explains: bool) -> str:
     if not found.elements:
         return f"{where} is empty{f' ({found.comment})' if found.comment else ''}"
     words = f"{key_text(key)} is not in {where}"
-    near = [f"{key_text(tuple(map(_part_text, known)))}, where {' and '.join(_part_text(known[at]) for at in parts)} "
-            f"is {' and '.join(str(key[at]) for at in parts)} here" if len(key) > 1 else _part_text(known[0])
-            for known, parts in (found.nearest(key) if explains else ())]
-    return f"{words}; nearest: {'; '.join(near)}" if near else words
+    near = [_near(key, *one) for one in (found.nearest(key) if explains else ())]
+    return f"{words}; nearest: {', '.join(near)}" if near else words
+
+
+def _near(key: Key, known: Key, differing: list[int]) -> str:
+    """A key that is there, and in which of its parts it is not the one that was looked for."""
+    words = key_text(tuple(map(_part_text, known)))
+    if len(key) == 1:
+        return words
+    return f"{words} (has {' and '.join(f'{_part_text(known[at])}, not {key[at]}' for at in differing)})"
 
 
 def _part_text(part: Any) -> str:

@@ -48,7 +48,8 @@ def simulate(netfilter: Netfilter, packet: Packet, connection: Connection | None
             break
         left -= path.probability
         paths.append(path)
-    unknown = "; ".join((*netfilter.ruleset.unknown, *netfilter.unknown))
+    native = netfilter.nft.unknown if netfilter.nft else ()
+    unknown = "; ".join((*netfilter.ruleset.unknown, *netfilter.unknown, *native))
     return tuple(replace(path, end="is undecided", why=unknown) for path in paths) if unknown else tuple(paths)
 
 

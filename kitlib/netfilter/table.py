@@ -7,9 +7,10 @@ ten thousand Services cost no more than ten.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from types import MappingProxyType
 
 from kitlib.netfilter.matches import MatchResult, judge
 from kitlib.netfilter.packet import Packet, RuleOutcome, RuleStep
@@ -17,6 +18,8 @@ from kitlib.netfilter.path import SkippedRules
 from kitlib.netfilter.state import Netfilter
 from kitlib.netfilter.targets import apply
 from kitlib.parsers.iptables_save import Chain, Rule
+
+NOTHING: Mapping[str, object] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -54,11 +57,11 @@ class Branch:
         return self.trail[-1].rule if isinstance(self.trail[-1], RuleStep) else None
 
     def step(self, rule: Rule, outcome: RuleOutcome, why: str, verdict: str = "",
-             after: Packet | None = None) -> Branch:
-        """Add a rule to the trail, and go on behind it with the packet as it left it."""
+             after: Packet | None = None, changes: Mapping[str, object] = NOTHING) -> Branch:
+        """Add a rule to the trail, and go on behind it with the packet as it left it, and these other changes."""
         step = RuleStep(self.chain.table, self.chain.name, rule, outcome, why, verdict, len(self.stack), self.packet,
                         after or self.packet)
-        return replace(self, packet=step.after, trail=(*self.trail, step))
+        return replace(self, packet=step.after, trail=(*self.trail, step), **changes)
 
     def leave(self) -> Branch:
         """Go back to where this chain was jumped to; from the built-in chain, or after a goto, to its policy."""

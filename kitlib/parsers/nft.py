@@ -2,7 +2,7 @@
 
 Tables hold chains, sets and maps; chains hold rules, a rule is a row of statements. Statements stay as they came, so
 that nothing is lost which nobody here understands: they are interpreted when a packet meets them. With ten thousand
-Services these are 14 MB, of which a packet meets twenty rules: a map becomes a dictionary when it is first asked.
+Services these are 14 MB, of which a packet meets twenty rules: and a map is asked by a key, however many it holds.
 Source: nft(8), libnftables-json(5).
 """
 
@@ -23,6 +23,8 @@ from kitlib.parsers.xtables_monitor import TraceLine
 
 Part = str | int | tuple[int, int]          # of a key: a value, "eth*", or a range with both its ends
 Key = tuple[Part, ...]
+HOOKS = ("prerouting", "input", "forward", "output", "postrouting")
+FAMILIES = ("ip", "ip6", "inet")
 HEAD = re.compile(r"trace id (\S+) (\w+) (\S+) (\S+) (packet: |unknown rule |rule |policy |conntrack: |verdict )(.*)")
 VERDICT = re.compile(r"(.*?) *\(verdict (\w+)(?: (.*))?\)")
 POLICY = re.compile(r"(\w+)(?: meta mark (0x[0-9a-f]+))?")
@@ -88,7 +90,7 @@ class Set:
     flags: tuple[str, ...] = ()
 
     @cached_property
-    def _keys(self) -> tuple[dict[Key, Any], list[tuple[Key, Any]], list[Any]]:
+    def keys(self) -> tuple[dict[Key, Any], list[tuple[Key, Any]], list[Any]]:
         """The elements as (those of one value, those with ranges, what stands for all others)."""
         exact, ranges, others = {}, [], []
         for element in self.elements:
@@ -96,7 +98,7 @@ class Set:
             key = _key(raw)
             if key == ("*",):
                 others.append(value)
-            elif any(isinstance(part, tuple) or str(part).endswith("*") for part in key):
+            elif any(type(part) is tuple or (type(part) is str and part[-1:] == "*") for part in key):
                 ranges.append((key, value))
             else:
                 exact[key] = value
@@ -104,7 +106,7 @@ class Set:
 
     def find(self, key: Key) -> Any:
         """Return the value of a key (True in a set), None if it is not in it. Exact keys cost the same in any number."""
-        exact, ranges, others = self._keys
+        exact, ranges, others = self.keys
         if key in exact:
             return exact[key]
         fitting = (value for known, value in ranges if len(known) == len(key) and all(map(fits, known, key)))
@@ -112,7 +114,7 @@ class Set:
 
     def nearest(self, key: Key, most: int = 2) -> list[tuple[Key, list[int]]]:
         """Return the keys that have most in common with this one, and which parts differ; the first part counts most."""
-        exact, ranges, _ = self._keys
+        exact, ranges, _ = self.keys
         keys = [(known, [place for place, pair in enumerate(zip(known, key, strict=False)) if not fits(*pair)])
                 for known in (*exact, *(known for known, _ in ranges))]
         return nsmallest(most, keys, key=lambda found: (len(found[1]), 0 in found[1], _distance(*found, key)))
@@ -141,7 +143,7 @@ def fits(part: Part, value: str | int) -> bool:
 
 def part_of(raw: Any) -> Part:
     """Read one value, prefix or range. ValueError for anything else."""
-    if isinstance(raw, (str, int)):
+    if type(raw) is str or type(raw) is int:
         return raw
     if isinstance(raw, dict) and "elem" in raw:
         return part_of(raw["elem"]["val"])
@@ -203,6 +205,16 @@ class Ruleset:
         return tuple(chain for table in self.tables.values() for chain in table.chains.values() if chain.hook)
 
 
+    @cached_property
+    def unknown(self) -> tuple[str, ...]:
+        """What decides about packets before or beside the hooks of IP, in words."""
+        chains = [f"the rules of table {chain.table} at {chain.hook}" for chain in self.base_chains
+                  if chain.hook not in HOOKS or chain.table.partition(" ")[0] not in FAMILIES]
+        flowtables = [f"flowtable {item['flowtable']['name']}, by which packets pass the rules by"
+                      for item in self.others if "flowtable" in item]
+        return (*chains, *flowtables)
+
+
 @parse_context("nft -j list ruleset")
 def ruleset(text: str) -> Ruleset:
     """Parse the output of `nft -j list ruleset`, 1.0.6 to 1.1. Raises ParseError."""
@@ -220,7 +232,8 @@ def ruleset(text: str) -> Ruleset:
             elif kind == "table":
                 tables[f"{value['family']} {value['name']}"] = Table(value["family"], value["name"])
             elif kind in ("set", "map"):
-                tables[f"{value['family']} {value['table']}"].sets[value["name"]] = _set(kind, value)
+                found = tables[f"{value['family']} {value['table']}"].sets[value["name"]] = _set(kind, value)
+                _ = found.keys      # now, so that the first packet need not wait
             elif kind != "metainfo":
                 others.append(item)
         for value in chains:
@@ -230,7 +243,9 @@ def ruleset(text: str) -> Ruleset:
         raise ParseError("JSON", "tables, chains, rules, sets and maps as nft writes them", repr(error)) from None
     if rules:
         raise ParseError("JSON", "every rule in a chain that is listed too", f"rules of {next(iter(rules))}")
-    return Ruleset(tables, tuple(others))
+    found = Ruleset(tables, tuple(others))
+    _ = found.base_chains
+    return found
 
 
 def _chain(table: str, value: dict[str, Any], rules: Any) -> Chain:
