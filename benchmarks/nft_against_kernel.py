@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 
 import generated_rules
@@ -26,13 +27,15 @@ from scapy.layers.l2 import Ether
 from walk_against_kernel import INSIDE, MOST_SHOWN, PACKETS_A_RULESET, TRIES, fewest
 
 from kitlib.netfilter import nft_chain, nft_hooks
-from kitlib.netfilter.compare import TracedPath, traced_paths
-from kitlib.netfilter.nft_compare import compare, with_rules
+from kitlib.netfilter.compare import TracedPath
+from kitlib.netfilter.nft_compare import traced_by_nft
 from kitlib.netfilter.nft_matches import Alternative
 from kitlib.netfilter.packet import Packet
+from kitlib.netfilter.path import PacketPath
 from kitlib.netfilter.state import Netfilter
 from kitlib.netfilter.table import Branch
 from kitlib.parsers import ip, iptables_save, nft
+from kitlib.parsers.conntrack import Connection
 from netns_lab.holder import as_root
 
 NODE6 = """\
@@ -121,7 +124,7 @@ class Node(iptables.Node):
     def walked(kernel: Netfilter, said: bytes) -> list[TracedPath]:
         """The packets of a trace, each with the path that the walk has for it."""
         whole = said[:said.rfind(b"\n") + 1].decode()
-        return list(traced_paths(kernel, with_rules(kernel, nft.traces(whole)), compare))
+        return list(traced_by_nft(kernel, whole))
 
     def _following(self, kernel: Netfilter, shot: Shot, before: int) -> Shot | None:
         if shot.follow_up != "reply":
@@ -241,9 +244,16 @@ def accept_ends_nat() -> None:
 def accept_ends_hook() -> None:
     """Let an accept by a rule end the whole hook."""
     through = nft_hooks._through
-    nft_hooks._through = lambda netfilter, left, path, connection: through(netfilter, () if any(
-        step.rule and step.verdict == "ACCEPT" for step in path.hook_steps[-1].matched[-1:]
-        if path.hook_steps[-1].hook in {chain.name for stop in left for chain in stop.chains}) else left, path, connection)
+
+    def ended(netfilter: Netfilter, left: tuple[nft_hooks.Stop, ...], path: PacketPath,
+              connection: Connection | None) -> Iterator[PacketPath]:
+        for last in path.hook_steps[-1:]:
+            chain = netfilter.nft.chain(last.table, last.hook)
+            if chain and left and chain.hook == left[0].hook and last.matched[-1].rule:
+                left = ()
+        return through(netfilter, left, path, connection)
+
+    nft_hooks._through = ended
 
 
 def goto_is_jump() -> None:

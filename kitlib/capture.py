@@ -66,7 +66,7 @@ class Capture:
         return self._seen[self._chosen(point)].words()
 
     def trace(self, node: Node) -> Result:
-        """What the kernel of a node told of the rules that the packets met there: `xtables-monitor --trace`."""
+        """What the kernel of a node told of the rules that the packets met there, as xtables-monitor or nft monitor say it."""
         return self._traced(node).words
 
     def traced_paths(self, node: Node) -> tuple[TracedPath, ...]:
@@ -75,7 +75,12 @@ class Capture:
         from kitlib.parsers import xtables_monitor
 
         traced = self._traced(node)
-        return traced_paths(node.netfilter(traced.rules), xtables_monitor.traces(traced.words.text))
+        netfilter = node.netfilter(traced.rules, traced.native)
+        if netfilter.nft:
+            from kitlib.netfilter.nft_compare import traced_by_nft
+
+            return traced_by_nft(netfilter, traced.words.text, traced.listing.text if traced.listing else "")
+        return traced_paths(netfilter, xtables_monitor.traces(traced.words.text))
 
     def traced_query(self, node: Node) -> TracedPath:
         """Of those packets the client's query, on the node whose kernel it met first."""

@@ -3,33 +3,32 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import replace
 from itertools import zip_longest
 
-from kitlib.netfilter.compare import TracedPath
+from kitlib.netfilter.compare import TracedPath, traced_paths
 from kitlib.netfilter.nft_hooks import saved_chains
 from kitlib.netfilter.packet import RuleOutcome, RuleStep
 from kitlib.netfilter.path import HookStep, PacketPath
 from kitlib.netfilter.state import Netfilter
+from kitlib.parsers.nft import listed_rules, traces
 from kitlib.parsers.xtables_monitor import TraceLine
 
 COUNTER = re.compile(r"(counter) packets \d+ bytes \d+")
 HANDLE = re.compile(r"(.*?) ?# handle (\d+)$")
 COMMENT = re.compile(r' *comment "[^"]*"$')
 
-ListedRule = tuple[str, str, int, str]      # table, chain, handle, text: as `nft -a list ruleset` has them
 
+def traced_by_nft(netfilter: Netfilter, text: str, listing: str = "") -> tuple[TracedPath, ...]:
+    """Simulate every packet of `nft monitor trace`, and put the kernel's lines beside the steps of the walk.
 
-def with_rules(netfilter: Netfilter, traces: dict[str, tuple[TraceLine, ...]], listed: Iterable[ListedRule] = ()) -> \
-        dict[str, tuple[TraceLine, ...]]:
-    """Write each line of a trace as the walk does: the rule as it stands in the ruleset, tables of iptables by theirs.
-
-    A rule is known by its handle; without one by its text, and for iptables' extensions, which only nft's listing has
-    words for, by the text in `listed`. A rule that is not in the ruleset keeps the kernel's words.
+    A rule is known by its handle (with -a); without one by its text, and for iptables' extensions, which only nft's
+    own listing has words for, by the text in `listing`: `nft -a list ruleset`.
     """
-    handles = {(table, chain, _plain(text)): handle for table, chain, handle, text in listed}
-    return {packet: tuple(_with_rule(netfilter, line, handles) for line in lines) for packet, lines in traces.items()}
+    handles = {(table, chain, _plain(rule)): handle for table, chain, handle, rule in listed_rules(listing)}
+    named = {packet: tuple(_with_rule(netfilter, line, handles) for line in lines)
+             for packet, lines in traces(text).items()}
+    return traced_paths(netfilter, named, compare)
 
 
 def _plain(text: str) -> str:
@@ -37,6 +36,7 @@ def _plain(text: str) -> str:
 
 
 def _with_rule(netfilter: Netfilter, line: TraceLine, handles: dict[tuple[str, str, str], int]) -> TraceLine:
+    """Write a line as the walk does: the rule as it stands in the ruleset, else in the kernel's words."""
     chain = netfilter.nft.chain(line.table, line.chain)
     if chain is None:
         return line
