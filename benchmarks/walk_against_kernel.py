@@ -102,7 +102,7 @@ class Node:
         return cable
 
     @staticmethod
-    def _raw_socket_inside() -> socket.socket:
+    def _raw_socket_inside(family: int = socket.AF_INET) -> socket.socket:
         """A socket belongs to the namespace that it was made in."""
         libc = ctypes.CDLL(None, use_errno=True)
         with Path("/proc/self/ns/net").open() as home, Path("/run/netns/node").open() as node:
@@ -110,7 +110,7 @@ class Node:
                 if libc.setns(where.fileno(), CLONE_NEWNET):
                     raise OSError(ctypes.get_errno(), "setns")
                 if where is node:
-                    made = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+                    made = socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_RAW)
         return made
 
     def load(self, rules: list[str]) -> Netfilter:
@@ -197,16 +197,16 @@ def differ(node: Node, rules: list[str], packets: list[Shot], blind_to: str) -> 
 
 def smallest(node: Node, rules: list[str], packets: list[Shot], blind_to: str) -> tuple[list[str], list[Shot]]:
     """Take away packets and rules, many at a time and then one at a time, as long as a difference remains."""
-    packets = _fewest(packets, lambda fewer: differ(node, rules, fewer, blind_to))
+    packets = fewest(packets, lambda fewer: differ(node, rules, fewer, blind_to))
     given = [line for line in rules if line[0] != "-" or "-j TRACE" in line or line in TRACKING]
-    kept = _fewest([line for line in rules if line not in given], lambda fewer: differ(
+    kept = fewest([line for line in rules if line not in given], lambda fewer: differ(
         node, [line for line in rules if line in given or line in fewer], packets, blind_to))
     rules = [line for line in rules if line in given or line in kept]
     used = {word for line in rules if line[0] == "-" for word in line.split()}      # chains that still matter
     return [line for line in rules if line[0] != ":" or " - " not in line or line.split()[0][1:] in used], packets
 
 
-def _fewest(things: list, shows_it: Callable[[list], object]) -> list:
+def fewest(things: list, shows_it: Callable[[list], object]) -> list:
     """The fewest of these that still show it, as found by leaving out ever smaller stretches."""
     size = len(things)
     while size:

@@ -78,7 +78,7 @@ class Capture:
         return self._seen[self._chosen(point)].words()
 
     def trace(self, node: Node) -> Result:
-        """Return what `xtables-monitor --trace` printed on a node about the rules that the packets met there."""
+        """Return what the node's kernel said of the rules met: `xtables-monitor --trace`, or `nft monitor trace`."""
         return self._traced(node).words
 
     def traced_paths(self, node: Node) -> tuple[TracedPath, ...]:
@@ -87,7 +87,12 @@ class Capture:
         from kitlib.parsers import xtables_monitor
 
         traced = self._traced(node)
-        return traced_paths(node.netfilter(traced.rules), xtables_monitor.traces(traced.words.text))
+        netfilter = node.netfilter(traced.rules, traced.native)
+        if netfilter.nft:
+            from kitlib.netfilter.nft_compare import traced_by_nft
+
+            return traced_by_nft(netfilter, traced.words.text, traced.listing.text if traced.listing else "")
+        return traced_paths(netfilter, xtables_monitor.traces(traced.words.text))
 
     def traced_query(self, node: Node) -> TracedPath:
         """Return the client's query among those packets, on the node whose kernel it met first."""

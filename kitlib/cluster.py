@@ -241,7 +241,7 @@ def differences(cluster: Cluster) -> tuple[str, ...]:
         "kube-proxy is in nftables mode: its rules are in `nft list {}`, not in iptables. The ladder shows the same "
         "rewrite.": proxy[:1],
         "nftables has tables beside those of iptables ({}): the rule walk does not know what they do.":
-            [table for table in tables if table not in proxy],
+            [] if proxy else tables,        # in nftables mode it reads them all
         "Packets may pass by rules and routes, through {}: the rule walk does not know what these do.":
             ebpf(names),
         "Policy routing is in use ({}): the rule walk does not know which packets take other routing tables.":

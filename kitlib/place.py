@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import IPv4Interface, ip_interface
 from typing import TYPE_CHECKING, Protocol
@@ -15,9 +14,11 @@ from kitlib.sighting import VantagePoint
 
 EBPF = {"cilium_host": "Cilium", "bpfin.cali": "Calico"}      # interfaces of CNIs whose eBPF programs pass rules by
 OWN_TABLES = {"raw", "mangle", "nat", "filter", "security"}     # what iptables and ebtables call theirs in nftables
+KUBE_PROXY = "table ip kube-proxy"      # is there where kube-proxy is in nftables mode
 
 if TYPE_CHECKING:
     from kitlib.netfilter.state import Netfilter
+    from kitlib.parsers import nft
     from kitlib.parsers.resolv_conf import ResolvConf
 
 
@@ -109,18 +110,35 @@ class Node(Place):
     role: str = ""
     pod_range: str = ""
 
-    def netfilter(self, saved: Result | None = None) -> Netfilter:
-        """Read what decides about packets here: rules (those `saved`, or today's), routes, addresses, ip_forward."""
+    def netfilter(self, saved: Result | None = None, listed: Result | None = None) -> Netfilter:
+        """Read what decides about packets here: rules, routes, addresses, ip_forward.
+
+        The rules are today's, or those `saved` by iptables-save and, in nftables mode, `listed` by nft -j.
+        """
         from kitlib.netfilter.state import Netfilter  # late: a first ladder needs no rules
         from kitlib.parsers import iptables_save
 
         forwards = self.run("sysctl", "net.ipv4.ip_forward").text.strip().endswith("= 1")
         saved, interfaces = saved or self.run("iptables-save"), self.interfaces()
         ruleset = iptables_save.parse(saved.text, saved.stderr)
-        unknown = ebpf(interface.name for interface in interfaces)
-        with suppress(NotRecorded, CommandFailed):      # what is not known of nftables was said when the lab was opened
-            unknown += [f"the rules of nftables in {table}" for table in self.nft_tables()]
-        return Netfilter(ruleset, (*self._other_routes(), *self.routes()), interfaces, forwards, tuple(unknown))
+        native, unknown = self._nftables(listed)
+        unknown += ebpf(interface.name for interface in interfaces)
+        return Netfilter(ruleset, (*self._other_routes(), *self.routes()), interfaces, forwards, tuple(unknown), native)
+
+    def _nftables(self, listed: Result | None) -> tuple[nft.Ruleset | None, list[str]]:
+        """Read the rules of nftables if kube-proxy's are among them; else say whose are there and are not read."""
+        try:
+            tables = self.nft_tables()
+        except (NotRecorded, CommandFailed):        # what is not known of nftables was said when the lab was opened
+            return None, []
+        if KUBE_PROXY not in tables:
+            return None, [f"the rules of nftables in {table}" for table in tables]
+        from kitlib.parsers import nft  # late: only a cluster in nftables mode has them
+
+        try:
+            return nft.ruleset((listed or self.run("nft", "-j", "list", "ruleset")).text), []
+        except (NotRecorded, CommandFailed) as error:
+            return None, [f"the rules of nftables in {KUBE_PROXY} ({str(error).splitlines()[0]})"]
 
     def nft_tables(self) -> list[str]:
         """Read the nftables tables here that are not iptables' own: "table ip kube-proxy"."""

@@ -22,10 +22,15 @@ class PointCapture(NamedTuple):
 
 
 class RuleTrace(NamedTuple):
-    """What a node's kernel reported of the rules that packets met there, and the rules as they stood meanwhile."""
+    """What a node's kernel reported of the rules that packets met there, and the rules as they stood meanwhile.
+
+    Where nftables decides also these: `native` from `nft -j list ruleset`, and `listing` from `nft -a list ruleset`.
+    """
 
     words: Result
     rules: Result
+    native: Result | None = None
+    listing: Result | None = None
 
 
 @dataclass

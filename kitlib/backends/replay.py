@@ -19,6 +19,8 @@ from kitlib.errors import KitError, NotRecorded, RecordingError
 from kitlib.result import Result, typed_on_host
 from kitlib.sighting import VantagePoint
 
+TRACED_RULES = (("iptables-save",), ("nft", "-j", "list", "ruleset"), ("nft", "-a", "list", "ruleset"))
+
 
 class RecordedLab:
     """Plays a recording: the backend of `open_lab("recorded")`."""
@@ -82,12 +84,15 @@ class RecordedLab:
                 words = partial(Result, typed, point.argv, 0, point.text, note=note)
                 data.seen.append(PointCapture(point.place, point.interface, note, words, take.frames(point)))
             for trace in take.traces:
-                rules = self.recording.traced_rules.get((trace.place, ("iptables-save",)))
-                if rules is None:
-                    raise RecordingError(f"{self.recording.folder / 'traced-rules.jsonl'}: the rules of {trace.place} "
-                                         "are missing, where a rule trace was recorded. Record again.")
-                data.traces[trace.place] = RuleTrace(_result(trace, note),
-                                                     _result(rules, "recorded while it was traced"))
+                data.traces[trace.place] = RuleTrace(_result(trace, note), *self._traced_rules(trace.place))
+
+    def _traced_rules(self, place: str) -> list[Result | None]:
+        """Return a node's rules as they stood while it was traced: iptables', and nftables' if these decide there."""
+        found = [self.recording.traced_rules.get((place, argv)) for argv in TRACED_RULES]
+        if found[0] is None:
+            raise RecordingError(f"{self.recording.folder / 'traced-rules.jsonl'}: the rules of {place} "
+                                 "are missing, where a rule trace was recorded. Record again.")
+        return [_result(rules, "recorded while it was traced") if rules else None for rules in found]
 
     def _next_take(self, scene: Scene) -> Take:
         number = self._played.get(scene.name, 0) % len(scene.takes) + 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 
@@ -33,29 +33,39 @@ class TracedPath:
         return tuple(zip_longest(_reported(self.path, self.trace_lines), self.trace_lines))
 
 
-def traced_paths(netfilter: Netfilter, traces: dict[str, tuple[TraceLine, ...]]) -> tuple[TracedPath, ...]:
+Comparison = Callable[[PacketPath, tuple[TraceLine, ...]], TracedPath]
+
+
+def traced_paths(netfilter: Netfilter, traces: dict[str, tuple[TraceLine, ...]],
+                 comparison: Comparison | None = None) -> tuple[TracedPath, ...]:
     """Simulate every traced packet, in the order of the trace; connections are remembered from packet to packet.
 
     Which endpoint a coin chose is taken from the trace, and so is what an older connection is rewritten to; everything
     else is worked out from rules and routes.
     """
     connections: list[Connection] = []
-    untracked: set[tuple] = set()
+    made_here: list[Packet] = []            # those that come in again by lo, as they left
     found = []
     for lines in traces.values():
-        packet = packet_of(lines[0])._replace(holds=_strings(lines))
-        if packet.in_interface == "lo" and packet[:5] in untracked:
-            packet = packet._replace(states=frozenset({"UNTRACKED"}))
+        packet = _by_lo(packet_of(lines[0])._replace(holds=_strings(lines)), made_here)
         known = next((each for each in reversed(connections) if _direction(packet, each)), None)
-        best, connection = _best(netfilter, packet, _guesses(packet, known, lines), lines)
+        best, connection = _best(netfilter, packet, _guesses(packet, known, lines), lines, comparison or compare)
         found.append(best)
-        if "UNTRACKED" in best.path.after.states:
-            untracked.add(best.path.after[:5])
-        elif connection and _direction(packet, connection) == "reply":
+        if best.path.end == "comes in again by lo":
+            made_here.append(best.path.after)
+        if connection and _direction(packet, connection) == "reply":
             connections.append(replace(connection, flags=()))
         elif not connection and best.path.is_remembered:
             connections.append(replace(best.path.connection, flags=("UNREPLIED",)))
     return tuple(found)
+
+
+def _by_lo(packet: Packet, made_here: list[Packet]) -> Packet:
+    """Give a packet that was made here and comes in by lo what the trace does not tell of it: its mark, no tracking."""
+    for made in reversed(made_here) if packet.in_interface == "lo" else ():
+        if made[:3] == packet[:3] and made.sport in (None, packet.sport) and made.dport == packet.dport:
+            return packet._replace(mark=made.mark, states=made.states if "UNTRACKED" in made.states else packet.states)
+    return packet
 
 
 def _guesses(packet: Packet, known: Connection | None, lines: tuple[TraceLine, ...]) -> Iterator[Connection | None]:
@@ -68,11 +78,11 @@ def _guesses(packet: Packet, known: Connection | None, lines: tuple[TraceLine, .
 
 
 def _best(netfilter: Netfilter, packet: Packet, guesses: Iterable[Connection | None],
-          lines: tuple[TraceLine, ...]) -> tuple[TracedPath, Connection | None]:
+          lines: tuple[TraceLine, ...], comparison: Comparison) -> tuple[TracedPath, Connection | None]:
     """Find the path that differs least from the trace, and the connection that it belongs to."""
     found = []
     for connection in guesses:
-        paths = (compare(path, lines) for path in simulate(netfilter, packet, connection))
+        paths = (comparison(path, lines) for path in simulate(netfilter, packet, connection))
         found.append((min(paths, key=lambda one: len(one.differences)), connection))
         if not found[-1][0].differences:
             return found[-1]

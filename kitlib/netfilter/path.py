@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from kitlib.errors import NotFound
-from kitlib.netfilter.matches import judge
+from kitlib.netfilter.matches import MatchResult, judge
 from kitlib.netfilter.packet import Packet, RuleOutcome, RuleStep
 from kitlib.netfilter.state import Netfilter
 from kitlib.parsers.conntrack import Connection, Tuple
-from kitlib.parsers.iptables_save import Chain
+from kitlib.parsers.iptables_save import Chain, Rule
 from kitlib.sighting import Socket
 
 
@@ -23,6 +23,7 @@ class SkippedRules(NamedTuple):
     last: int
     packet: Packet
     depth: int
+    judge: Callable[[Rule, Packet, Netfilter], MatchResult] = judge
 
     @property
     def count(self) -> int:
@@ -33,7 +34,7 @@ class SkippedRules(NamedTuple):
         """Yield each of these rules, with the reason."""
         for number in range(self.first, self.last + 1):
             rule = self.chain.rule(number)
-            why = judge(rule, self.packet, netfilter).why
+            why = self.judge(rule, self.packet, netfilter).why
             yield RuleStep(rule.table, rule.chain, rule, RuleOutcome.SKIPPED, why, "", self.depth, self.packet,
                            self.packet)
 

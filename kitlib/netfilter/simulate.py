@@ -48,28 +48,38 @@ def simulate(netfilter: Netfilter, packet: Packet, connection: Connection | None
         packet = packet._replace(states=_states(packet, connection))
     paths: list[PacketPath] = []
     assumed, left = 0, 1.0
-    for path in _travel(netfilter, PacketPath(packet), PREROUTING if packet.in_interface else OUTPUT, connection):
+    for path in _ways(netfilter, PacketPath(packet), connection):
         assumed += bool(path.assumptions)
         if assumed > MOST_ASSUMED:
             paths.append(replace(path, end="is undecided", probability=left, why="too much is not known here"))
             break
         left -= path.probability
         paths.append(path)
-    unknown = "; ".join((*netfilter.ruleset.unknown, *netfilter.unknown))
+    native = netfilter.nft.unknown if netfilter.nft else ()
+    unknown = "; ".join((*netfilter.ruleset.unknown, *netfilter.unknown, *native))
     return tuple(replace(path, end="is undecided", why=unknown) for path in paths) if unknown else tuple(paths)
+
+
+def _ways(netfilter: Netfilter, path: PacketPath, connection: Connection | None) -> Iterator[PacketPath]:
+    """Yield the paths through the tables of iptables, or through those of nftables where these decide."""
+    if netfilter.nft:
+        from kitlib.netfilter.nft_hooks import travel  # late: only a cluster in nftables mode needs it
+
+        return travel(netfilter, path, connection)
+    return _travel(netfilter, path, PREROUTING if path.packet.in_interface else OUTPUT, connection)
 
 
 def _travel(netfilter: Netfilter, path: PacketPath, stops: tuple[tuple[str, str], ...],
             connection: Connection | None) -> Iterator[PacketPath]:
     if path.end or not stops:
-        yield path if path.end else replace(path, end=_end(path.after))
+        yield path if path.end else replace(path, end=ending(path.after))
         return
     (hook, table), *rest = stops
     if not table:
-        path, more = _route(netfilter, hook, path)
+        path, more = route_step(netfilter, hook, path)
         yield from _travel(netfilter, path, (*rest, *more), connection)
     elif table == "nat" and (connection or "NEW" not in path.after.states):
-        step = _remembered(hook, path, None if "UNTRACKED" in path.after.states else connection)
+        step = remembered_step(hook, path, None if "UNTRACKED" in path.after.states else connection)
         yield from _travel(netfilter, replace(path, hook_steps=(*path.hook_steps, step)), tuple(rest), connection)
     else:
         for further in _through(netfilter, hook, table, path):
@@ -92,7 +102,7 @@ def _through(netfilter: Netfilter, hook: str, table: str, path: PacketPath) -> I
                          (*path.assumptions, *branch.assumptions), branch.why)
 
 
-def _route(netfilter: Netfilter, hook: str, path: PacketPath) -> tuple[PacketPath, tuple[tuple[str, str], ...]]:
+def route_step(netfilter: Netfilter, hook: str, path: PacketPath) -> tuple[PacketPath, tuple[tuple[str, str], ...]]:
     """Add the routing decision to a path; return also the stops that come next if the packet came in."""
     here, decision = path.after, netfilter.route(path.after.destination)
     step, end, why = HookStep(hook, "", here, here, decision.why), "", ""
@@ -112,7 +122,7 @@ def _route(netfilter: Netfilter, hook: str, path: PacketPath) -> tuple[PacketPat
     return replace(path, hook_steps=(*path.hook_steps, step), end=end, why=why), more
 
 
-def _remembered(hook: str, path: PacketPath, connection: Connection | None) -> HookStep:
+def remembered_step(hook: str, path: PacketPath, connection: Connection | None) -> HookStep:
     """Pass nat with a packet of a known connection: conntrack repeats or undoes what was decided, no rule is read."""
     here = path.after
     if connection is None:
@@ -149,6 +159,6 @@ def _fits(packet: Packet, direction: Tuple) -> bool:
             and direction.destination.port in (0, packet.dport))
 
 
-def _end(after: Packet) -> str:
+def ending(after: Packet) -> str:
     out = after.out_interface
     return "comes in again by lo" if out == "lo" else f"goes out of {out}" if out else "is delivered here"

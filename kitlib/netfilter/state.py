@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from ipaddress import ip_address, ip_interface, ip_network
+from ipaddress import IPv6Address, ip_address, ip_interface, ip_network
+from typing import TYPE_CHECKING
 
 from kitlib.parsers.ip import Interface, Route
 from kitlib.parsers.iptables_save import Ruleset
+
+if TYPE_CHECKING:
+    from kitlib.parsers import nft
 
 TABLES = ("local", "main", "default")     # in the order in which `ip rule` asks them, unless somebody changed it
 NO_WAY = {"blackhole": "the packet is dropped without a word", "unreachable": "the sender is told: host unreachable",
@@ -59,6 +63,7 @@ class Netfilter:
     interfaces: tuple[Interface, ...] = ()
     forwards: bool = True                 # net.ipv4.ip_forward
     unknown: tuple[str, ...] = ()
+    nft: nft.Ruleset | None = None        # where nftables decides; `ruleset` then explains the tables of iptables-nft
 
     @cached_property
     def _networks(self) -> list[tuple[int, int, int, Route]]:
@@ -113,12 +118,31 @@ class Netfilter:
     def masquerade_address(self, interface: str, destination: str) -> str:
         """Return the address that MASQUERADE takes: the out-interface's, near the next hop; on lo, no loopback address.
 
-        Source: net/ipv4/devinet.c, inet_select_addr.
+        Source: net/ipv4/devinet.c, inet_select_addr; for IPv6 see below.
         """
+        if ":" in destination:
+            return self._source_by_rfc_6724(interface, destination)
         route = self.route(destination).route
         near = route.via if route and route.via else destination
         others = (self.address_of(found.name, near) for found in self.interfaces if found.name != "lo")
         return self.address_of(interface, near, loopback=False) or next(filter(None, others), "")
+
+    def _source_by_rfc_6724(self, interface: str, destination: str) -> str:
+        """Choose among all IPv6 addresses: the same, a wide enough scope, the out-interface's, the longest prefix.
+
+        Source: RFC 6724, section 5; net/ipv6/addrconf.c, ipv6_get_saddr_eval.
+        """
+        goal = ip_address(destination)
+
+        def worth(found: tuple[str, IPv6Address]) -> tuple:
+            name, address = found
+            is_wide = _is_global(address) >= _is_global(goal)
+            common = 128 - (int(address) ^ int(goal)).bit_length()
+            return address == goal, is_wide, is_wide != _is_global(address), name == interface, common
+
+        own = [(found.name, ip_interface(address).ip) for found in self.interfaces for address in found.addresses
+               if ":" in address]
+        return str(max(own, key=worth)[1]) if own else ""
 
     def address_of(self, interface: str, near: str, loopback: bool = True) -> str:
         """Return an interface's first address of the version of `near`, one in its network if possible; "" without."""
@@ -128,6 +152,10 @@ class Netfilter:
                if address.version == goal.version and (loopback or not address.is_loopback)]
         fits = [address for address in own if goal in address.network]
         return str(next(iter([*fits, *own])).ip) if own else ""
+
+
+def _is_global(address: IPv6Address) -> bool:
+    return not (address.is_link_local or address.is_loopback)
 
 
 def _named(route: Route) -> str:

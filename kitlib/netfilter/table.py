@@ -7,8 +7,10 @@ ten thousand Services cost no more than ten.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
+from types import MappingProxyType
 
 from kitlib.netfilter.matches import MatchResult, judge
 from kitlib.netfilter.packet import Packet, RuleOutcome, RuleStep
@@ -16,6 +18,8 @@ from kitlib.netfilter.path import SkippedRules
 from kitlib.netfilter.state import Netfilter
 from kitlib.netfilter.targets import apply
 from kitlib.parsers.iptables_save import Chain, Rule
+
+NOTHING: Mapping[str, object] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -53,11 +57,11 @@ class Branch:
         return self.trail[-1].rule if isinstance(self.trail[-1], RuleStep) else None
 
     def step(self, rule: Rule, outcome: RuleOutcome, why: str, verdict: str = "",
-             after: Packet | None = None) -> Branch:
-        """Add a rule to the trail, and go on behind it with the packet as it left it."""
+             after: Packet | None = None, changes: Mapping[str, object] = NOTHING) -> Branch:
+        """Add a rule to the trail, and go on behind it with the packet as it left it, and these other changes."""
         step = RuleStep(self.chain.table, self.chain.name, rule, outcome, why, verdict, len(self.stack), self.packet,
                         after or self.packet)
-        return replace(self, packet=step.after, trail=(*self.trail, step))
+        return replace(self, packet=step.after, trail=(*self.trail, step), **changes)
 
     def leave(self) -> Branch:
         """Go back to where this chain was jumped to; from the built-in chain, or after a goto, to its policy."""
@@ -69,18 +73,23 @@ class Branch:
 
 def branches(netfilter: Netfilter, hook: str, table: str, packet: Packet) -> Iterator[Branch]:
     """Yield every branch that this packet may take through a table at a hook, in the order of the rules."""
-    built_in = netfilter.ruleset.tables[table][hook]
-    pending = [Branch(packet, built_in)]
+    return explore(Branch(packet, netfilter.ruleset.tables[table][hook]), partial(_advance, netfilter, hook))
+
+
+def explore(start: Branch, advance: Callable[[Branch], list[Branch]]) -> Iterator[Branch]:
+    """Yield every branch from the first rule of a built-in chain to a verdict; `advance` takes one past a rule."""
+    built_in, pending = start.chain, [start]
     while pending:
         branch = pending.pop()
         if branch.verdict == "POLICY":
-            step = RuleStep(table, hook, None, RuleOutcome.MATCHED, "no rule decided: the chain's policy does",
-                            built_in.policy, 0, branch.packet, branch.packet)
+            step = RuleStep(built_in.table, built_in.name, None, RuleOutcome.MATCHED,
+                            "no rule decided: the chain's policy does", built_in.policy, 0, branch.packet,
+                            branch.packet)
             yield replace(branch, trail=(*branch.trail, step), verdict=built_in.policy)
         elif branch.verdict:
             yield branch
         else:
-            pending += reversed(_advance(netfilter, hook, branch))
+            pending += reversed(advance(branch))
 
 
 def _advance(netfilter: Netfilter, hook: str, branch: Branch) -> list[Branch]:
@@ -95,7 +104,7 @@ def _advance(netfilter: Netfilter, hook: str, branch: Branch) -> list[Branch]:
     branch = replace(branch, number=rule.number + 1)
     taken = _take(netfilter, hook, branch, rule, result)
     if result.outcome is RuleOutcome.UNDECIDED:
-        return _fork(branch, taken, rule, result)
+        return fork(branch, taken, rule, result.why)
     if result.probability == 1:
         return [taken]
     other = branch.step(rule, RuleOutcome.SKIPPED, f"{result.why}; here it is not so")
@@ -103,13 +112,13 @@ def _advance(netfilter: Netfilter, hook: str, branch: Branch) -> list[Branch]:
             replace(other, probability=branch.probability * (1 - result.probability))]
 
 
-def _fork(branch: Branch, taken: Branch, rule: Rule, result: MatchResult) -> list[Branch]:
+def fork(branch: Branch, taken: Branch, rule: Rule, why: str) -> list[Branch]:
     """Go on as if the rule matched, and as if it did not; once if that makes no difference."""
     if not taken.verdict and (taken.chain, taken.number, taken.packet) == (branch.chain, branch.number, branch.packet):
         return [taken]
-    other = branch.step(rule, RuleOutcome.UNDECIDED, result.why)
+    other = branch.step(rule, RuleOutcome.UNDECIDED, why)
     return [replace(way, probability=branch.probability / 2, assumptions=(
-        *branch.assumptions, f"rule {rule.number} of {rule.chain} ({result.why}) {words}"))
+        *branch.assumptions, f"rule {rule.number} of {rule.chain} ({why}) {words}"))
         for way, words in ((taken, "matches"), (other, "does not match"))]
 
 

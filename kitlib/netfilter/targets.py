@@ -46,19 +46,14 @@ def _apply(rule: Rule, packet: Packet, hook: str, netfilter: Netfilter) -> Targe
     if target == "CT" and words.keys() <= {"--helper", "--ctevents", "--expevents"}:
         return TargetEffect("CONTINUE", packet)
     if target == "DNAT" and "--to-destination" in words:
-        return _to_destination(packet, *split_socket(words["--to-destination"]))
+        return to_destination(packet, *split_socket(words["--to-destination"]))
     if target == "REDIRECT":
-        any_address, loopback = ("::", "::1") if ":" in packet.destination else ("0.0.0.0", "127.0.0.1")
-        address = loopback if hook == "OUTPUT" else netfilter.address_of(packet.in_interface, any_address)
-        # An interface without an address: nf_nat_redirect.c drops.
-        if not address:
-            return TargetEffect("DROP", packet)
-        return _to_destination(packet, address, words.get("--to-ports", ""))
+        return redirect(packet, hook, words.get("--to-ports", ""), netfilter)
     if target == "SNAT" and "--to-source" in words:
-        return _from_source(packet, *split_socket(words["--to-source"]), words)
+        return from_source(packet, *split_socket(words["--to-source"]), words)
     if target == "MASQUERADE":
         address = netfilter.masquerade_address(packet.out_interface, packet.destination)
-        return _from_source(packet, address, words.get("--to-ports", ""), words)
+        return from_source(packet, address, words.get("--to-ports", ""), words)
     return TargetEffect("", packet, f"unknown here: -j {target}{''.join(f' {name}' for name in words)}")
 
 
@@ -76,7 +71,14 @@ def split_socket(words: str) -> tuple[str, str]:
     return words, ""
 
 
-def _to_destination(packet: Packet, address: str, port: str) -> TargetEffect:
+def redirect(packet: Packet, hook: str, port: str, netfilter: Netfilter) -> TargetEffect:
+    """Send a packet to this machine itself; an interface without an address drops it (nf_nat_redirect.c)."""
+    any_address, loopback = ("::", "::1") if ":" in packet.destination else ("0.0.0.0", "127.0.0.1")
+    address = loopback if hook == "OUTPUT" else netfilter.address_of(packet.in_interface, any_address)
+    return to_destination(packet, address, port) if address else TargetEffect("DROP", packet)
+
+
+def to_destination(packet: Packet, address: str, port: str) -> TargetEffect:
     """Rewrite the destination; an address or a port that is not given stays."""
     if "-" in address:
         return TargetEffect("", packet, f"which address of {address} is drawn cannot be told")
@@ -85,7 +87,7 @@ def _to_destination(packet: Packet, address: str, port: str) -> TargetEffect:
     return TargetEffect("ACCEPT", _with_state(packet, changed, "DNAT"))
 
 
-def _from_source(packet: Packet, address: str, port: str, words: dict[str, str]) -> TargetEffect:
+def from_source(packet: Packet, address: str, port: str, words: dict[str, str]) -> TargetEffect:
     """Rewrite the source; the port stays, unless it is to be random."""
     if "-" in address or not address:
         return TargetEffect("", packet, f"which address of {address or 'the interface'} is drawn cannot be told")

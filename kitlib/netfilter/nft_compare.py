@@ -1,0 +1,87 @@
+"""The walk through nftables beside the kernel's own trace: the same base chains, rules and verdicts, in order?"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from itertools import zip_longest
+
+from kitlib.netfilter.compare import TracedPath, traced_paths
+from kitlib.netfilter.nft_hooks import saved_chains
+from kitlib.netfilter.packet import RuleOutcome, RuleStep
+from kitlib.netfilter.path import HookStep, PacketPath
+from kitlib.netfilter.state import Netfilter
+from kitlib.parsers.nft import listed_rules, traces
+from kitlib.parsers.xtables_monitor import TraceLine
+
+COUNTER = re.compile(r"(counter) packets \d+ bytes \d+")
+HANDLE = re.compile(r"(.*?) ?# handle (\d+)$")
+COMMENT = re.compile(r' *comment "[^"]*"$')
+
+
+def traced_by_nft(netfilter: Netfilter, text: str, listing: str = "") -> tuple[TracedPath, ...]:
+    """Simulate every packet of `nft monitor trace`, and put the kernel's lines beside the steps of the walk.
+
+    A rule is known by its handle (with -a); without one by its text, and for iptables' extensions, which only nft's
+    own listing has words for, by the text in `listing`: `nft -a list ruleset`.
+    """
+    handles = {(table, chain, _plain(rule)): handle for table, chain, handle, rule in listed_rules(listing)}
+    named = {packet: tuple(_with_rule(netfilter, line, handles) for line in lines)
+             for packet, lines in traces(text).items()}
+    return traced_paths(netfilter, named, compare)
+
+
+def _plain(text: str) -> str:
+    return " ".join(COMMENT.sub("", COUNTER.sub(r"\1", text)).split())
+
+
+def _with_rule(netfilter: Netfilter, line: TraceLine, handles: dict[tuple[str, str, str], int]) -> TraceLine:
+    """Write a line as the walk does: the rule as it stands in the ruleset, else in the kernel's words."""
+    chain = netfilter.nft.chain(line.table, line.chain)
+    if chain is None:
+        return line
+    match = HANDLE.match(line.rule)
+    plain = _plain(match[1] if match else line.rule)
+    handle = int(match[2]) if match else handles.get((line.table, line.chain, plain))
+    saved = saved_chains(netfilter, chain)
+    for rule in chain.rules if line.rule else ():
+        if rule.handle == handle or (handle is None and _plain(rule.text) == plain):
+            text = netfilter.ruleset.tables[saved][line.chain].rule(rule.number).text if saved else rule.text
+            return replace(line, table=saved or line.table, rule=text)
+    return replace(line, table=saved or line.table)
+
+
+def compare(path: PacketPath, lines: tuple[TraceLine, ...]) -> TracedPath:
+    """Compare a path with a trace: rules and verdicts, and at each base chain the addresses, ports and interfaces.
+
+    The kernel says which mark a packet has where a policy ends its chain.
+    """
+    differences = []
+    stops = {(step.hook, step.table): step for step in path.hook_steps}
+    for step, line in zip_longest(_reported(path, lines), lines):
+        ours = (step.table, step.chain, step.verdict, step.rule.text if step.rule else "") if step else None
+        kernels = (line.table, line.chain, line.verdict, line.rule) if line else None
+        if ours != kernels:
+            differences.append(f"the walk says {ours}, the kernel {kernels}")
+        elif (line.chain, line.table) in stops:
+            differences += _header_differences(stops[line.chain, line.table], line)
+    return TracedPath(path, lines, tuple(differences))
+
+
+def _reported(path: PacketPath, lines: tuple[TraceLine, ...]) -> list[RuleStep]:
+    """The steps that a trace would report; a rule that may match and changes nothing, as the kernel has it."""
+    named = {(line.table, line.chain, line.rule) for line in lines}
+    return [step for step in path.matched if step.outcome is not RuleOutcome.UNDECIDED or step.packet != step.after
+            or step.verdict != "CONTINUE" or (step.table, step.chain, step.rule.text) in named]
+
+
+def _header_differences(stop: HookStep, line: TraceLine) -> list[str]:
+    """Say where the header differs; a port that the walk has drawn at random may be any."""
+    packet = stop.before
+    ours = {"SRC": packet.source, "DST": packet.destination, "SPORT": packet.sport, "DPORT": packet.dport,
+            "IN": packet.in_interface, "OUT": packet.out_interface}
+    kernels = {name: line.packet.get(name, "") for name in ours}
+    if not line.rule:
+        ours["MARK"], kernels["MARK"] = stop.after.mark, int(line.packet["MARK"], 0)
+    return [f"at {line.table} {line.chain} the walk has {name} {ours[name]}, the kernel {kernels[name]}"
+            for name in ours if ours[name] is not None and str(ours[name]) != str(kernels[name])]

@@ -1,0 +1,141 @@
+"""A packet taken through the hooks of a machine where nftables decides: which base chains it meets, in which order.
+
+    comes in  prerouting ─ routing ─┬─ for this machine ─ input
+                                    └─ for another ────── forward ─ postrouting  goes out
+    made here (routing) ─ output ─ (routing again, if it was rewritten) ─ postrouting  goes out
+
+At a hook all base chains of the packet's family and of inet follow one another by rising priority; of two with the same
+priority, the one that was registered last comes first on today's kernels, which no documentation promises. An accept
+ends its own base chain only. The nat chains of a hook are one group at a place of its own: they are asked for the first
+packet of a connection, and the first of them that rewrites ends the group.
+
+Tables of iptables-nft are in nftables too, but nft cannot say what their extensions do: those rules are taken from
+iptables-save.
+Sources: net/netfilter/core.c (nf_hook_entries_grow), nf_nat_core.c (nf_nat_inet_fn), nf_tables_core.c (nft_do_chain).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import NamedTuple
+
+from kitlib.netfilter import nft_chain, table
+from kitlib.netfilter.packet import Packet, RuleStep
+from kitlib.netfilter.path import HookStep, PacketPath
+from kitlib.netfilter.simulate import BEFORE_CONNTRACK, INPUT, ending, remembered_step, route_step
+from kitlib.netfilter.state import Netfilter
+from kitlib.netfilter.table import Branch
+from kitlib.parsers.conntrack import Connection
+from kitlib.parsers.nft import Chain
+
+INCOMING = ("prerouting", "routing")
+MADE_HERE = ("routing", "output", "routing again", "postrouting")
+ROUTING = ("routing", "routing again")
+NAT_PRIORITY = {"prerouting": -100, "output": -100, "input": 100, "postrouting": 100}      # nf_nat_proto.c
+TRACKING, CONNTRACK_PRIORITY = ("prerouting", "output"), -200         # where conntrack finds a packet's connection
+REWRITING = ("DNAT", "SNAT", "MASQUERADE", "REDIRECT")
+FAMILIES = {4: ("ip", "inet"), 6: ("ip6", "inet")}
+
+
+class Stop(NamedTuple):
+    """What follows next at a hook: one base chain, or the whole group of nat chains."""
+
+    hook: str
+    chains: tuple[Chain, ...]
+    is_nat: bool = False
+
+
+def travel(netfilter: Netfilter, path: PacketPath, connection: Connection | None,
+           hooks: tuple[str, ...] | None = None) -> Iterator[PacketPath]:
+    """Yield every path of a packet through the hooks that are still to come."""
+    if hooks is None:
+        hooks = INCOMING if path.packet.in_interface else MADE_HERE
+    if path.end or not hooks:
+        yield path if path.end else replace(path, end=ending(path.after))
+        return
+    hook, *rest = hooks
+    if hook in ROUTING:
+        path, more = route_step(netfilter, hook, path)
+        rest += () if not more else ("input",) if more is INPUT else ("forward", "postrouting")
+        yield from travel(netfilter, path, connection, tuple(rest))
+        return
+    for further in _through(netfilter, stops(netfilter, hook, path.packet), path, connection):
+        yield from travel(netfilter, further, connection, tuple(rest))
+
+
+def stops(netfilter: Netfilter, hook: str, packet: Packet) -> tuple[Stop, ...]:
+    """Return what a packet meets at a hook, in the order in which the kernel calls it."""
+    families = FAMILIES[6 if ":" in packet.source else 4]
+    chains = [chain for chain in netfilter.nft.base_chains if chain.table.partition(" ")[0] in families]
+    here = [(age, chain) for age, chain in enumerate(chains) if chain.hook == hook]
+    found = [(chain.priority, -age, Stop(hook, (chain,))) for age, chain in here if chain.type != "nat"]
+    group = sorted(((chain.priority, -age, chain) for age, chain in here if chain.type == "nat"), key=lambda entry: entry[:2])
+    first = next((age for age, chain in enumerate(chains) if chain.type == "nat"), None)
+    if first is not None and hook in NAT_PRIORITY:        # with its first nat chain a family gets nat at all four hooks
+        priority = NAT_PRIORITY[hook]
+        found.append((priority, -first, Stop(hook, tuple(chain for *_, chain in group), is_nat=True)))
+    return tuple(stop for *_, stop in sorted(found, key=lambda entry: entry[:2]))
+
+
+def _through(netfilter: Netfilter, left: tuple[Stop, ...], path: PacketPath,
+             connection: Connection | None) -> Iterator[PacketPath]:
+    """Yield the path on the far side of these stops, once for each branch."""
+    if path.end or not left:
+        yield path
+        return
+    stop, *rest = left
+    if not stop.is_nat:
+        for branch, further in _past(netfilter, stop.chains[0], path):
+            yield from _through(netfilter, tuple(rest), further, connection)
+    elif connection or "NEW" not in path.after.states:
+        known = None if "UNTRACKED" in path.after.states else connection
+        step = remembered_step(stop.hook.upper(), path, known)
+        yield from _through(netfilter, tuple(rest), replace(path, hook_steps=(*path.hook_steps, step)), connection)
+    else:
+        for further in _through_nat(netfilter, stop.chains, path):
+            yield from _through(netfilter, tuple(rest), further, connection)
+
+
+def _through_nat(netfilter: Netfilter, chains: tuple[Chain, ...], path: PacketPath) -> Iterator[PacketPath]:
+    """Yield the path behind a group of nat chains. It is a statement that ends it, though it may change nothing."""
+    if path.end or not chains:
+        yield path
+        return
+    for branch, further in _past(netfilter, chains[0], path):
+        yield from _through_nat(netfilter, () if _rewrites(branch) else chains[1:], further)
+
+
+def _rewrites(branch: Branch) -> bool:
+    last = branch.trail[-1]
+    return branch.verdict == "ACCEPT" and isinstance(last, RuleStep) and bool(last.rule) and \
+        last.rule.target in REWRITING
+
+
+def _past(netfilter: Netfilter, chain: Chain, path: PacketPath) -> Iterator[tuple[Branch, PacketPath]]:
+    """Yield the branches through one base chain, each with the path behind it."""
+    states = path.after.states
+    is_unknown = chain.hook in TRACKING and chain.priority < CONNTRACK_PRIORITY and path.after.in_interface != "lo"
+    here = path.after._replace(states=BEFORE_CONNTRACK) if is_unknown else path.after
+    saved = saved_chains(netfilter, chain)
+    for branch in table.branches(netfilter, chain.name, saved, here) if saved else \
+            nft_chain.branches(netfilter, chain, here):
+        after = branch.packet
+        after = after._replace(states=states) if after.states == BEFORE_CONNTRACK else after
+        step = HookStep(chain.name, saved or chain.table, here, after, "", branch.trail, netfilter)
+        yield branch, PacketPath(path.packet, (*path.hook_steps, step), branch.end,
+                                 path.probability * branch.probability, (*path.assumptions, *branch.assumptions),
+                                 branch.why)
+
+
+def saved_chains(netfilter: Netfilter, chain: Chain) -> str:
+    """Return the name of the table in iptables-save that a base chain belongs to, "" if its rules are nft's own.
+
+    It is the same table if all its chains are there, with as many rules.
+    """
+    family, _, name = chain.table.partition(" ")
+    saved = netfilter.ruleset.tables.get(name, {}) if family in ("ip", "ip6") else {}
+    same = chain.name in saved and all(
+        other.name in saved and len(saved[other.name].lines) == len(other.lines)
+        for other in netfilter.nft.tables[chain.table].chains.values())
+    return name if same else ""
