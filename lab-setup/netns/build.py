@@ -16,7 +16,7 @@ from netns_lab.holder import HOLDER, NamespaceHolder, as_root, find, inside
 from netns_lab.places import FILES, Site, cables, sites
 
 NAMESPACES = ("--net", "--mount", "--pid", "--fork", "--kill-child")
-WAIT_S, POLL_S = 30, 0.002
+WAIT_S, POLL_S = 60, 0.002
 WAVES = (       # which file is loaded by which program; a wave begins when the one before has ended
     {"cables.ip": ("ip", "-batch")},
     {"up.ip": ("ip", "-batch"), "node.sysctl": ("sysctl", "-e", "-q", "-p"), "node.rules": ("iptables-restore",)},
