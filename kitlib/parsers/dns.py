@@ -13,6 +13,7 @@ from functools import cache, lru_cache
 from typing import NamedTuple
 
 from kitlib.errors import ParseError, parse_context
+from kitlib.garbage import collection_paused
 from kitlib.parsers.packets import (
     UDP,
     Datagram,
@@ -237,6 +238,7 @@ def options(data: bytes, opt: WireRecord) -> Iterator[tuple[int, bytes]]:
         at += 4 + size
 
 
+@collection_paused()
 def sightings(frames: Iterable[Frame], point: VantagePoint | None = None) -> tuple[Sighting, ...]:
     """Return every DNS message to or from port 53, over UDP or TCP, IPv4 or IPv6, at the moment it was complete.
 
