@@ -18,6 +18,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from itertools import chain, pairwise
 
+from kitlib.garbage import collection_paused
 from kitlib.journey.legs import find_legs
 from kitlib.journey.model import Hop, Journey, Leg
 from kitlib.journey.packets import describe_sighting, folded, grouped, in_order
@@ -30,6 +31,7 @@ MOST_NAMED = 8            # candidates that a doubt names; the rest it counts
 Signs = dict[LegFacts, int]         # candidates for a parent, and what points to each
 
 
+@collection_paused()
 def join(sightings: Iterable[Sighting]) -> tuple[Journey, ...]:
     """Return the journeys that these sightings tell, in order of time; every sighting is in exactly one.
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from kitlib.errors import ParseError, parse_context
+from kitlib.garbage import collection_paused
 from kitlib.sighting import Frame
 
 # The first four bytes of a pcap file say its byte order, and how many nanoseconds its fractions of a second count.
@@ -29,6 +30,7 @@ class _Interface(NamedTuple):
     offset_seconds: int
 
 
+@collection_paused()
 def frames(data: bytes, where: str = "") -> tuple[Frame, ...]:
     """Return the frames of a pcap or pcapng file, times in nanoseconds since the epoch, numbered from 1.
 

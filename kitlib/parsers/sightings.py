@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from kitlib import left_out
 from kitlib.errors import ParseError
+from kitlib.garbage import collection_paused
 from kitlib.left_out import LeftOut
 from kitlib.parsers.dns import message
 from kitlib.parsers.packets import (
@@ -50,6 +51,7 @@ def sightings(frames: Iterable[Frame], point: VantagePoint | None = None, ports:
     return read_frames(frames, point, ports).sightings
 
 
+@collection_paused()
 def read_frames(frames: Iterable[Frame], point: VantagePoint | None = None, ports: Collection[int] = (DNS_PORT,)
                 ) -> Reading:
     """Read every DNS message to or from these ports, over UDP or TCP, IPv4 or IPv6, at the moment it was complete.
