@@ -57,9 +57,9 @@ def test_its_stored_pictures_show_before_anything_runs(stored: Path, address: st
     open_notebook(page, address.format(stored.name))
     wanted = page.evaluate("""() => jupyterapp.shell.currentWidget.context.model.toJSON().cells
         .flatMap(cell => cell.outputs ?? []).map(output => [output.data?.['text/html'] ?? ''].flat().join(''))
-        .join('').split('<svg').length - 1""")
+        .join('').split('class="kit-drawing"').length - 1""")
     page.wait_for_timeout(500)
-    assert page.locator(".jp-OutputArea-output svg").count() >= wanted
+    assert page.locator(".jp-OutputArea-output .kit-drawing img").count() >= wanted
 
 
 def test_it_runs_answers_and_is_not_clipped(stored: Path, address: str, page: Page) -> None:
