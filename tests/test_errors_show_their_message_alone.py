@@ -8,7 +8,7 @@ import sys
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
-BAD_COMMAND = 'from kitlib import open_lab; open_lab("recorded").pod("my-nginx").run("ip", "neigh", "show", "nud", "all")'
+BAD_COMMAND = 'from kitlib import open_lab; open_lab("recorded").pod("my-nginx").run("ip", "neigh", "show")'
 
 
 @pytest.mark.parametrize("cell", [BAD_COMMAND, 'from kitlib import open_lab; open_lab("moon")'])

@@ -102,7 +102,6 @@ def test_the_topology_view_lights_the_chosen_hop(seen: Capture) -> None:
 
 
 def test_two_buttons_step_through_the_list_and_stop_at_its_ends(seen: Capture) -> None:
-    """JupyterLab keeps the arrow keys for itself while the list has the focus; buttons work by keyboard."""
     chosen, buttons, _, _ = packet_view(seen.sightings[:3]).widget.children
     back, on = buttons.children
     values = []
