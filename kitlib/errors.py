@@ -23,6 +23,10 @@ class KitError(Exception):
     def __str__(self) -> str:
         return printable(super().__str__())
 
+    def _render_traceback_(self) -> list[str]:
+        """Show in a notebook the message alone: IPython calls this; a program's traceback keeps its frames."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class ParseError(KitError):
     """Text or bytes were not in the format they should be in."""

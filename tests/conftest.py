@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from base64 import b64decode
 from collections.abc import Callable, Sequence
 from inspect import getmembers, isfunction
 from pathlib import Path
@@ -40,6 +42,11 @@ def every_sighting(lab, scene: str, number: int, any_interface: bool = True):
     points = [point for point in take.points if any_interface or point.interface != "any"]
     return take, [seen for point in points
                   for seen in sightings(take.frames(point), lab.vantage_point(point.place, point.interface))]
+
+
+def pictures(html: str) -> list[str]:
+    """Return the SVG of the pictures in this HTML."""
+    return [b64decode(data).decode() for data in re.findall("data:image/svg\\+xml;base64,([^\"]+)", html)]
 
 
 def judged_with_its_own_hints(question: Quiz, right: object, mistakes: dict[object, str], other: object) -> None:

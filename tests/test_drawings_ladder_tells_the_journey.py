@@ -223,8 +223,8 @@ def test_arrows_go_from_lane_to_lane_and_back_dashed() -> None:
 
 
 def test_a_rewrite_is_said_in_words_where_it_happened() -> None:
-    drawn = ladder(journey())
-    assert drawn.title == "worker3 rewrites the destination 10.96.0.10:53 → 10.244.0.3:53"
+    drawn, own = ladder(journey()), "\n".join(row for row in TAKE.strip().splitlines() if row.startswith("0"))
+    assert ladder(journey(own)).title == "worker3 rewrites the destination 10.96.0.10:53 → 10.244.0.3:53"
     for told in (drawn.text, drawn.alt):
         assert "destination rewritten (DNAT)" in told and "source rewritten (DNAT undone)" in told
     line = next(line for line in drawn.text.splitlines() if "(DNAT)" in line)
@@ -260,6 +260,18 @@ def test_the_upstream_leg_stands_apart_with_its_cause() -> None:
                                                                                words_in(drawn.svg)]
     assert "Leg 3, because of leg 2: from control-plane eth0 · UDP · DNS id 61061" in drawn.text
     assert "Leg 1, the way back · DNS id 61144" in drawn.mermaid
+
+
+def test_the_title_says_that_others_were_asked_and_what_came_of_it() -> None:
+    assert ladder(journey()).title == "One query, three legs: CoreDNS did not know and asked on"
+    whole = journey()
+    failed = [replace(hop, sighting=replace(hop.sighting, message=replace(hop.sighting.message, rcode="SERVFAIL")))
+              for hop in whole.client_leg.hops]
+    client, own = replace(whole.client_leg, hops=tuple(failed)), whole.legs[1]
+    silent = replace(own, hops=own.queries)
+    assert ladder(Journey((client, own))).title == "SERVFAIL, although CoreDNS asked on: one query, two legs"
+    assert ladder(Journey((client, silent))).title == "SERVFAIL: CoreDNS asked once, nobody answered"
+    assert ladder(Journey((client, *[silent] * 3))).title == "SERVFAIL: CoreDNS asked three times, nobody answered"
 
 
 def test_an_unanswered_query_says_how_far_it_came() -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 
+from kitlib.drawings.svg import DESCRIPTION, SIZES, SMALLEST
 from kitlib.errors import KitError, printable
 
 # What begins HTML, a link or an image in Markdown: values in a note may hold it, and backquotes that end its own.
@@ -28,8 +31,16 @@ class Drawing:
 
     @property
     def html(self) -> str:
-        """Return the picture in a figure that scrolls sideways where the page is narrower than the picture."""
-        return f'<figure class="kit-drawing" style="margin:8px 0;overflow-x:auto">{self.svg}</figure>'
+        """Return the picture as an image with its words, which scrolls sideways where the page is too narrow for it.
+
+        An image, and not SVG in the page: of that, a notebook that is not trusted keeps the words and drops the rest.
+        """
+        wide, high = SIZES.search(self.svg).groups()
+        alt = escape(printable(f"{self.title}. {self.alt}"))
+        source = b64encode(DESCRIPTION.sub("", self.svg, count=1).encode()).decode()     # the alt text has its words
+        return (f'<div class="kit-drawing" style="overflow-x:auto"><img alt="{alt}" width="{wide}" height="{high}" '
+                f'style="max-width:100%;min-width:{int(wide) * SMALLEST:g}px;height:auto" '
+                f'src="data:image/svg+xml;base64,{source}"/></div>')
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         return {"text/html": self.html, "text/plain": printable(self.text)}

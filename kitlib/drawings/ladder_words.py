@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import NamedTuple
@@ -14,6 +15,8 @@ from kitlib.sighting import Message, VantagePoint
 
 SHOWN_ANSWERS = 3
 NAT, OTHER_END = {"destination": "DNAT", "source": "SNAT"}, {"destination": "source", "source": "destination"}
+SERVERS = {"coredns": "CoreDNS"}
+COUNTS = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven"}
 TEXT_ARROWS = {"query": "──▶", "response": "◀┄┄"}
 
 
@@ -193,19 +196,39 @@ def steps(journey: Journey) -> list[Step]:
 
 
 def ladder_title(journey: Journey) -> str:
-    """Say what this journey shows: how far it came if nothing came back, else who rewrote its destination."""
+    """Say what this journey shows: how far it came if nothing came back, who else was asked, else who rewrote what."""
     if not journey.answered:
         return (f"No response{' that could be read' if journey.may_have_been_missed else ''}: "
                 f"the query was last seen at {last_seen(journey.client_leg)}")
     if refused := journey.client_leg.refused:
         return f"Refused: {journey.client_leg.server} was asked, but {refused[-1].sighting.server} answered"
+    if own := [leg for leg in journey.upstream_legs if leg.parent == 0]:
+        return _asked_on(journey, own)
     shown = rows(journey)
     for row in shown:
-        if row.leg_index == 0 and row.origin and row.hop.direction == "query" and row.hop.rewrites:
+        if row.origin and row.hop.direction == "query" and row.hop.rewrites:
             machines = dict.fromkeys((point(row.origin).machine, point(row.hop).machine))
             return f"{' or '.join(machines)} rewrites the {' and the '.join(map(str, row.hop.rewrites))}"
     question, took = journey.question or "One query", micros(shown[-1].since_first_ns)
     return f"{question}: there and back within {took} µs"
+
+
+def _asked_on(journey: Journey, own: Sequence[Leg]) -> str:
+    """Say what came of it that the server itself asked further; `own` are the legs that it began."""
+    server = SERVERS.get(point(own[0].hops[0]).kind, "the server")
+    rcode = journey.client_leg.response.rcode
+    if rcode == "SERVFAIL" and not any(leg.responses for leg in own):
+        attempts = sum(max(hop.attempt for hop in leg.hops) for leg in own)
+        return f"SERVFAIL: {server} asked {times(attempts)}, nobody answered"
+    legs = f"{COUNTS.get(len(journey.legs), len(journey.legs))} legs"
+    if rcode == "SERVFAIL":
+        return f"SERVFAIL, although {server} asked on: one query, {legs}"
+    return f"One query, {legs}: {server} did not know and asked on"
+
+
+def times(count: int) -> str:
+    """Say how often: "once", "twice", "three times"."""
+    return {1: "once", 2: "twice"}.get(count, f"{COUNTS.get(count, count)} times")
 
 
 def ladder_alt_text(journey: Journey) -> str:

@@ -25,7 +25,7 @@ def ending(path: PacketPath) -> str:
 
 def outcome(path: PacketPath) -> str:
     """Say in a sentence what becomes of the packet."""
-    changes = ", ".join(f"{what} {change}" for what, change in _changes(path.packet, path.after))
+    changes = ", ".join(f"{what} {change}" for what, change in packet_changes(path.packet, path.after))
     share = f" So do {path.probability:.0%} of such packets." if path.probability < 1 else ""
     if path.assumptions:
         share = f" Taken for granted: {'; '.join(path.assumptions)}."
@@ -40,7 +40,7 @@ def stop(step: HookStep) -> str:
     skipped = sum(part.count if isinstance(part, SkippedRules) else not part.verdict for part in step.trail)
     if step.why or not matched + skipped:
         return f"{step.table} at {step.hook}: {step.why or 'no rules'}"
-    changes = [f"{what} {change}" for what, change in _changes(step.before, step.after)]
+    changes = [f"{what} {change}" for what, change in packet_changes(step.before, step.after)]
     counts = f"{matched} {'rule' if matched == 1 else 'rules'} matched, {skipped} skipped"
     return "; ".join([f"{step.table} at {step.hook}: {counts}", *changes])
 
@@ -112,11 +112,12 @@ def _named(step: RuleStep) -> str:
 
 def _packet(step: RuleStep) -> str:
     """Destination and mark, or what the rule changed."""
-    changes = [f"{what} rewritten {change}" for what, change in _changes(step.packet, step.after)]
+    changes = [f"{what} rewritten {change}" for what, change in packet_changes(step.packet, step.after)]
     return "; ".join(changes) or "to {1}, mark {2}".format(*_looks(step.packet))
 
 
-def _changes(before: Packet, after: Packet) -> list[tuple[str, str]]:
+def packet_changes(before: Packet, after: Packet) -> list[tuple[str, str]]:
+    """Return what differs of source, destination and mark: [("destination", "10.96.0.10:53 → 10.244.0.3:53")]."""
     return [(what, f"{old} → {new}") for what, old, new in zip(
         ("source", "destination", "mark"), _looks(before), _looks(after), strict=True) if old != new]
 

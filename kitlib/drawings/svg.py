@@ -9,6 +9,7 @@ pictures on one page cannot disturb each other.
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field
 from html import escape
 from typing import NamedTuple
@@ -48,6 +49,8 @@ FONT = "'DejaVu Sans','Helvetica Neue',Arial,sans-serif"    # the widest first: 
 SIZE, LINE, TITLE_SIZE = 12, 17, 16
 BOLDER = 1.17
 SMALLEST = 0.75     # a picture shrinks to this on a narrow page, where it is still readable; then it scrolls
+DESCRIPTION = re.compile(r"<title>.*?</title><desc>.*?</desc>", re.DOTALL)     # of a finished page, and its size
+SIZES = re.compile(r' width="(\d+)" height="(\d+)"')
 _GROUPS = (("'ijl", 0.29), ("IJ ,.·|/\\", 0.34), (":;f-", 0.38), ("()[]t!", 0.41), ("r", 0.43), ("sz", 0.53),
            ("c", 0.55), ("vxyk", 0.6), ("eoa", 0.62), ("µ", 0.65), ("ABCDEGHKNOQRUVXZ&", 0.8), ("wM#+<=>~^→←×◀", 0.86),
            ("mW%@—…●", 1.01))
@@ -126,11 +129,18 @@ def diamond(x: float, y: float, fill: str, edge: str, radius: float = 5) -> str:
     return _tag("polygon", points=corners, fill=fill, stroke=edge, stroke_width=1.5) + "/>"
 
 
-def arrow(x1: float, x2: float, y: float, dashed: bool = False) -> str:
+def arrow(x1: float, x2: float, y: float, dashed: bool = False, ink: str = INK) -> str:
     """Draw a horizontal arrow from x1 to x2."""
     back = x2 - math.copysign(8, x2 - x1)
     tip = f"{x2:.1f},{y:.1f} {back:.1f},{y - 4.5:.1f} {back:.1f},{y + 4.5:.1f}"
-    return line(x1, y, back, y, INK, 1.6, dashed) + _tag("polygon", points=tip, fill=INK) + "/>"
+    return line(x1, y, back, y, ink, 1.6, dashed) + _tag("polygon", points=tip, fill=ink) + "/>"
+
+
+def riser(x: float, y1: float, y2: float, ink: str = INK, dashed: bool = False) -> str:
+    """Draw a vertical arrow from y1 to y2."""
+    back = y2 - math.copysign(8, y2 - y1)
+    tip = f"{x:.1f},{y2:.1f} {x - 4.5:.1f},{back:.1f} {x + 4.5:.1f},{back:.1f}"
+    return line(x, y1, x, back, ink, 1.6, dashed) + _tag("polygon", points=tip, fill=ink) + "/>"
 
 
 @dataclass
@@ -158,7 +168,7 @@ class Page:
         """Return the SVG of the page on its card, named and described for a screen reader."""
         w, h = round(self.width), round(self.y + PAD)
         head = _tag("svg", xmlns="http://www.w3.org/2000/svg", role="img", viewBox=f"0 0 {w} {h}", width=w, height=h,
-                    font_family=FONT, style=f"max-width:100%;min-width:{w * SMALLEST:g}px;height:auto")
+                    font_family=FONT)
         card = box(0.5, 0.5, w - 1, h - 1, PAPER, PAPER_EDGE, 8, 1)
         return (f"{head}><title>{_escaped(title)}</title><desc>{_escaped(alt)}</desc>{card}"
                 f"{''.join(self.behind)}{''.join(self.marks)}</svg>")

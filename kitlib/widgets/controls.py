@@ -1,8 +1,4 @@
-"""What the widgets share: an output that also reads without a kernel, and controls with what they show below them.
-
-JupyterLab takes the arrow keys for its cells while a list has the focus, so two buttons (Tab, then Space or Enter)
-step through it too.
-"""
+"""What the widgets share: an output that also reads without a kernel, and controls with what they show below them."""
 
 from __future__ import annotations
 
@@ -19,15 +15,19 @@ if TYPE_CHECKING:
 
 VIEW = "application/vnd.jupyter.widget-view+json"
 MOST_ROWS = 10
+# JupyterLab takes keys that arrive at the page for its cells: an arrow goes to the next one, x cuts this one. So keys
+# pressed in a widget end there; Ctrl, Alt, Meta and Shift go on, for Shift+Enter runs the cell and Ctrl+S saves it.
+KEYS_STAY = """this.closest('.kit-widget').addEventListener('keydown', event => {
+  if (!(event.ctrlKey || event.altKey || event.metaKey || event.shiftKey)) event.stopPropagation(); })"""
 # Long choices wrap, where ipywidgets would cut them; and what is typed is as readable as the page around it.
-STYLE = """<style>
+STYLE = """<style onload="KEYS_STAY">
 .kit-widget .widget-radio-box label { height: auto; white-space: normal; line-height: 1.4; padding: 3px 0;
   display: flex; flex-direction: row-reverse; justify-content: flex-end; align-items: flex-start }
 .kit-widget .widget-radio-box input { flex: none }
 .kit-widget .widget-html, .kit-widget .widget-html-content { min-width: 0; max-width: 100% }
 .kit-widget .widget-html-content { height: auto; line-height: 1.5 }
 .kit-widget :focus-visible { outline: 2px solid #0072B2; outline-offset: 1px }
-</style>"""
+</style>""".replace("KEYS_STAY", KEYS_STAY)
 
 
 @dataclass(frozen=True, repr=False)

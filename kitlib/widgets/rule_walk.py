@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
+from kitlib.drawings.hooks import draw_hooks
 from kitlib.drawings.rule_walk import hook_step_html, hook_step_text, outcome, stop
 from kitlib.drawings.table import shorten
 from kitlib.netfilter.compare import TracedPath
@@ -25,10 +26,12 @@ def rule_walk(shown: PacketPath | TracedPath) -> WithFallback:
     head = "".join(f"<p>{escape(words)}</p>" for words in summary)
 
     def show(index: int) -> str:
-        return head + hook_step_html(path.hook_steps[index], trace)
+        step = path.hook_steps[index]
+        return head + draw_hooks(path, step).html + hook_step_html(step, trace)
 
-    return WithFallback(head + "".join(hook_step_html(step, trace) for step in path.hook_steps),
-                        "\n".join([*summary, *(hook_step_text(step, trace) for step in path.hook_steps)]),
+    strip = draw_hooks(path)
+    return WithFallback(head + strip.html + "".join(hook_step_html(step, trace) for step in path.hook_steps),
+                        "\n".join([*summary, strip.text, *(hook_step_text(step, trace) for step in path.hook_steps)]),
                         lambda: select_list("Stop", lines, show, start))
 
 
@@ -43,4 +46,5 @@ def _agreement(traced: TracedPath) -> list[str]:
 def rules_at(path: PacketPath, hook: str, table: str = "nat") -> WithFallback:
     """Show one stop of a path alone: each rule with its why, the skipped ones folded."""
     step = path.at(hook, table)
-    return WithFallback(hook_step_html(step), hook_step_text(step))
+    strip = draw_hooks(path, step)
+    return WithFallback(strip.html + hook_step_html(step), f"{strip.text}\n{hook_step_text(step)}")

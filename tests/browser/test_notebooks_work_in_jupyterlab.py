@@ -21,6 +21,15 @@ SAYS = """root => { const copy = root.cloneNode(true);
 KEYS = {"text": "x", "number": "ArrowUp", "radio": "Space", "checkbox": "Space", "select": "ArrowDown",
         "slider": "ArrowRight", "textarea": "x"}
 
+# The keys that each control promises, in an order in which each changes the state of the widget.
+PROMISED = {"select": ("ArrowDown", "ArrowUp"), "input[type=radio]": ("ArrowDown", "ArrowUp"),
+            "[role=slider]": ("ArrowRight", "ArrowLeft"), "button:text-is('Next')": ("Space",),
+            "button:text-is('Previous')": ("Enter",)}
+STATE = """root => [...root.querySelectorAll('select, input, [role=slider]')].map(element => element.checked
+    || element.selectedIndex || element.ariaValueNow || '').join()"""
+CELLS = "() => [jupyterapp.shell.currentWidget.content.activeCellIndex, " \
+        "jupyterapp.shell.currentWidget.content.widgets.length].join()"
+
 
 @pytest.fixture(scope="session")
 def address(tmp_path_factory) -> Iterator[str]:
@@ -57,9 +66,9 @@ def test_its_stored_pictures_show_before_anything_runs(stored: Path, address: st
     open_notebook(page, address.format(stored.name))
     wanted = page.evaluate("""() => jupyterapp.shell.currentWidget.context.model.toJSON().cells
         .flatMap(cell => cell.outputs ?? []).map(output => [output.data?.['text/html'] ?? ''].flat().join(''))
-        .join('').split('<svg').length - 1""")
+        .join('').split('class="kit-drawing"').length - 1""")
     page.wait_for_timeout(500)
-    assert page.locator(".jp-OutputArea-output svg").count() >= wanted
+    assert page.locator(".jp-OutputArea-output .kit-drawing img").count() >= wanted
 
 
 def test_it_runs_answers_and_is_not_clipped(stored: Path, address: str, page: Page) -> None:
@@ -90,6 +99,33 @@ def test_its_widgets_answer(stored: Path, way: str, address: str, page: Page) ->
     roots = page.locator(".jp-OutputArea-output .kit-widget:not(.kit-widget .kit-widget)")
     deaf = [number for number in range(roots.count()) if not answers(page, roots.nth(number), way)]
     assert not deaf, f"{stored.name}: widgets {deaf} of {roots.count()} do not answer to the {way}"
+
+
+def test_every_key_that_a_widget_promises_works_and_stays_in_it(stored: Path, address: str, page: Page) -> None:
+    open_notebook(page, address.format(stored.name))
+    run_all(page)
+    faults = [f"{name}: {fault}" for number, root in enumerate(page.locator(".jp-OutputArea-output .kit-widget").all())
+              for name in PROMISED for fault in key_faults(page, root, name, f"widget {number}")]
+    assert not faults, f"{stored.name}: " + "\n".join(faults)
+
+
+def key_faults(page: Page, root: Locator, name: str, where: str) -> list[str]:
+    """Press the keys of the first control of this sort; say which of them does nothing, or acts on the notebook."""
+    control, faults = root.locator(name).first, []
+    if not control.count() or not control.is_visible():
+        return []
+    control.dispatch_event("mousedown")     # makes its cell the active one, and chooses nothing
+    control.focus()
+    page.keyboard.press("Home")             # from the first entry on
+    for key in (*PROMISED[name], "x"):
+        cells, state = page.evaluate(CELLS), root.evaluate(STATE)
+        page.keyboard.press(key)
+        page.wait_for_timeout(150)
+        if key != "x" and root.evaluate(STATE) == state:
+            faults.append(f"{where}: {key} does nothing")
+        if page.evaluate(CELLS) != cells:
+            faults.append(f"{where}: {key} acts on the notebook")
+    return faults
 
 
 def answers(page: Page, root: Locator, way: str) -> bool:
