@@ -9,6 +9,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
@@ -107,6 +108,8 @@ class Verdict:
 class Quiz:
     """What to predict or to find out. `right` may be a function: it is called when an answer is checked.
 
+    `choices` in a tuple keep their order; those in a set are sorted.
+
     `hints` speaks to particular wrong answers: a mapping, or a function of the answer as `read` returns it ("" where
     it has nothing to say); `hint` is for all others, `more` a second hint. `solution` says why the right answer is
     right. `read` brings an answer into the form that compares, see the readers above. With an `id` it is noted
@@ -115,7 +118,7 @@ class Quiz:
 
     prompt: str
     right: Answer | Callable[[], Answer]
-    choices: tuple[Answer, ...] = ()
+    choices: tuple[Answer, ...] | AbstractSet[Answer] = field(default=(), hash=False)
     hints: Mapping[Answer, str] | Callable[[Answer], str] = field(default_factory=dict, hash=False)
     hint: str = ""
     more: str = ""
@@ -125,8 +128,9 @@ class Quiz:
 
     @property
     def options(self) -> dict[str, Answer]:
-        """Return the choices in order, by letter."""
-        return dict(zip(ascii_lowercase, sorted(set(self.choices)), strict=False))
+        """Return the choices by letter."""
+        in_order = dict.fromkeys(self.choices) if isinstance(self.choices, tuple) else sorted(self.choices)
+        return dict(zip(ascii_lowercase, in_order, strict=False))
 
     def __repr__(self) -> str:
         return "\n".join([f"Question: {self.prompt}", *(f"  {option}" for option in self.choice_lines), self._how])

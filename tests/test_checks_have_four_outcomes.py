@@ -10,9 +10,9 @@ from kitlib import quiz
 from kitlib.errors import NotFound, ParseError
 from kitlib.quiz import TRIES, Outcome, Quiz, check, hint, predict
 
-COUNT = Quiz("How many?", right=lambda: 8, choices=(8, 2, 4, 1), read=quiz.number, hint="Count again.",
+COUNT = Quiz("How many?", right=lambda: 8, choices={8, 2, 4, 1}, read=quiz.number, hint="Count again.",
                  hints={1: "That is dig.", 4: "Twice as many: A and AAAA."}, solution="Four names, two types.")
-WORDS = Quiz("Which?", "the TTL", ("the source", "the TTL", "nothing"), {"nothing": "Look at the TTL."},
+WORDS = Quiz("Which?", "the TTL", {"the source", "the TTL", "nothing"}, {"nothing": "Look at the TTL."},
                  "Look again.")
 TYPED = Quiz("Which address?", "10.96.0.10", read=quiz.address, hint="See resolv.conf.",
                  hints=lambda given: f"{given} is a pod." if given.startswith("10.244.") else "")
@@ -97,6 +97,11 @@ def test_nothing_shown_before_marks_the_answer(question: Quiz) -> None:
         assert shown(question) == shown(other)
         assert question.prompt in shown(question) and all(str(choice) in shown(question) for choice in question.choices)
     assert "10.96.0.10" not in repr(TYPED)
+
+
+def test_choices_in_a_tuple_keep_their_order_and_those_in_a_set_are_sorted() -> None:
+    assert list(replace(WORDS, choices=("b", "a", "b", "c")).options.values()) == ["b", "a", "c"]
+    assert list(replace(WORDS, choices={"b", "a", "c"}).options.values()) == ["a", "b", "c"]
 
 
 def parts(question: Quiz) -> tuple:

@@ -89,9 +89,10 @@ def test_it_is_there_it_is_found_and_a_learners_command_fixes_it(lab, pod, name)
         assert bool(said.rc) != (name in ANSWERED)
         case = Case(lab, pod, fault=name).with_sight_of(seen)
         assert causes_of(case) == (CAUSE[name],)
-        asked, words = why(case, seen), {cause.name: cause.sentence for cause in causes_for(case)}
-        assert asked.check(words.pop(CAUSE[name])).outcome is Outcome.RIGHT
-        assert all(asked.check(wrong).message.startswith("Not that: ") for wrong in words.values())
+        question, sentences = why(case, seen), {cause.name: cause.sentence for cause in causes_for(case)}
+        right = sentences[CAUSE[name]]
+        assert question.check(right).outcome is Outcome.RIGHT
+        assert all(question.check(wrong).message.startswith("Not that: ") for wrong in question.choices if wrong != right)
         if name != "resolv-conf-of-the-node":        # a file, fixed where it stands
             assert fix(case, seen).check(solution(case)).outcome is Outcome.RIGHT
     assert pod.run(*ASKED.get(name, EXAMPLE)).rc == 0

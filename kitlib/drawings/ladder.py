@@ -51,12 +51,15 @@ class LadderPage(svg.Page):
         return self.left + (self.lanes.index(point) + 0.5) * self.spacing
 
 
-def ladder(journey: Journey) -> Drawing:
-    """Draw the journey as a sequence diagram; KitError if it is empty or a sighting has no vantage point."""
+def ladder(journey: Journey, verdict: bool = True) -> Drawing:
+    """Draw the journey as a sequence diagram; KitError if it is empty or a sighting has no vantage point.
+
+    Without the verdict neither title nor cross says where the query or its response was last seen: for exercises.
+    """
     shown = rows(journey)
-    title, alt = ladder_title(journey), ladder_alt_text(journey)
+    title, alt = ladder_title(journey, verdict), ladder_alt_text(journey, verdict)
     page = _page(journey, shown, title)
-    for hop, words in losses(journey):
+    for hop, words in losses(journey) if verdict else []:
         _cross(page, page.x(point(hop)), words)
     _lifelines(page)
     page.y += 8
@@ -65,7 +68,8 @@ def ladder(journey: Journey) -> Drawing:
     for words in left_out_words(journey):
         page.add_paragraph(words)
     page.add_paragraph(LEGEND + (f" ({journey.note})" if journey.note else ""), fill=svg.QUIET)
-    return Drawing(title, alt, page.finish(title, alt), ladder_text(journey), ladder_mermaid(journey))
+    return Drawing(title, alt, page.finish(title, alt), ladder_text(journey, verdict),
+                   ladder_mermaid(journey, verdict))
 
 
 def moment(journey: Journey, index: int) -> Drawing:

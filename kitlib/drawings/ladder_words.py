@@ -173,9 +173,10 @@ def losses(journey: Journey) -> list[tuple[Hop, str]]:
     return found
 
 
-def closing(journey: Journey) -> list[str]:
-    """Say what stands below a ladder: answers that got lost, what is ambiguous, which take it is."""
-    return [*(words for _, words in losses(journey)), *(f"Not decided: {note}" for note in journey.ambiguous),
+def closing(journey: Journey, verdict: bool = True) -> list[str]:
+    """Say what stands below a ladder: answers that got lost (the verdict), what is ambiguous, which take it is."""
+    lost = losses(journey) if verdict else []
+    return [*(words for _, words in lost), *(f"Not decided: {note}" for note in journey.ambiguous),
             *left_out_words(journey),
             *([f"({journey.note})"] if journey.note else [])]
 
@@ -195,8 +196,13 @@ def steps(journey: Journey) -> list[Step]:
     return found
 
 
-def ladder_title(journey: Journey) -> str:
-    """Say what this journey shows: how far it came if nothing came back, who else was asked, else who rewrote what."""
+def ladder_title(journey: Journey, verdict: bool = True) -> str:
+    """Say what this journey shows: how far it came if nothing came back, who else was asked, else who rewrote what.
+
+    Without the verdict, only what was asked: the reader is to find the rest.
+    """
+    if not verdict:
+        return f"{journey.question or 'One query'}: everything that was seen of it"
     if not journey.answered:
         return (f"No response{' that could be read' if journey.may_have_been_missed else ''}: "
                 f"the query was last seen at {last_seen(journey.client_leg)}")
@@ -231,24 +237,24 @@ def times(count: int) -> str:
     return {1: "once", 2: "twice"}.get(count, f"{COUNTS.get(count, count)} times")
 
 
-def ladder_alt_text(journey: Journey) -> str:
+def ladder_alt_text(journey: Journey, verdict: bool = True) -> str:
     """Describe the whole ladder in a few sentences."""
     sentences = [f"Sequence diagram of {journey.question or 'one query'}; time runs downwards. "
                  f"Lanes from left: {', '.join(lane.title for lane in lanes(journey))}."]
     sentences += [f"{step.full}." for step, row in zip(steps(journey), rows(journey), strict=True)
                   if row.origin is None or row.hop.rewrites]
-    return " ".join([*sentences, *(f"{words}." for words in closing(journey))])
+    return " ".join([*sentences, *(f"{words}." for words in closing(journey, verdict))])
 
 
-def ladder_text(journey: Journey) -> str:
+def ladder_text(journey: Journey, verdict: bool = True) -> str:
     """Return the ladder for a terminal, one line a hop: µs, place, direction, addresses, TTL, what happened."""
     shown = rows(journey)
     head, *aligned_rows = aligned([("µs", "seen at", "", "source → destination", "TTL", ""), *map(_cells, shown)],
                                   right=(0, 4))
-    lines, rest = [ladder_title(journey), "", head], iter(aligned_rows)
+    lines, rest = [ladder_title(journey, verdict), "", head], iter(aligned_rows)
     for run in runs(shown):
         lines += [heading(run), *(next(rest) for _ in run)]
-    return "\n".join([*lines, *closing(journey)])
+    return "\n".join([*lines, *closing(journey, verdict)])
 
 
 def _cells(row: Row) -> tuple[str, ...]:
@@ -258,7 +264,7 @@ def _cells(row: Row) -> tuple[str, ...]:
             str(row.hop.sighting.ttl), "; ".join(events))
 
 
-def ladder_mermaid(journey: Journey) -> str:
+def ladder_mermaid(journey: Journey, verdict: bool = True) -> str:
     """Return the ladder as a sequenceDiagram, for documents that draw Mermaid (https://mermaid.js.org)."""
     names = {lane: f"p{number}" for number, lane in enumerate(lanes(journey), 1)}
     lines = ["sequenceDiagram"]
@@ -268,7 +274,7 @@ def ladder_mermaid(journey: Journey) -> str:
     over = "p1" if len(names) == 1 else f"p1,p{len(names)}"
     for run in runs(rows(journey)):
         lines += [f"  Note over {over}: {_mermaid_words(heading(run))}", *(_mermaid_row(row, names) for row in run)]
-    return "\n".join([*lines, *(f"  Note over {over}: {_mermaid_words(words)}" for words in closing(journey))])
+    return "\n".join([*lines, *(f"  Note over {over}: {_mermaid_words(words)}" for words in closing(journey, verdict))])
 
 
 def _mermaid_row(row: Row, names: dict[VantagePoint, str]) -> str:

@@ -25,7 +25,7 @@ def range_of_the_dns_service(lab: Lab) -> Quiz:
     return Quiz(
         f"The Service {DNS_SERVICE[1]} has the address {service}. Which range does it come from?",
         right=lambda: _only([choice for choice, net in ranges.items() if ip_address(service) in ip_network(net)]),
-        choices=tuple(ranges),
+        choices=set(ranges),
         hints={choice: f"{examples[net]} {service} lies outside {net}." for choice, net in ranges.items()},
         hint="With which range do the first numbers of the address agree?",
         solution=f"{service} is a ClusterIP, so it lies in {services}, which the controller-manager's flag "
@@ -64,7 +64,7 @@ def address_of_no_interface(lab: Lab, pod: Pod) -> Quiz:
     return Quiz(
         "Which of these addresses belongs to no interface anywhere?",
         right=lambda: _only([address for address in choices if address not in owners]),
-        choices=choices,
+        choices=set(choices),
         hints={address: f"{address}: {owners[address]}." for address in choices if address in owners},
         hint="Look for each address in what `ip addr` says in the pod and on the nodes.",
         solution="A ClusterIP stands only in the rules of each node, which rewrite it on the way.")

@@ -56,7 +56,7 @@ def rcode_of_the_answer(seen: Capture) -> Quiz:
         return f"answer records in this response: {len(response_of(seen).answers)}"
 
     return Quiz(
-        "What is the rcode of the response?", right=lambda: response_of(seen).rcode, choices=tuple(meanings),
+        "What is the rcode of the response?", right=lambda: response_of(seen).rcode, choices=set(meanings),
         hints=lambda given: f"{given.upper()} {meanings[given.upper()]}; {records()}.", hint="dig calls it status.",
         solution=lambda: f"dig calls it status; {records()}.")
 
@@ -73,7 +73,7 @@ def flag_of_recursion(seen: Capture) -> Quiz:
     return Quiz(
         "Which flag of the response says that the server offers recursion?",
         right=lambda: next((flag for flag in response_of(seen).flags if flag == "ra"), "none of them"),
-        choices=(*FLAGS, "none of them"),
+        choices={*FLAGS, "none of them"},
         hints=hint_for, hint="Only the server can say it: the query does not have this flag.",
         solution=lambda: f"The response has {' '.join(response_of(seen).flags)}, the query "
                          f"{' '.join(query_sightings(seen)[0].message.flags)}.")

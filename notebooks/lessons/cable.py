@@ -34,8 +34,8 @@ def what_changes(seen: Capture, before: VantagePoint, after: VantagePoint) -> Qu
     return Quiz(
         f"What changes in the query between {before.title} and {after.title}?",
         right=lambda: " and ".join(f"the {part}" for part in changed()) or "nothing",
-        choices=("nothing", "the TTL", "the source", "the destination", "the destination and the TTL",
-                 "the source and the TTL"), hints=hint_for,
+        choices={"nothing", "the TTL", "the source", "the destination", "the destination and the TTL",
+                 "the source and the TTL"}, hints=hint_for,
         hint="Compare both lines of tcpdump: source, destination and ttl.", solution=compared)
 
 

@@ -27,7 +27,7 @@ def source_at_coredns(lab: Lab, place: Place, first: Node, seen: Capture) -> Qui
     hints[lab.topology.dns_service] = "That is the destination, as dig writes it."
     return Quiz(
         f"Which source address will CoreDNS see, when {place.title} asks?",
-        right=lambda: query_sightings(seen)[-1].source.address, choices=tuple(hints), hints=hints,
+        right=lambda: query_sightings(seen)[-1].source.address, choices=set(hints), hints=hints,
         hint="MASQUERADE gives a packet the address of the interface by which it leaves.",
         more=f"By which interface does {first.title} reach the CoreDNS pods? See its `ip route`, then its `ip addr`.",
         solution=lambda: "The query arrives from {0.source} at {0.point.title}.".format(query_sightings(seen)[-1]))
@@ -45,7 +45,7 @@ def eth0s_passed(place: Place, nodes: tuple[Node, ...], seen: Capture) -> Quiz:
              for choice in choices.values()}
     return Quiz(
         f"{place.title} asks. Of {' and '.join(node.title for node in nodes)}: whose eth0 will the query pass?", right,
-        tuple(choices.values()), hints=hints | {"none of them": "Then both pods would have to run on one node."},
+        set(choices.values()), hints=hints | {"none of them": "Then both pods would have to run on one node."},
         hint=f"{place.title} runs on {place.machine}. Where does CoreDNS run?",
         solution=lambda: "It was seen at " + ", ".join(at.point.title for at in query_sightings(seen)) + ".")
 

@@ -60,4 +60,4 @@ def where_it_goes(lab: Lab, pod: Pod, prompt: str, address: Callable[[], str], h
         return choices.get("coredns" if found in pods else found, found)
 
     by_choice = {choices[key]: hint for key, hint in hints.items() if key in choices}
-    return Quiz(prompt, right, tuple(choices.values()), by_choice, **more)
+    return Quiz(prompt, right, set(choices.values()), by_choice, **more)

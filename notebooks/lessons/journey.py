@@ -19,7 +19,7 @@ def whom_coredns_asks(lab: Lab, seen: Capture) -> Quiz:
     service, node = lab.topology.dns_service, lab.coredns[0].node
     return Quiz(
         "The name is not the cluster's, so CoreDNS must ask somebody else. To which address does it send its question?",
-        theirs, (theirs, last, service, node.address), hints={
+        theirs, {theirs, last, service, node.address}, hints={
             last: f"{last} is where the question ends, but CoreDNS has never heard of it.",
             service: f"{service} is CoreDNS itself, behind its Service: that question would go in a circle.",
             node.address: f"{node.address} is {node.title} itself, and no nameserver in its own resolv.conf."},
@@ -33,7 +33,7 @@ def where_it_ends(path: PacketPath) -> Quiz:
     leaves, back = "it leaves the node by eth0", "it is sent back into the pod's cable"
     return Quiz(
         f"What does CoreDNS's node do with the question to {sent}?",
-        {"is delivered here": stays, "goes out of eth0": leaves}.get(path.end, back), (stays, leaves, back), hints={
+        {"is delivered here": stays, "goes out of eth0": leaves}.get(path.end, back), {stays, leaves, back}, hints={
             stays: f"{sent} is no address of the node. Does a rule rewrite it?",
             leaves: f"A route to {sent} leads out of eth0. But the ladder never shows leg 2 there.",
             back: f"Only {path.packet.source} is behind that cable, and it is the one who asks."},
@@ -51,7 +51,7 @@ def what_both_carry(seen: Capture) -> Quiz:
     same = [part for part, (one, other) in parts.items() if one == other]
     return Quiz(
         "What do leg 2 and leg 3 have in common?", " and ".join(same) or "nothing",
-        (*parts, " and ".join(same) or "nothing"),
+        {*parts, " and ".join(same) or "nothing"},
         hints={part: f"{part.capitalize()}: {one} in leg 2, {other} in leg 3." for part, (one, other) in parts.items()},
         hint="Compare the headings of both legs in the ladder, and their first arrows.",
         solution=f"{', '.join(f'{part}: {parts[part][0]}' for part in same) or 'Nothing'}. A resolver on the node took "
@@ -68,7 +68,7 @@ def where_time_goes(journeys: Sequence[Journey]) -> Quiz:
            SERVER: "CoreDNS does work, but", UPSTREAM: "It asks one more server, but", UNSEEN: "Out of sight"}
     return Quiz(
         "CoreDNS has to ask upstream. Which part of the query's way takes most of the time?", most,
-        tuple(part for part in PHASES if part in parts),
+        {part for part in PHASES if part in parts},
         hints={part: f"{why[part]} the median is {parts[part][0] / 1000:,.0f} µs." for part in parts},
         hint="A kernel needs microseconds for a packet; programs must be woken, and other machines must answer.",
         solution=f"{most}: {parts[most][0] / 1000:,.0f} µs in the middle of these takes.")

@@ -29,7 +29,7 @@ def queries_of_getent(conf: ResolvConf, name: str, seen: Sequence[Sighting] | No
     return Quiz(
         f"How many queries will `getent ahosts {name}` send?",
         right=lambda: count if seen is None else _counted(seen, count),
-        choices=(*hints, count), read=number, hints=hints,
+        choices={*hints, count}, read=number, hints=hints,
         hint="Count the names that the resolver tries until one has an address, then the types it asks for.",
         solution=f"{len(names)} × {count // len(names)}: {', '.join(names)}, each for {types}.")
 
@@ -41,7 +41,7 @@ def queries_with_trailing_dot(conf: ResolvConf, name: str) -> Quiz:
     count = len(questions)
     return Quiz(
         f"And how many will `getent ahosts {dotted}` send, with a dot at the end?",
-        count, choices=(1, count, count + 2, without), read=number,
+        count, choices={1, count, count + 2, without}, read=number,
         hints={1: "One name, yes, but the resolver asks for its IPv4 and its IPv6 addresses: A and AAAA.",
                without: f"{without} is without the dot. The dot says that the name is complete.",
                count + 2: f"Which other name than {dotted} should be asked for? The dot ends it."},

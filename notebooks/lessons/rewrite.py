@@ -47,7 +47,7 @@ def where_it_was_rewritten(seen: Capture) -> Quiz:
     shown = {stretch: f"{one.destination} before, {two.destination} after" for stretch, (one, two) in stretches.items()}
     return Quiz(
         "Where was the destination rewritten?", " and ".join(changed) or "nowhere",
-        (*stretches, " and ".join(changed) or "nowhere"),
+        {*stretches, " and ".join(changed) or "nowhere"},
         hints={stretch: f"{shown[stretch]}: it is the same." for stretch in stretches},
         hint="Find the last vantage point that still shows the destination that the pod wrote.",
         solution="; ".join(shown[stretch] for stretch in changed) + ".")

@@ -19,7 +19,7 @@ def next_hop(lab: Lab, node: Node, destination: str) -> Quiz:
              for route in node.routes() if route.via}
     return Quiz(
         f"{node.title} has a packet for {destination}. To which address does it hand it next?",
-        right=lambda: decision.route.via or destination, read=address, choices=tuple(via - {""}),
+        right=lambda: decision.route.via or destination, read=address, choices=via - {""},
         hints=hints | {
             destination: f"No interface of {node.title} is in a network with {destination}: somebody must forward."},
         hint="Of the routes that fit, the one with the longest prefix counts.", solution=lambda: f"{decision.why}.")
@@ -34,7 +34,7 @@ def rewritten_again(node: Node, path: PacketPath) -> Quiz:
     both = " ".join(hints.values())
     return Quiz(
         f"{node.title} has kube-proxy's rules too. What of {path.packet} does it rewrite?",
-        changed, (*hints, "the destination and the source", "nothing", changed),
+        changed, {*hints, "the destination and the source", "nothing", changed},
         hints=hints | {"the destination and the source": both},
         hint="The rules of KUBE-SERVICES are about ClusterIPs. Which destination does this packet have?",
         solution=both)
@@ -46,7 +46,7 @@ def who_will_answer(pod: Pod, entry: Connection) -> Quiz:
     return Quiz(
         f"From which address does {pod.node.title} expect the reply to come in?",
         right=lambda: entry.reply.source.address, read=address,
-        choices=tuple({entry.reply.source.address, service, pod.node.address, pod.address}),
+        choices={entry.reply.source.address, service, pod.node.address, pod.address},
         hints={service: f"{service} is what the pod wrote, and what it must hear from. But who will send the reply?",
                pod.address: f"{pod.address} is where the reply goes.",
                pod.node.address: f"{pod.node.address} only forwards: its address stands in no packet here."},
@@ -61,7 +61,7 @@ def where_it_is_undone(path: PacketPath) -> Quiz:
     choices = tuple(stop for stop in stops if stop == right or not stop.startswith(("raw", "mangle")))
     hints = {stop: f"{stop}: {step.before} comes in, {step.after} goes on." for stop, step in stops.items()}
     return Quiz(
-        "Where does the reply get back the source that the pod expects?", right, (*choices, "nowhere"),
+        "Where does the reply get back the source that the pod expects?", right, {*choices, "nowhere"},
         hints=hints | {"nowhere": f"The pod asked {path.after.source}, and throws away what others send."},
         hint="A destination can be changed before routing; a source is changed last.",
         more="The table that rewrote the query undoes it in the reply. At which hook does it come last?",

@@ -43,7 +43,7 @@ def rule_it_matches(netfilter: Netfilter, path: PacketPath, chain: str) -> Quiz:
 
     return Quiz(
         f"{packet}, mark {packet.mark:#x}: which rule of {chain} does it match first?",
-        right, (*tuple({right: None} | rules)[:MOST_RULES], "none of them"), hints=hint_for,
+        right, {*list({right: None} | rules)[:MOST_RULES], "none of them"}, hints=hint_for,
         hint="Read the rules from the top, condition by condition: protocol, address, port, mark.",
         more="A `!` turns a condition round: the rule fits where it does not hold. Try it on each rule from the top.",
         solution=f"{matched.why} → {matched.verdict}." if matched else "Each rule wants something else.")
@@ -55,7 +55,7 @@ def chance_of_the_last(paths: Sequence[PacketPath]) -> Quiz:
     right = Fraction(last.probability).limit_denominator(1000)
     return Quiz(
         f"With which probability does a query get {last.after.destination}, whose rule stands last?",
-        str(right), tuple(map(str, (right, 1, 0, right / 2))),
+        str(right), set(map(str, (right, 1, 0, right / 2))),
         hints={"1": "That rule has no condition, yes. But only what the rules before it did not take comes to it.",
                "0": f"The rules before it take {rest:.3g} of the connections, not all.",
                str(right / 2): f"That would leave {rest:.3g} for the rules before it, and {right / 2} for nobody."},
@@ -85,7 +85,7 @@ def how_the_coin_falls(node: Node, seen: Capture) -> Quiz:
 
     return Quiz(
         "Many queries, each from a new source port. How are they shared out among the endpoints?",
-        right, (same, turns, chance), hints=hint_for, hint="A coin remembers nothing.",
+        right, {same, turns, chance}, hints=hint_for, hint="A coin remembers nothing.",
         more="If they took turns, no two queries in a row would get the same endpoint.", solution=counts)
 
 
@@ -121,7 +121,7 @@ def who_is_not_masqueraded(lab: Lab, node: Node, pod: Pod, service: str) -> Quiz
     right = " and ".join(spared) or "none of them"
     return Quiz(
         f"Each asks {service} through {node.title}. Whose query does not meet MASQUERADE?",
-        right, (*paths, right, "none of them"),
+        right, {*paths, right, "none of them"},
         hints={sender: f"{step.why} → {step.verdict}. POSTROUTING masquerades what carries that mark."
                for sender, step in marks.items()},
         hint="Which rule sets the mark, and for which sources?",

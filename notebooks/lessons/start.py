@@ -11,7 +11,7 @@ def node_of_the_pod(lab: Lab, pod: Pod) -> Quiz:
     """Ask which node the pod runs on (predict)."""
     return Quiz(
         f"On which node does {pod.title}, {pod.address}, run?", right=pod.node.title,
-        choices=tuple(node.title for node in lab.nodes),
+        choices={node.title for node in lab.nodes},
         hints={node.title: f"{node.title} gives its pods addresses from {node.pod_range}." for node in lab.nodes},
         hint="Find the pod in the picture above.",
         solution=f"{pod.node.title} gives its pods addresses from {pod.node.pod_range}.")

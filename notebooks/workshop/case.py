@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from kitlib.lab import Lab
     from kitlib.netfilter.state import Netfilter
     from kitlib.place import Node, Pod
+    from kitlib.sighting import VantagePoint
 
 
 CLIENT_PORT = 40000       # any that conntrack does not know yet
@@ -47,12 +48,14 @@ class Case:
     pod: Pod
     label: str = ""                        # under which progress is kept: "case 3"
     journeys: tuple[Journey, ...] = ()
+    points: tuple[VantagePoint, ...] = ()  # where there was listening
+    looks: list[str] = field(default_factory=list, repr=False, compare=False)      # at which places, one at a time
     fault: str = field(default="", repr=False)     # what was broken for it
 
     def with_sight_of(self, seen: Capture) -> Case:
         """Return the case with the journeys that this capture shows."""
         journeys = seen.journeys()
-        return self if journeys == self.journeys else replace(self, journeys=journeys)
+        return self if journeys == self.journeys else replace(self, journeys=journeys, points=seen.points)
 
     @cached_property
     def service(self) -> str:
@@ -76,6 +79,16 @@ class Case:
     def own_journeys(self) -> tuple[Journey, ...]:
         """The journeys that the pod began."""
         return tuple(found for found in self.journeys if found.client_leg.client.address == self.pod.address)
+
+    @property
+    def waiting(self) -> Journey | None:
+        """The pod's first journey that waits in vain, if there is one."""
+        return next((journey for journey in self.own_journeys if not journey.answered), None)
+
+    @property
+    def served(self) -> Journey | None:
+        """The pod's first journey that was answered, if there is one."""
+        return next((journey for journey in self.own_journeys if journey.answered), None)
 
     @property
     def unanswered(self) -> Leg | None:

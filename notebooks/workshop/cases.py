@@ -14,6 +14,7 @@ from workshop.case import Case
 from workshop.causes import causes_for
 from workshop.faults import LIVE
 from workshop.live_faults import break_lab, fix_lab
+from workshop.looks import halving
 from workshop.questions import solution
 
 if TYPE_CHECKING:
@@ -66,12 +67,20 @@ def _broken(lab: Lab, fault: str, label: str, client: str) -> Case:
 
 
 def debrief(case: Case, seen: Capture):
-    """Show the shortest way of looking: how far the query came, the one thing to read there, and what undoes it."""
+    """Show the shortest way of looking: by halving the path, then the one thing to read there, and what undoes it."""
     case = case.with_sight_of(seen)
     leg = case.unanswered
     cause = next(cause for cause in causes_for(case) if cause.examine(case).holds)
     came = f"the query was last seen at **{point_title(leg.farthest.sighting)}**" if leg else "every query was answered"
     commands = "\n".join(f"    {line}" for line in solution(case).splitlines())
-    return note(f"1. One dig under capture, and its ladder: {came}.\n"
+    return note(f"{_compared_looks(case) if leg else ''}"
+                f"1. One dig under capture, and its ladder: {came}.\n"
                 f"2. There, one thing to read: {cause.examine(case).evidence}\n"
                 f"3. So: {cause.sentence}.\n4. What undoes it:\n\n{commands}")
+
+
+def _compared_looks(case: Case) -> str:
+    """Say how many looks the learner took, if any, and which ones halving the path would have taken."""
+    shortest = [f"{one.title} ({'it was there' if one.found else 'it was not'})" for one in halving(case)]
+    own = f"You looked {len(case.looks)} times: {', '.join(case.looks)}. " if case.looks else ""
+    return f"{own}Halving the path takes {len(shortest)} looks: {', '.join(shortest)}.\n\n"

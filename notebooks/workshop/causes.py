@@ -6,6 +6,7 @@ CAUSES are those that were recorded. LIVE_CAUSES are looked for on a live lab on
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from hashlib import sha256
 from typing import NamedTuple
 
 from workshop.case import CIRCLE, Case, QueryEnd
@@ -35,6 +36,20 @@ def causes_of(case: Case) -> tuple[str, ...]:
 def causes_for(case: Case) -> tuple[Cause, ...]:
     """Return the causes that this lab may have: a live one can be broken in more ways than a recording holds."""
     return CAUSES + LIVE_CAUSES if case.lab.backend.live else CAUSES
+
+
+def offered_causes(case: Case) -> tuple[Cause, ...]:
+    """Choose what a learner chooses from: the cause among others that the case has not, some of which no case has.
+
+    Which, and in what order, goes by the case's label: nothing can be struck out after a few cases.
+    """
+    def mixed(causes: Iterable[Cause], purpose: str) -> list[Cause]:
+        return sorted(causes, key=lambda cause: sha256(f"{case.label} {purpose} {cause.name}".encode()).digest())
+
+    present = [cause for cause in causes_for(case) if cause.examine(case).holds]
+    recorded, unused = ([cause for cause in mixed(causes, "choice") if cause not in present]
+                        for causes in (CAUSES, LIVE_CAUSES))
+    return tuple(mixed([*present, *recorded[:4], *unused[:3]], "place"))
 
 
 def _no_endpoints(case: Case) -> Finding:

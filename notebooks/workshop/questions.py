@@ -14,10 +14,12 @@ from kitlib.quiz import Quiz, number
 from kitlib.result import typed_on_host
 from lessons.evidence import point_title
 from workshop.case import Case
-from workshop.causes import causes_for, causes_of
+from workshop.causes import causes_for, causes_of, offered_causes
 from workshop.changed_lab import lab_after
 from workshop.faults import LIVE, RECIPES, placed_commands
 from workshop.live_faults import ask_again, run_typed
+from workshop.looks import path_order
+from workshop.typed_commands import typed_on_host_or_in_cell
 
 if TYPE_CHECKING:
     from kitlib.capture import Capture
@@ -49,14 +51,15 @@ def where_tcp(case: Case, seen: Capture) -> Quiz:
 
 
 def _last_seen(prompt: str, case: Case, seen: Capture, times: dict[str, int], last: str) -> Quiz:
-    points, began = seen.points, min(times.values())
+    points, began = path_order(case, seen.points), min(times.values())
     reached = {title: f"It did reach {title}, {(time - began) // 1000} µs after it was first seen, and was seen "
                       "farther on: up to there all is fine." for title, time in times.items()}
     never = {point.title: f"It was never seen at {point.title}: it got lost before." for point in points}
     return Quiz(prompt, last, tuple(point.title for point in points), hints=never | reached,
                 id=f"{case.label}, where",
-                hint="Draw the ladder of the capture, and read its last line from the client's side.",
-                more=f"It was seen at {len(times)} of {len(points)} vantage points; the ladder names the last.",
+                hint="Draw the ladder of the capture: in which lane does the last arrow of the query end?",
+                more=f"It was seen at {len(times)} of {len(points)} vantage points; the choices stand in the order of "
+                     "the path.",
                 solution=f"It was last seen at {last}. What comes right after that place has lost it.")
 
 
@@ -77,9 +80,9 @@ def machines_on_the_way(case: Case, seen: Capture) -> Quiz:
 
 
 def why(case: Case, seen: Capture) -> Quiz:
-    """Ask for the cause, out of those that this lab can have; each wrong one is answered with evidence against it."""
+    """Ask for the cause; each wrong one is answered with evidence against it."""
     case = case.with_sight_of(seen)
-    findings = {cause.sentence: cause.examine(case) for cause in causes_for(case)}
+    findings = {cause.sentence: cause.examine(case) for cause in offered_causes(case)}
     right = next((sentence for sentence, found in findings.items() if found.holds), "nothing is wrong")
     return Quiz(
         "Why does it not work as it should?", right, tuple(findings), hint=_first_step(case),
@@ -114,7 +117,8 @@ def fix(case: Case, seen: Capture) -> Quiz:
     def effect(typed: object) -> str:
         if typed == FIXED:
             return FIXED
-        after = _really_after(case, seen, str(typed)) if case.lab.backend.live else _after(case, typed)
+        commands = typed_on_host_or_in_cell(case.lab, case.pod, str(typed))
+        after = _really_after(case, seen, commands) if case.lab.backend.live else _after(case, commands)
         findings = {cause.name: cause.examine(after) for cause in causes_for(after)}
         still = [name for name, found in findings.items() if found.holds]
         if not still:
@@ -125,13 +129,13 @@ def fix(case: Case, seen: Capture) -> Quiz:
 
     live = " It is run, and the network is asked; \"done\" if you ran it yourself." if case.lab.backend.live else ""
     return Quiz(
-        f"Which command fixes it? Type it as on the host; several lines are fine.{live}", FIXED, read=effect,
-        hints=lambda verdict: verdict, hint=f"The command belongs where the fault is: {_evidence(case)}",
+        f"Which command fixes it? Type it as on the host, or as in a cell; several lines are fine.{live}", FIXED,
+        read=effect, hints=lambda verdict: verdict, hint=f"The command belongs where the fault is: {_evidence(case)}",
         more=f"Its first words could be: {' '.join(solution(case).split()[:5])} …", id=f"{case.label}, fix",
         solution=lambda: f"The command that undoes it:\n{solution(case)}")
 
 
-def _after(case: Case, typed: object) -> Case:
+def _after(case: Case, typed: str) -> Case:
     lab = lab_after(case.lab, typed)
     return replace(case, lab=lab, pod=lab.pod(case.pod.name))
 

@@ -6,7 +6,7 @@ from kitlib.quiz import Quiz
 from kitlib.search_list import queries
 from workshop.case import Case
 
-POLICIES = ("Default", "ClusterFirst", "ClusterFirstWithHostNet", "None")
+POLICIES = ("ClusterFirst", "ClusterFirstWithHostNet", "Default", "None")
 
 
 def which_policy(case: Case) -> Quiz:

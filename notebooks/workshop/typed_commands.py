@@ -2,14 +2,49 @@
 
 from __future__ import annotations
 
+import ast
 import shlex
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from kitlib.errors import ParseError
 from kitlib.quiz import WHAT
+from kitlib.result import typed_on_host
+
+if TYPE_CHECKING:
+    from kitlib.lab import Lab
+    from kitlib.place import Place, Pod
 
 SEPARATORS = {";", "&&", "||", "|", "&"}
 SYSCTL_FILES = "/proc/sys/"
+
+
+def typed_on_host_or_in_cell(lab: Lab, pod: Pod, typed: str) -> str:
+    """Rewrite each line such as `node.run("iptables", …)` as it is typed on the host; leave all others.
+
+    Raises ParseError for a place that is none, NotFound for one that this lab does not have.
+    """
+    return "\n".join(_from_cell(lab, pod, line) if ".run(" in line else line for line in typed.splitlines())
+
+
+def _from_cell(lab: Lab, pod: Pod, line: str) -> str:
+    try:
+        call = ast.parse(line.strip(), mode="eval").body
+        words = tuple(str(ast.literal_eval(word)) for word in call.args)
+        return typed_on_host(_place(lab, pod, call.func.value).id, words)
+    except (SyntaxError, ValueError, AttributeError):
+        raise ParseError(WHAT, 'a call such as node.run("ip", "route")', line.strip()) from None
+
+
+def _place(lab: Lab, pod: Pod, expression: ast.expr) -> Place:
+    """Return the place that `node`, `pod`, `lab.host` or `lab.node("worker3")` means in a cell of the workshop."""
+    match expression:
+        case ast.Call(func=ast.Attribute(attr="node" | "pod" | "container" as kind), args=[ast.Constant(value=name)]):
+            return getattr(lab, kind)(name)
+    named = {"node": pod.node, "pod": pod, "lab.host": lab.host, "lab.control_plane": lab.control_plane}
+    if ast.unparse(expression) not in named:
+        raise ParseError(WHAT, f"one of {', '.join(named)} or lab.node(NAME) before .run", ast.unparse(expression))
+    return named[ast.unparse(expression)]
 
 
 def parse_commands(typed: str) -> list[tuple[str, list[str]]]:
