@@ -92,7 +92,8 @@ def test_imports_point_downwards(file: Path) -> None:
         upwards = {name for name in found if floor(name) > floor(here)}
         assert not upwards, f"{here} (floor {floor(here)}) imports from above: {upwards}"
     if package == "kitlib" and room(here) in PURE:
-        assert {room(name) for name in found} <= {"errors", "sighting", "left_out", "parsers", "progress", "garbage", room(here)}
+        assert {room(name) for name in found} <= {"errors", "sighting", "left_out", "parsers", "progress", "garbage",
+                                                  room(here)}
 
 
 def test_imports_make_no_circle() -> None:
