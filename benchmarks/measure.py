@@ -1,4 +1,4 @@
-"""How the benchmarks measure: processor seconds and peak memory, rounds in turn, medians, exponents; a row of the table."""
+"""How the benchmarks measure: processor time and peak memory, rounds in turn, medians, exponents; rows of a table."""
 
 from __future__ import annotations
 

@@ -160,5 +160,6 @@ def _fits(packet: Packet, direction: Tuple) -> bool:
 
 
 def ending(after: Packet) -> str:
+    """Say how a packet that nothing stopped leaves the machine."""
     out = after.out_interface
     return "comes in again by lo" if out == "lo" else f"goes out of {out}" if out else "is delivered here"
