@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from generated_captures import POINTS, repeated_lookups, write_captures
-from measure import Cost, Row, exponent, in_new_process, in_turn, timed
+from measure import Row, exponent, in_new_process, in_turn, timed
 
 from kitlib.journey.join import join
 from kitlib.parsers.dns import sightings

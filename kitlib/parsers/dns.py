@@ -94,18 +94,18 @@ def message(data: bytes) -> Message:
     parts = wire_records(data)
     id_, bits = struct.unpack_from("!HH", data)
     opt = _opt(parts)
-
-    def records(section: str) -> tuple[Record, ...]:
-        return tuple(Record(part.name, type_name(part.type), part.ttl, record_data(data, part))
-                     for part in parts if part.section == section and part is not opt)
-
-    questions = tuple(Question(part.name, type_name(part.type), class_name(part.rclass))
-                      for part in parts if part.section == "question")
+    questions: list[Question] = []
+    records: dict[str, list[Record]] = {"answer": [], "authority": [], "additional": []}
+    for part in parts:
+        if part.section == "question":
+            questions.append(Question(part.name, type_name(part.type), class_name(part.rclass)))
+        elif part is not opt:
+            records[part.section].append(Record(part.name, type_name(part.type), part.ttl, record_data(data, part)))
     edns = opt and Edns(opt.rclass, opt.ttl >> 16 & 255, tuple((option_name(code), value.hex())
                                                                 for code, value in options(data, opt)))
     rcode = bits & 15 | (opt.ttl >> 24 << 4 if opt else 0)
-    return Message(id_, _flags(bits), opcode_name(bits >> 11 & 15), rcode_name(rcode), questions, records("answer"),
-                   records("authority"), records("additional"), edns, len(data))
+    return Message(id_, _flags(bits), opcode_name(bits >> 11 & 15), rcode_name(rcode), tuple(questions),
+                   *map(tuple, records.values()), edns, len(data))
 
 
 @cache
@@ -250,12 +250,15 @@ def sightings(frames: Iterable[Frame], point: VantagePoint | None = None) -> tup
     fragments: Fragments = {}
     streams: dict[tuple, Stream] = {}
     for frame in frames:
-        with parse_context(where=f"frame {frame.number}"):
+        try:
             datagram = datagram_of(frame)
             if datagram and datagram.fragment:
                 datagram = reassemble(datagram, frame.interface, fragments)
             if datagram:
                 found += _completed(datagram, frame, streams, point)
+        except ParseError as error:
+            with parse_context(where=f"frame {frame.number}"):      # here, for entering it costs as much as a header
+                raise error
     return tuple(found)
 
 
