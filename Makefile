@@ -47,11 +47,9 @@ doctor:  ## Say whether this machine is ready, and which labs it could run
 	@$(SETUP) ready
 	@$(PYTHON) -m kitlib doctor --labs
 
-benchmark:  ## Measure: import, first picture; the netns lab; the rule walk against the kernel
+benchmark:  ## Measure the kit beside tshark, scapy, iptables and the kernel (half an hour)
 	@$(SETUP) ready
-	@$(PYTHON) benchmarks/speed.py
-	@$(PYTHON) benchmarks/netns.py
-	@$(PYTHON) benchmarks/walk_against_kernel.py
+	@$(PYTHON) benchmarks/table.py
 
 clean:  ## Remove the environment and what tests leave behind
 	rm -rf .venv screenshots .pytest_cache .ruff_cache .hypothesis

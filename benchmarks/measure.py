@@ -1,4 +1,4 @@
-"""How the benchmarks measure: processor time and peak memory, rounds in turn, medians, exponents; rows of a table."""
+"""How the benchmarks measure: processor seconds and peak memory, in turn and in processes of their own."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from math import log
 from multiprocessing import get_context
@@ -32,7 +33,7 @@ class Cost:
     """What something took: processor seconds, peak memory of its process in MB, and what it returned."""
 
     seconds: float
-    megabytes: float
+    megabytes: float = 0
     result: object = None
 
 
@@ -53,9 +54,9 @@ def run(argv: Sequence[str], text: str = "") -> Cost:
     done = subprocess.run(argv, input=text, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     after = os.times()
     if done.returncode:
-        raise SystemExit(f"{' '.join(argv)[:200]} failed: {done.stderr.strip()[-500:]}")
+        raise RuntimeError(f"{' '.join(argv)[:200]} failed: {done.stderr.strip()[-500:]}")
     seconds = after.children_user - before.children_user + after.children_system - before.children_system
-    return Cost(seconds, 0, done.stdout)
+    return Cost(seconds, result=done.stdout)
 
 
 def run_python(code: str, *arguments: str) -> Cost:
@@ -65,8 +66,8 @@ def run_python(code: str, *arguments: str) -> Cost:
 
 def in_new_process(work: Callable, *arguments: object) -> Cost:
     """Call a function in a process of its own; the cost of the call, and the peak memory of that process."""
-    with get_context("spawn").Pool(1) as pool:
-        return pool.apply(_cost, (work, arguments))
+    with ProcessPoolExecutor(1, get_context("spawn")) as process:
+        return process.submit(_cost, work, arguments).result()
 
 
 def _cost(work: Callable, arguments: tuple) -> Cost:
@@ -87,9 +88,15 @@ def in_turn(rounds: int, works: dict[str, Callable[[], Cost]]) -> dict[str, Cost
     costs = {name: [] for name in works}
     for number in range(rounds):
         for name, work in works.items():
-            print(f"  {name}, {number + 1} of {rounds}\033[K", end="\r", file=sys.stderr, flush=True)
+            show_progress(f"{name}, {number + 1} of {rounds}")
             costs[name].append(work())
     return {name: _median(each) for name, each in costs.items()}
+
+
+def show_progress(words: str) -> None:
+    """Say in a terminal what is being measured, in place of what was said before; elsewhere nothing."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{words}", end="", file=sys.stderr, flush=True)
 
 
 def _median(costs: Iterable[Cost]) -> Cost:

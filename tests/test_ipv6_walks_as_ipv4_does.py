@@ -10,12 +10,11 @@ import random
 import re
 import shutil
 import subprocess
-import sys
 from ipaddress import IPv4Address, IPv6Address
 
 import pytest
+from generated_rules import ruleset, shots
 
-from conftest import REPO
 from kitlib.errors import KitError
 from kitlib.netfilter.kube_proxy import chain_name, endpoint_rules
 from kitlib.netfilter.packet import Packet
@@ -24,9 +23,6 @@ from kitlib.netfilter.state import Netfilter
 from kitlib.parsers import ip
 from kitlib.parsers.iptables_save import parse
 from kitlib.widgets.what_if import what_if
-
-sys.path.insert(0, str(REPO / "benchmarks"))
-from generated_rules import ruleset, shots
 
 ROUTES = """default via 10.2.0.8 dev eth1
 10.1.0.0/24 dev eth0 scope link src 10.1.0.1

@@ -20,7 +20,7 @@ from netns_lab.build import up
 from netns_lab.description import LAB, parse, read
 from netns_lab.holder import find, holder_at
 
-TIMES = 10            # up and down in the suite; benchmarks/netns.py does it a hundred times
+TIMES = 10            # up and down
 PRIVATE = """
 from kitlib import open_lab
 lab = open_lab("netns")

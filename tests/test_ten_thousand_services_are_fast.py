@@ -13,7 +13,9 @@ import time
 import tracemalloc
 from collections.abc import Callable
 
+import generated_services
 import pytest
+from generated_services import FIRST_NODE_PORT, NODE, NODE_PORTS, ROUTES, cluster_ip
 from namespaces import cannot, require_programs
 
 from kitlib.netfilter.packet import Packet
@@ -21,46 +23,12 @@ from kitlib.netfilter.simulate import simulate
 from kitlib.netfilter.state import Netfilter
 from kitlib.parsers import ip, iptables_save
 
-SERVICES, NODE_PORTS = 10_000, 500
-ROUTES = """default via 172.20.0.1 dev eth0
-10.244.0.0/16 via 172.20.0.2 dev eth0
-local 172.20.0.9 dev eth0 table local
-"""
-
-
-def address(number: int, range_: str) -> str:
-    return f"{range_}.{number >> 8}.{number & 255}"
-
-
-def service(number: int) -> tuple[list[str], list[str]]:
-    """One Service with two endpoints, as kube-proxy writes it: its chains and its rules."""
-    cluster_ip, name, svc = address(number, "10.96"), f"ns/name-{number}:dns", f"KUBE-SVC-{number:016d}"
-    chains, rules = [svc], [
-        f'-A KUBE-SERVICES -d {cluster_ip}/32 -p udp -m comment --comment "{name} cluster IP" -m udp --dport 53 '
-        f"-j {svc}",
-        f'-A {svc} ! -s 10.244.0.0/16 -d {cluster_ip}/32 -p udp -m comment --comment "{name} cluster IP" -m udp '
-        "--dport 53 -j KUBE-MARK-MASQ"]
-    for last in (0, 1):
-        endpoint, sep = address(2 * number + last, "10.244"), f"KUBE-SEP-{number:015d}{last}"
-        coin = "" if last else " -m statistic --mode random --probability 0.50000000000"
-        chains.append(sep)
-        rules += [f'-A {svc} -m comment --comment "{name} -> {endpoint}:53"{coin} -j {sep}',
-                  f'-A {sep} -s {endpoint}/32 -m comment --comment "{name}" -j KUBE-MARK-MASQ',
-                  f'-A {sep} -p udp -m comment --comment "{name}" -m udp -j DNAT --to-destination {endpoint}:53']
-    return chains, rules
+SERVICES = 10_000
 
 
 @pytest.fixture(scope="module")
 def text() -> str:
-    parts = [service(number) for number in range(SERVICES)]
-    chains = ["KUBE-SERVICES", "KUBE-NODEPORTS", "KUBE-MARK-MASQ", *(chain for chains, _ in parts for chain in chains)]
-    return "\n".join([
-        "*nat", *(f":{chain} ACCEPT [0:0]" for chain in ("PREROUTING", "INPUT", "OUTPUT", "POSTROUTING")),
-        *(f":{chain} - [0:0]" for chain in chains), "-A PREROUTING -j KUBE-SERVICES",
-        "-A KUBE-MARK-MASQ -j MARK --set-xmark 0x4000/0x4000", *(rule for _, rules in parts for rule in rules),
-        *(f'-A KUBE-NODEPORTS -p udp -m comment --comment "ns/name-{number}:dns" -m udp --dport {30000 + number} '
-          f"-j KUBE-SVC-{number:016d}" for number in range(NODE_PORTS)),
-        "-A KUBE-SERVICES -m addrtype --dst-type LOCAL -j KUBE-NODEPORTS", "COMMIT\n"])
+    return generated_services.iptables_save(SERVICES)
 
 
 def iptables_seconds(text: str) -> float:
@@ -98,8 +66,8 @@ def test_what_is_kept_of_a_rule_is_hardly_more_than_its_text(text) -> None:
     assert ruleset.tables and peak <= 8 * len(text)
 
 
-@pytest.mark.parametrize("destination, dport", [(address(SERVICES - 1, "10.96"), 53),
-                                                ("172.20.0.9", 30000 + NODE_PORTS - 1)])
+@pytest.mark.parametrize("destination, dport", [(cluster_ip(SERVICES - 1), 53),
+                                                (NODE, FIRST_NODE_PORT + NODE_PORTS - 1)])
 def test_one_walk_takes_at_most_a_millisecond(text, destination: str, dport: int) -> None:
     netfilter = Netfilter(iptables_save.parse(text), ip.routes(ROUTES))
     packet = Packet("10.9.2.3", destination, "udp", 40000, dport, "veth1")

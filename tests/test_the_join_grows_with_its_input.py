@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
+from generated_captures import repeated_lookups
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_journeys_join_without_a_wrong_join import Truth, asks, habits, points, simulated
@@ -21,12 +22,6 @@ from kitlib.journey.packets import folded, in_order, interface, sockets
 from kitlib.journey.parents import may_cause, sign_of
 from kitlib.lab import open_lab
 from kitlib.progress import MANY, progress
-from kitlib.sighting import Message, Question, Sighting, Socket, VantagePoint
-
-POD = VantagePoint("pod:default/client", "eth0", "worker", "pod", "client eth0")
-NODE = VantagePoint("node:worker", "eth0", "worker", "node", "worker eth0")
-CORE = VantagePoint("pod:kube-system/coredns", "eth0", "cp", "coredns", "coredns eth0")
-SERVICE, COREDNS, UPSTREAM = Socket("10.96.0.10", 53), Socket("10.244.0.3", 53), Socket("172.20.0.1", 53)
 
 
 def packets_by_pairs(sightings) -> list:
@@ -106,26 +101,6 @@ def test_the_sweeps_find_what_all_pairs_give_on_every_recorded_scene():
         assert join(seen) == join_by_pairs(seen)
 
 
-def lookups(count: int, kind: str) -> Iterator[Sighting]:
-    """So many lookups of one client; every second one makes CoreDNS ask its upstream."""
-    for number in range(count):
-        name = f"n{number}.example." if "distinct" in kind else "www.example."
-        id_, port = (7, 40000) if "socket" in kind else (number, 1024 + number)
-        ip_id = 0 if "without IP ids" in kind else number + 1
-        questions, client, at = (Question(name, "A"),), Socket("10.244.1.2", port), number * 10_000_000
-        own, behind = Message(id_, (), "QUERY", "NOERROR", questions), Socket(COREDNS.address, 20_000 + number)
-        seen = [(POD, 0, client, SERVICE, 64, own), (NODE, 9, client, COREDNS, 63, own),
-                (CORE, 20, client, COREDNS, 62, own)]
-        answered = Message(id_, ("qr",), "QUERY", "NOERROR", questions)
-        back = [(CORE, 90, COREDNS, client, 64, answered), (POD, 99, SERVICE, client, 62, answered)]
-        if number % 2 and "socket" not in kind:
-            asked = Message(id_ + 1, (), "QUERY", "NOERROR", questions)
-            seen.append((CORE, 40, behind, UPSTREAM, 64, asked))
-            back.insert(0, (CORE, 80, UPSTREAM, behind, 62, Message(id_ + 1, ("qr",), "QUERY", "NOERROR", questions)))
-        for point, after_us, source, destination, ttl, message in seen + ([] if "unanswered" in kind else back):
-            yield Sighting(point, at + after_us * 1000, "UDP", source, destination, ttl, ip_id, message)
-
-
 def calls(work: Callable[[], object]) -> int:
     """How many functions are called; seconds would depend on the machine."""
     count = 0
@@ -147,7 +122,7 @@ def calls(work: Callable[[], object]) -> int:
     "distinct names", "one name", "one socket", "one socket without IP ids", "distinct names, unanswered",
     "one name, unanswered", "one socket, unanswered", "one socket without IP ids, unanswered"])
 def test_four_times_the_lookups_cost_four_times_the_work(kind):
-    few, many = list(lookups(300, kind)), list(lookups(1200, kind))
+    few, many = list(repeated_lookups(300, kind)), list(repeated_lookups(1200, kind))
     assert calls(lambda: join(many)) < 4 ** 1.2 * calls(lambda: join(few))
 
 
@@ -169,7 +144,7 @@ def test_a_capture_whose_block_failed_says_so():
 
 
 def test_of_very_many_candidates_a_doubt_names_a_few():
-    doubts = {doubt for journey in join(lookups(60, "one name, unanswered")) for doubt in journey.ambiguous}
+    doubts = {doubt for journey in join(repeated_lookups(60, "one name, unanswered")) for doubt in journey.ambiguous}
     assert any(doubt.endswith(" more") for doubt in doubts) and max(map(len, doubts)) < 1000
 
 

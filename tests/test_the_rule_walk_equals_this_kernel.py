@@ -9,7 +9,7 @@ import sys
 import pytest
 from namespaces import REPO, require_namespaces
 
-PAIRS, SEED = 600, 3        # ten thousand, and other seeds: make benchmark
+PAIRS, SEED = 600, 3        # thousands: make benchmark
 # What must have matched at least once, so that agreeing means something.
 KINDS = ["-s", "-d", "-i", "-o", "-p", "-m udp", "-m tcp", "-m multiport", "-m mark", "-m conntrack", "-m state",
          "-m addrtype", "-m comment", "-m physdev", "-m statistic", "-j ACCEPT", "-j DROP", "-j RETURN", "-j REJECT",

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import random
-import sys
 
 import pytest
+from generated_rules import ruleset, shots
 
-from conftest import REPO
 from kitlib.errors import KitError
 from kitlib.netfilter.compare import traced_paths
 from kitlib.netfilter.matches import judge
@@ -18,9 +17,6 @@ from kitlib.netfilter.state import Netfilter
 from kitlib.parsers import ip
 from kitlib.parsers.iptables_save import parse
 from kitlib.parsers.xtables_monitor import traces
-
-sys.path.insert(0, str(REPO / "benchmarks"))
-from generated_rules import ruleset, shots
 
 ROUTES = """default via 10.0.0.1 dev eth0
 10.244.0.0/16 via 10.0.0.9 dev eth0

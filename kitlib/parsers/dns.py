@@ -84,20 +84,20 @@ def message(data: bytes) -> Message:
     parts = wire_records(data)
     id_, bits = struct.unpack_from("!HH", data)
     opt = _opt(parts)
-
-    def records(section: str) -> tuple[Record, ...]:
-        return tuple(Record(part.name, type_name(part.type), part.ttl, record_data(data, part),
-                            class_name(part.rclass))
-                     for part in parts if part.section == section and part is not opt)
-
-    questions = tuple(Question(part.name, type_name(part.type), class_name(part.rclass))
-                      for part in parts if part.section == "question")
+    questions: list[Question] = []
+    records: dict[str, list[Record]] = {"answer": [], "authority": [], "additional": []}
+    for part in parts:
+        if part.section == "question":
+            questions.append(Question(part.name, type_name(part.type), class_name(part.rclass)))
+        elif part is not opt:
+            records[part.section].append(Record(part.name, type_name(part.type), part.ttl, record_data(data, part),
+                                                class_name(part.rclass)))
     edns = opt and Edns(opt.rclass, opt.ttl >> 16 & 255, tuple((option_name(code), value.hex())
                                                                 for code, value in options(data, opt)))
     rcode = bits & 15 | (opt.ttl >> 24 << 4 if opt else 0)
     extraneous = len(data) - (parts[-1].end if parts else 12)
-    return Message(id_, _flags(bits), opcode_name(bits >> 11 & 15), rcode_name(rcode), questions, records("answer"),
-                   records("authority"), records("additional"), edns, len(data), extraneous)
+    return Message(id_, _flags(bits), opcode_name(bits >> 11 & 15), rcode_name(rcode), tuple(questions),
+                   *map(tuple, records.values()), edns, len(data), extraneous)
 
 
 @cache

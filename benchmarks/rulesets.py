@@ -1,0 +1,85 @@
+"""The rules of ten thousand Services, read beside iptables-restore and walked; and random rules beside the kernel."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from generated_services import FIRST_NODE_PORT, NODE, NODE_PORTS, ROUTES, cluster_ip, iptables_save
+from measure import Row, in_new_process, in_turn, missing, not_measured, run, show_progress, timed
+
+from kitlib.netfilter.packet import Packet
+from kitlib.netfilter.simulate import simulate
+from kitlib.netfilter.state import Netfilter
+from kitlib.parsers import ip
+from kitlib.parsers.iptables_save import parse
+
+SERVICES = 10_000
+KERNEL_S = 1800
+PAIRS = 5000
+MOST_TIMES, MOST_MB, MOST_FIRST_MS, MOST_MS = 1.1, 250, 30, 1
+RESTORE = ("unshare", "--net", "iptables-restore", "--test")
+PACKETS = {"to a ClusterIP": Packet("10.9.2.3", cluster_ip(SERVICES - 1), "udp", 40000, 53, "veth1"),
+           "to a node port": Packet("10.9.2.3", NODE, "udp", 40000, FIRST_NODE_PORT + NODE_PORTS - 1, "veth1")}
+
+
+def rows(rounds: int, _folder: Path) -> Iterator[Row]:
+    """Yield the rows about rules."""
+    yield from _reading(rounds)
+    costs = in_turn(rounds, {f"walk {where}": lambda where=where: in_new_process(walk, where) for where in PACKETS})
+    for where, cost in zip(PACKETS, costs.values(), strict=True):
+        first, later = cost.result
+        yield Row(f"first walk after reading {SERVICES:,} Services, {where}", f"at most {MOST_FIRST_MS} ms",
+                  f"{first:.1f} ms", first <= MOST_FIRST_MS)
+        yield Row(f"walk {where}, {SERVICES:,} Services", f"at most {MOST_MS} ms", f"{later:.2f} ms", later <= MOST_MS)
+    yield _beside_the_kernel()
+
+
+def _reading(rounds: int) -> Iterator[Row]:
+    text = iptables_save(SERVICES)
+    works = {"kitlib reads rules": lambda: in_new_process(read, SERVICES)}
+    cannot = missing("unshare", "iptables-restore") or ("only root may" if os.geteuid() else "")
+    if not cannot:
+        works["iptables-restore"] = lambda: run(RESTORE, text)
+    costs = in_turn(rounds, works)
+    cost = costs["kitlib reads rules"]
+    what, bar = f"reading the rules of {SERVICES:,} Services", f"at most {MOST_TIMES} times iptables-restore --test"
+    if cannot:
+        yield not_measured(what, bar, cannot)
+    else:
+        theirs = costs["iptables-restore"].seconds
+        yield Row(what, bar, f"{cost.result:.2f} s, iptables-restore {theirs:.2f} s: {cost.result / theirs:.2f} times",
+                  cost.result <= MOST_TIMES * theirs)
+    yield Row(f"{what}, memory", f"at most {MOST_MB} MB", f"{cost.megabytes:.0f} MB", cost.megabytes <= MOST_MB)
+
+
+def _beside_the_kernel() -> Row:
+    """Walk random packets through random rules and ask the kernel for the same; what differs is printed."""
+    show_progress(f"{PAIRS:,} packets beside the kernel")
+    script = Path(__file__).with_name("walk_against_kernel.py")
+    done = subprocess.run([sys.executable, script, "--pairs", str(PAIRS)], capture_output=True, text=True,
+                          timeout=KERNEL_S, check=False)
+    summary = next((line for line in done.stdout.splitlines() if "with a difference" in line), "")
+    what, bar = "rule walk beside this kernel's own trace", "no difference"
+    if not summary:
+        return not_measured(what, bar, (done.stderr.strip().splitlines() or ["it said nothing"])[-1])
+    if done.returncode:
+        print(done.stdout)
+    return Row(what, bar, summary.rstrip("."), done.returncode == 0)
+
+
+def read(services: int) -> float:
+    """Return the seconds that it takes to parse the rules of so many Services."""
+    text = iptables_save(services)
+    return timed(lambda: parse(text))[0]
+
+
+def walk(where: str) -> tuple[float, float]:
+    """Return the milliseconds of the first walk after the rules were read, and the median of those after it."""
+    netfilter = Netfilter(parse(iptables_save(SERVICES)), ip.routes(ROUTES))
+    first, *later = (timed(lambda: simulate(netfilter, PACKETS[where]))[0] * 1000 for _ in range(50))
+    return first, statistics.median(later)
