@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 
-from kitlib.netfilter.nft_matches import Alternative, Context, alternatives, explain_skipped
+from kitlib.netfilter.nft_matches import Alternative, alternatives, explain_skipped
+from kitlib.netfilter.nft_values import Context
 from kitlib.netfilter.packet import Packet, RuleOutcome
 from kitlib.netfilter.path import SkippedRules
 from kitlib.netfilter.state import Netfilter

@@ -11,7 +11,7 @@ from kitlib.netfilter.nft_hooks import saved_chains
 from kitlib.netfilter.packet import RuleOutcome, RuleStep
 from kitlib.netfilter.path import HookStep, PacketPath
 from kitlib.netfilter.state import Netfilter
-from kitlib.parsers.nft import listed_rules, traces
+from kitlib.parsers.nft_monitor import listed_rules, traces
 from kitlib.parsers.xtables_monitor import TraceLine
 
 COUNTER = re.compile(r"(counter) packets \d+ bytes \d+")

@@ -23,8 +23,8 @@ from typing import NamedTuple
 from kitlib.netfilter import nft_chain, table
 from kitlib.netfilter.packet import Packet, RuleStep
 from kitlib.netfilter.path import HookStep, PacketPath
-from kitlib.netfilter.simulate import BEFORE_CONNTRACK, INPUT, ending, remembered_step, route_step
 from kitlib.netfilter.state import Netfilter
+from kitlib.netfilter.steps import BEFORE_CONNTRACK, INPUT, ending, remembered_step, route_step
 from kitlib.netfilter.table import Branch
 from kitlib.parsers.conntrack import Connection
 from kitlib.parsers.nft import Chain
@@ -67,14 +67,14 @@ def travel(netfilter: Netfilter, path: PacketPath, connection: Connection | None
 def stops(netfilter: Netfilter, hook: str, packet: Packet) -> tuple[Stop, ...]:
     """Return what a packet meets at a hook, in the order in which the kernel calls it."""
     families = FAMILIES[6 if ":" in packet.source else 4]
-    chains = [chain for chain in netfilter.nft.base_chains if chain.table.partition(" ")[0] in families]
-    here = [(age, chain) for age, chain in enumerate(chains) if chain.hook == hook]
-    found = [(chain.priority, -age, Stop(hook, (chain,))) for age, chain in here if chain.type != "nat"]
-    group = sorted(((chain.priority, -age, chain) for age, chain in here if chain.type == "nat"), key=lambda entry: entry[:2])
-    first = next((age for age, chain in enumerate(chains) if chain.type == "nat"), None)
+    every = [chain for chain in netfilter.nft.base_chains if chain.table.partition(" ")[0] in families]
+    chains = {-age: chain for age, chain in enumerate(every) if chain.hook == hook}       # by how young they are
+    order = sorted(chains, key=lambda age: (chains[age].priority, age))
+    found = [(chains[age].priority, age, Stop(hook, (chains[age],))) for age in order if chains[age].type != "nat"]
+    first = next((age for age, chain in enumerate(every) if chain.type == "nat"), None)
     if first is not None and hook in NAT_PRIORITY:        # with its first nat chain a family gets nat at all four hooks
-        priority = NAT_PRIORITY[hook]
-        found.append((priority, -first, Stop(hook, tuple(chain for *_, chain in group), is_nat=True)))
+        group = tuple(chains[age] for age in order if chains[age].type == "nat")
+        found.append((NAT_PRIORITY[hook], -first, Stop(hook, group, is_nat=True)))
     return tuple(stop for *_, stop in sorted(found, key=lambda entry: entry[:2]))
 
 
@@ -86,7 +86,7 @@ def _through(netfilter: Netfilter, left: tuple[Stop, ...], path: PacketPath,
         return
     stop, *rest = left
     if not stop.is_nat:
-        for branch, further in _past(netfilter, stop.chains[0], path):
+        for _, further in _past(netfilter, stop.chains[0], path):
             yield from _through(netfilter, tuple(rest), further, connection)
     elif connection or "NEW" not in path.after.states:
         known = None if "UNTRACKED" in path.after.states else connection

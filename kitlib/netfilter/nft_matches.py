@@ -7,40 +7,28 @@ Sources: nft(8), net/netfilter/nft_*.c.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from contextlib import suppress
 from ipaddress import ip_address
-from operator import and_, ge, gt, le, lshift, lt, or_, rshift, xor
+from operator import ge, gt, le, lt
 from typing import Any, NamedTuple
 
 from kitlib.netfilter.matches import MatchResult
+from kitlib.netfilter.nft_values import NAMES, Breaks, Context, Draws, Unknown, key_of, look_up, value_of
 from kitlib.netfilter.packet import Packet, RuleOutcome
 from kitlib.netfilter.state import Netfilter
 from kitlib.netfilter.targets import TargetEffect, from_source, redirect, to_destination
-from kitlib.parsers.nft import Key, Rule, Set, Table, fits, number, part_of
-from kitlib.parsers.nft_text import BITWISE, expression, key_text, kind_of, rule_text
+from kitlib.parsers.nft import Key, Rule, fits, number, part_of
+from kitlib.parsers.nft_text import expression, flags, key_text, kind_of, rule_text
 
-PORTS = ("udp", "tcp", "sctp", "dccp", "udplite")
 ORDER = {"<": lt, ">": gt, "<=": le, ">=": ge}
-OPERATIONS = {"&": and_, "|": or_, "^": xor, "<<": lshift, ">>": rshift}
 VERDICTS = {"accept": "ACCEPT", "drop": "DROP", "continue": "CONTINUE", "return": "RETURN", "jump": "JUMP",
             "goto": "GOTO"}
+KNOWN_FLAGS = {"new", "established", "related", "invalid", "untracked", "dnat", "snat"}     # of ct state, ct status
 ONLY_GO_ON = {"counter", "log", "comment"}
 # They look at more than this packet: they may hold or not.
 STATEFUL = {"limit", "quota", "ct count", "connlimit", "last"}
 CHANGES_NOTHING_READ_HERE = {"nftrace", "priority", "pkttype"}       # metadata
 MOST_DRAWN = 1 << 16                                                  # sides of a coin that are looked at one by one
-
-
-class Breaks(Exception):
-    """A statement does not hold: the rule ends here, and the next follows."""
-
-
-class Unknown(Exception):
-    """What a statement makes of this packet cannot be told here."""
-
-
-class Draws(Exception):
-    """The rule throws a coin: which one, and how many sides it has."""
 
 
 class Alternative(NamedTuple):
@@ -51,17 +39,6 @@ class Alternative(NamedTuple):
     verdict: str
     packet: Packet
     probability: float = 1.0
-
-
-class Context(NamedTuple):
-    """What the expressions of a rule look at. `drawn`: what each coin shows, by its id(); `explains`: a miss names the nearest keys."""
-
-    packet: Packet
-    netfilter: Netfilter
-    table: Table
-    hook: str
-    drawn: dict[int, int] = {}          # noqa: RUF012 nobody changes it
-    explains: bool = False
 
 
 class Effect(NamedTuple):
@@ -91,7 +68,7 @@ def alternatives(rule: Rule, context: Context) -> list[Alternative]:
 
 
 def explain_skipped(rule: Rule, packet: Packet, netfilter: Netfilter) -> MatchResult:
-    """Say why a rule does not match a packet; a key that is missing in a set or map, with the nearest that are there."""
+    """Say why a rule does not match a packet; of a key that is missing in a set or map, which are the nearest."""
     way = alternatives(rule, Context(packet, netfilter, netfilter.nft.tables[rule.table], "", explains=True))[0]
     return MatchResult(way.outcome, way.why)
 
@@ -115,7 +92,7 @@ def _run(rule: Rule, context: Context) -> Alternative:
         unknown += [effect.unknown] if effect.unknown else []
         if effect.verdict:
             break
-    verdict = effect.verdict or "CONTINUE" if rule.statements else "CONTINUE"
+    verdict = (effect.verdict if rule.statements else "") or "CONTINUE"
     if unknown:
         return Alternative(RuleOutcome.UNDECIDED, "; ".join(unknown), verdict, context.packet)
     return Alternative(RuleOutcome.MATCHED, ", ".join(holding) or "it has no condition", verdict, context.packet)
@@ -154,7 +131,7 @@ def _match(body: dict[str, Any], context: Context) -> Effect:
     wanted = expression(right, kind_of(left))
     if not holds:
         if op == "==" and isinstance(right, str) and right.startswith("@"):
-            raise Breaks(_missing(_key(value), right, context.table.set(right, False), context.explains))
+            raise Breaks(_missing(value, right, context, False))
         raise Breaks(f"{words}, the rule wants {'anything but ' if op in ('!=', '!') else ''}"
                      f"{op + ' ' if op in ORDER else ''}{wanted}")
     return Effect("", context.packet, f"{words}, not {wanted}" if op in ("!=", "!") else words)
@@ -173,9 +150,12 @@ def _compare(value: Any, op: str, right: Any, context: Context) -> bool:
 def _is(value: Any, right: Any, context: Context) -> bool:
     """Tell whether a value is what stands on the right side: one of several, a member of a set, in a range."""
     if isinstance(value, frozenset):            # flags: any of those that are named
-        return not value.isdisjoint(_words(right))
+        wanted = _words(right)
+        if not KNOWN_FLAGS.issuperset(wanted):
+            raise Unknown(f"unknown here: {expression(right)}")
+        return not value.isdisjoint(wanted)
     if (isinstance(right, str) and right.startswith("@")) or (isinstance(right, dict) and "set" in right):
-        return _find(value, right, context, False) is not None
+        return look_up(value, right, context, False) is not None
     if isinstance(right, dict) and "concat" in right:
         return all(map(fits, map(part_of, right["concat"]), value))
     try:
@@ -192,43 +172,28 @@ def _words(right: Any) -> list[str]:
     return [items] if isinstance(items, str) else items
 
 
-def _find(value: Any, data: Any, context: Context, is_map: bool) -> Any:
-    found = context.table.set(data, is_map)
-    if found is None:
-        raise Unknown(f"unknown here: {expression(data)}")
-    result = found.find(_key(value))
-    if "dynamic" in found.flags or "timeout" in found.flags:
-        raise Unknown(f"only if {key_text(_key(value))} is in @{found.name}, which packets change: when the rules were "
-                      f"read it was {'' if result else 'not '}there")
-    return result
-
-
-def _key(value: Any) -> Key:
-    return value if isinstance(value, tuple) else (value,)
-
-
 def _vmap(body: dict[str, Any], context: Context) -> Effect:
     """Look up the verdict of a key; a key that is not there ends the rule."""
     value = value_of(body["key"], context)
-    found = _find(value, body["data"], context, True)
+    found = look_up(value, body["data"], context, True)
     if found is None:
-        raise Breaks(_missing(_key(value), body["data"], context.table.set(body["data"], True), context.explains))
+        raise Breaks(_missing(value, body["data"], context, True))
     if "numgen" in body["key"]:
         sides = body["key"]["numgen"]["mod"]
         return Effect(_verdict(found), context.packet,
                       "it is the only one" if sides == 1 else f"a coin decides: 1 of {sides} packets goes this way")
     where = body["data"] if isinstance(body["data"], str) else "the map"
-    return Effect(_verdict(found), context.packet, f"{key_text(_key(value))} is in {where}")
+    return Effect(_verdict(found), context.packet, f"{key_text(key_of(value))} is in {where}")
 
 
-def _missing(key: Key, data: Any, found: Set, explains: bool) -> str:
-    """Say that a key is not there; with `explains`, which ones come nearest and in what they differ."""
+def _missing(value: Any, data: Any, context: Context, is_map: bool) -> str:
+    """Say that a key is not there; where that is to be explained, which ones come nearest and in what they differ."""
+    key, found = key_of(value), context.table.set(data, is_map)
     where = data if isinstance(data, str) else "the map"
     if not found.elements:
         return f"{where} is empty{f' ({found.comment})' if found.comment else ''}"
-    words = f"{key_text(key)} is not in {where}"
-    near = [_near(key, *one) for one in (found.nearest(key) if explains else ())]
-    return f"{words}; nearest: {', '.join(near)}" if near else words
+    near = [_near(key, *one) for one in (found.nearest(key) if context.explains else ())]
+    return f"{key_text(key)} is not in {where}{'; nearest: ' if near else ''}{', '.join(near)}"
 
 
 def _near(key: Key, known: Key, differing: list[int]) -> str:
@@ -246,115 +211,6 @@ def _part_text(part: Any) -> str:
     return f"{low}-{high}"
 
 
-def value_of(value: Any, context: Context) -> Any:
-    """Return what an expression is for a packet: a text, a number, flags as a set, or a tuple of them (a key)."""
-    if not isinstance(value, dict):
-        return value
-    name, body = next(iter(value.items()))
-    if name in BITWISE:
-        first, *others = (number(value_of(side, context)) for side in body)
-        for other in others:
-            first = OPERATIONS[name](first, other) & (1 << 128) - 1
-        return first
-    if name not in EXPRESSIONS:
-        raise Unknown(f"unknown here: {expression(value)}")
-    return EXPRESSIONS[name](body, context)
-
-
-@lru_cache(maxsize=1 << 12)
-def _canonical(address: str) -> str:
-    return str(ip_address(address))
-
-
-def _payload(body: dict[str, Any], context: Context) -> Any:
-    protocol, what, packet = body.get("protocol"), body.get("field"), context.packet
-    if protocol in ("ip", "ip6"):
-        if (protocol == "ip6") != (":" in packet.source):
-            raise Breaks(f"it is no packet of {protocol}")
-        if what in ("saddr", "daddr"):
-            return _canonical(packet.source if what == "saddr" else packet.destination)
-        if what in ("protocol", "nexthdr"):
-            return packet.protocol
-    elif protocol in PORTS and protocol != packet.protocol:
-        raise Breaks(f"protocol is {packet.protocol}, the rule wants {protocol}")
-    if what in ("sport", "dport") and packet.protocol in PORTS and protocol in ("th", *PORTS):
-        port = packet.sport if what == "sport" else packet.dport
-        if port is None:
-            raise Unknown(f"which {NAMES[what]} was drawn is not known here")
-        return port
-    raise Unknown(f"unknown here: {expression({'payload': body})}")
-
-
-def _meta(body: dict[str, Any], context: Context) -> Any:
-    if body["key"] not in META:
-        raise Unknown(f"unknown here: meta {body['key']}")
-    return META[body["key"]](context.packet)
-
-
-def _family(packet: Packet, words: tuple[str, str]) -> str:
-    return words[":" in packet.source]
-
-
-META: dict[str, Callable[[Packet], Any]] = {
-    "l4proto": lambda packet: packet.protocol,
-    "nfproto": lambda packet: _family(packet, ("ipv4", "ipv6")),
-    "protocol": lambda packet: _family(packet, ("ip", "ip6")),
-    "mark": lambda packet: packet.mark,
-    "iifname": lambda packet: packet.in_interface,
-    "oifname": lambda packet: packet.out_interface,
-    "iif": lambda packet: packet.in_interface,
-    "oif": lambda packet: packet.out_interface,
-}
-
-
-def _ct(body: dict[str, Any], context: Context) -> frozenset[str]:
-    """The connection's state; its status, but for a packet without a connection there is none (nft_ct.c)."""
-    states = context.packet.states
-    if body["key"] == "state" and "dir" not in body:
-        return frozenset(state.lower() for state in states - {"DNAT", "SNAT"})
-    if body["key"] == "status":
-        if states & {"INVALID", "UNTRACKED"}:
-            raise Breaks("the packet belongs to no connection")
-        return frozenset(state.lower() for state in states & {"DNAT", "SNAT"})
-    raise Unknown(f"unknown here: {expression({'ct': body})}")
-
-
-def _fib(body: dict[str, Any], context: Context) -> str:
-    """The type of an address by the local routes (nft_fib_ipv4.c, nft_fib_ipv6.c)."""
-    if body["result"] != "type" or body["flags"] not in (["daddr"], ["saddr"]):
-        raise Unknown(f"unknown here: {expression({'fib': body})}")
-    address = context.packet.destination if body["flags"] == ["daddr"] else context.packet.source
-    kind = context.netfilter.type_of(address).lower()
-    if kind == "unicast" and ":" in address and context.netfilter.route(address).route is None:
-        return "unreachable"
-    return kind
-
-
-def _numgen(body: dict[str, Any], context: Context) -> int:
-    if id(body) not in context.drawn and body["mod"] > 1:
-        raise Draws(id(body), body["mod"])
-    return context.drawn.get(id(body), 0) + body.get("offset", 0)
-
-
-def _map(body: dict[str, Any], context: Context) -> Any:
-    found = _find(value_of(body["key"], context), body["data"], context, True)
-    if found is None:
-        raise Breaks(f"the key is not in {expression(body['data'])}")
-    return value_of(found, context)
-
-
-def _concat(body: list[Any], context: Context) -> Key:
-    return tuple(value_of(part, context) for part in body)
-
-
-EXPRESSIONS: dict[str, Callable[[Any, Context], Any]] = {
-    "payload": _payload, "meta": _meta, "ct": _ct, "fib": _fib, "numgen": _numgen, "map": _map, "concat": _concat,
-}
-NAMES = {"saddr": "source", "daddr": "destination", "sport": "source port", "dport": "destination port",
-         "l4proto": "protocol", "nfproto": "IP version", "iifname": "in-interface", "oifname": "out-interface",
-         "iif": "in-interface", "oif": "out-interface", "state": "conntrack state", "status": "conntrack status"}
-
-
 def _name(left: Any) -> str:
     """What an expression is called in a sentence."""
     name, body = next(iter(left.items()))
@@ -367,8 +223,9 @@ def _name(left: Any) -> str:
 def _shown(value: Any, left: Any) -> str:
     if isinstance(value, frozenset):
         return " and ".join(sorted(value)) or "none"
-    return key_text(value) if isinstance(value, tuple) else expression(value, "mark" if kind_of(left) == "mark" else
-                                                                       "") or "none"
+    if isinstance(value, tuple):
+        return key_text(value)
+    return expression(value, "mark") if kind_of(left) == "mark" else str(value) or "none"
 
 
 def _mangle(body: dict[str, Any], context: Context) -> Effect:
@@ -401,23 +258,23 @@ def _reject(body: dict[str, Any] | None, context: Context) -> Effect:
 
 def _update(body: dict[str, Any], context: Context) -> Effect:
     """Remember a key in a set, for packets to come."""
-    try:
+    with suppress(Unknown):
         value_of(body["elem"]["elem"]["val"] if "elem" in body["elem"] else body["elem"], context)
-    except Unknown:
-        pass
     return Effect("", context.packet)
 
 
-def _nat(rewrite: Callable[[Packet, str, str, dict[str, str], Context], TargetEffect]) -> Callable[[Any, Context], Effect]:
+Rewrite = Callable[[Packet, str, str, dict[str, str], Context], TargetEffect]
+
+
+def _nat(rewrite: Rewrite) -> Callable[[Any, Context], Effect]:
     """Make a statement that rewrites an address, given how it does."""
     def statement(body: dict[str, Any] | None, context: Context) -> Effect:
         body = body or {}
         if body.get("family", "") and (body["family"] == "ip6") != (":" in context.packet.source):
             return Effect("", context.packet)
-        flags = body.get("flags", [])
-        random = {"--random": ""} if "random" in flags or "fully-random" in flags else {}
-        effect = rewrite(context.packet, _drawn(body.get("addr", ""), context), _drawn(body.get("port", ""), context),
-                         random, context)
+        random = {"--random": ""} if {"random", "fully-random"} & {*flags(body)} else {}
+        to = (_drawn(body.get(what, ""), context) for what in ("addr", "port"))
+        effect = rewrite(context.packet, *to, random, context)
         if effect.unknown:
             raise Unknown(effect.unknown)
         return Effect(effect.verdict, effect.packet)
@@ -433,8 +290,7 @@ def _drawn(value: Any, context: Context) -> str:
 
 
 STATEMENTS: dict[str, Callable[[Any, Context], Effect]] = {
-    "vmap": _vmap, "mangle": _mangle, "notrack": _notrack, "set": _update,
-    "reject": _reject,
+    "vmap": _vmap, "mangle": _mangle, "notrack": _notrack, "set": _update, "reject": _reject,
     "dnat": _nat(lambda packet, address, port, *_: to_destination(packet, address, port)),
     "snat": _nat(lambda packet, address, port, random, _: from_source(packet, address, port, random)),
     "redirect": _nat(lambda packet, _, port, __, context: redirect(packet, context.hook, port, context.netfilter)),

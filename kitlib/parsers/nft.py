@@ -1,4 +1,4 @@
-"""The rules of nftables, as `nft -j list ruleset` prints them, and the kernel's account of them: `nft monitor trace`.
+"""The rules of nftables, as `nft -j list ruleset` prints them.
 
 Tables hold chains, sets and maps; chains hold rules, a rule is a row of statements. Statements stay as they came, so
 that nothing is lost which nobody here understands: they are interpreted when a packet meets them. With ten thousand
@@ -8,8 +8,6 @@ Source: nft(8), libnftables-json(5).
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from heapq import nsmallest
@@ -17,21 +15,13 @@ from ipaddress import ip_address
 from typing import Any, NamedTuple
 
 from kitlib.errors import ParseError, parse_context
-from kitlib.parsers.json_fields import load, take
+from kitlib.parsers.json_text import parse, value_at
 from kitlib.parsers.nft_text import rule_text
-from kitlib.parsers.xtables_monitor import TraceLine
 
 Part = str | int | tuple[int, int]          # of a key: a value, "eth*", or a range with both its ends
 Key = tuple[Part, ...]
 HOOKS = ("prerouting", "input", "forward", "output", "postrouting")
 FAMILIES = ("ip", "ip6", "inet")
-HEAD = re.compile(r"trace id (\S+) (\w+) (\S+) (\S+) (packet: |unknown rule |rule |policy |conntrack: |verdict )(.*)")
-VERDICT = re.compile(r"(.*?) *\(verdict (\w+)(?: (.*))?\)")
-POLICY = re.compile(r"(\w+)(?: meta mark (0x[0-9a-f]+))?")
-HEADERS = {"SRC": r"\bip6? saddr (\S+)", "DST": r"\bip6? daddr (\S+)", "SPORT": r"\b(?:udp|tcp|sctp) sport (\d+)",
-           "DPORT": r"\b(?:udp|tcp|sctp) dport (\d+)", "IN": r'\biif "([^"]*)"', "OUT": r'\boif "([^"]*)"'}
-FLAGS = re.compile(r"\btcp flags (?:== )?(.*?)(?: tcp |$)")
-TCP_FLAGS = ("FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR")     # from the lowest bit
 
 
 class Rule(NamedTuple):
@@ -105,7 +95,7 @@ class Set:
         return exact, ranges, others
 
     def find(self, key: Key) -> Any:
-        """Return the value of a key (True in a set), None if it is not in it. Exact keys cost the same in any number."""
+        """Return the value of a key (True in a set), None if it is not there; as fast in a large set as in a small."""
         exact, ranges, others = self.keys
         if key in exact:
             return exact[key]
@@ -113,7 +103,7 @@ class Set:
         return next(fitting, others[0] if others else None)
 
     def nearest(self, key: Key, most: int = 2) -> list[tuple[Key, list[int]]]:
-        """Return the keys that have most in common with this one, and which parts differ; the first part counts most."""
+        """Return the keys that are most like this one, and which parts differ; the first part counts most."""
         exact, ranges, _ = self.keys
         keys = [(known, [place for place, pair in enumerate(zip(known, key, strict=False)) if not fits(*pair)])
                 for known in (*exact, *(known for known, _ in ranges))]
@@ -223,7 +213,7 @@ def ruleset(text: str) -> Ruleset:
     chains: list[dict[str, Any]] = []
     others = []
     try:
-        for item in take(load(text), list, "nftables"):
+        for item in value_at(parse(text), "nftables", list):
             (kind, value), = item.items()
             if kind == "rule":
                 rules.setdefault((f"{value['family']} {value['table']}", value["chain"]), []).append(value)
@@ -257,69 +247,3 @@ def _set(kind: str, value: dict[str, Any]) -> Set:
     flags = value.get("flags", ())
     return Set(value["name"], value.get("elem", []), kind == "map", value.get("comment", ""),
                (flags,) if isinstance(flags, str) else tuple(flags))
-
-
-@parse_context("nft monitor trace")
-def traces(text: str) -> dict[str, tuple[TraceLine, ...]]:
-    """Parse the output of `nft monitor trace`, with -a or without: for each packet, in order of appearance, its lines.
-
-    A line's table is "ip kube-proxy", its rule as the kernel's listing has it, with "# handle N" if that was given.
-    An id that the kernel uses for a second packet is "ID'": a packet comes to no base chain twice. Raises ParseError.
-    """
-    latest: dict[str, str] = {}
-    visited: set[tuple[str, str, str]] = set()
-    headers: dict[str, dict[str, str]] = {}
-    found: dict[str, list[TraceLine]] = {}
-    for line in text.splitlines():
-        match = HEAD.match(line)
-        if not match:
-            if line.strip():
-                raise ParseError("a trace", "trace id ID FAMILY TABLE CHAIN, then packet:, rule or policy", line)
-            continue
-        ident, family, table, chain, kind, rest = match.groups()
-        name = latest.setdefault(ident, ident)
-        if kind == "packet: ":
-            if (name, f"{family} {table}", chain) in visited:
-                name = latest[ident] = f"{name}'"
-            visited.add((name, f"{family} {table}", chain))
-            headers[name] = _headers(rest)
-        elif kind in ("rule ", "unknown rule ", "policy "):
-            found.setdefault(name, []).append(_trace_line(f"{family} {table}", chain, kind, rest, headers.get(name, {})))
-    return {packet: tuple(lines) for packet, lines in found.items()}
-
-
-def _headers(text: str) -> dict[str, str]:
-    """The header fields of a packet line, by the names that xtables-monitor has for them."""
-    found = {name: match[1] for name, pattern in HEADERS.items() if (match := re.search(pattern, text))}
-    flags = FLAGS.search(text)
-    return found | dict.fromkeys(_flags(flags[1].strip()) if flags else (), "")
-
-
-def _flags(words: str) -> list[str]:
-    """TCP's flags; nft names single ones, and writes others as a number."""
-    if words.startswith("0x"):
-        return [name for bit, name in enumerate(TCP_FLAGS) if int(words, 16) & 1 << bit]
-    return re.findall(r"[A-Z]+", words.upper())
-
-
-def _trace_line(table: str, chain: str, kind: str, text: str, headers: dict[str, str]) -> TraceLine:
-    if kind == "policy ":
-        policy = POLICY.match(text)
-        return TraceLine(table, chain, policy[1].upper(), "", {**headers, "MARK": policy[2] or "0"})
-    match = VERDICT.match(text)
-    if not match:
-        raise ParseError("a trace", "a rule, then (verdict …)", text)
-    verdict = f"{match[2].upper()}:{match[3]}" if match[3] else match[2].upper()
-    return TraceLine(table, chain, verdict, match[1] if kind == "rule " else f"# {match[1]}", headers)
-
-
-def listed_rules(text: str) -> Iterator[tuple[str, str, int, str]]:
-    """Yield each rule of `nft -a list ruleset`: its table, chain and handle, and its text with nft's own words."""
-    table = chain = ""
-    for line in text.splitlines():
-        if match := re.match(r"table (\w+ \S+) \{", line):
-            table = match[1]
-        elif match := re.match(r"\t(?:chain (\S+)|\w+ \S+) \{", line):
-            chain = match[1] or ""
-        elif chain and (match := re.match(r"\t\t(.*?) # handle (\d+)$", line)):
-            yield table, chain, int(match[2]), match[1]

@@ -48,6 +48,12 @@ def kind_of(value: Any) -> str:
     return ""
 
 
+def flags(body: dict[str, Any]) -> list[str]:
+    """Return flags as a list: nft writes several so, and a single one as a word."""
+    found = body.get("flags", [])
+    return [found] if isinstance(found, str) else found
+
+
 def _set(items: list[Any], kind: str) -> str:
     return f"{{ {', '.join(_element(item, kind) for item in items)} }}"
 
@@ -66,7 +72,7 @@ def _is_verdict(value: dict[str, Any]) -> bool:
 
 
 def _fib(body: dict[str, Any], _: str) -> str:
-    return f"fib {' . '.join(body['flags'])} {body['result']}"
+    return f"fib {' . '.join(flags(body))} {body['result']}"
 
 
 def _numgen(body: dict[str, Any], _: str) -> str:
@@ -114,8 +120,7 @@ def _nat(name: str, body: dict[str, Any] | None) -> str:
     address, port = expression(body.get("addr", "")), body.get("port")
     to = f"{f'[{address}]' if ':' in address and port is not None else address}" \
          f"{'' if port is None else f':{expression(port)}'}"
-    flags = body.get("flags", [])
-    return " ".join(filter(None, (name, body.get("family", ""), to and f"to {to}", expression(flags))))
+    return " ".join(filter(None, (name, body.get("family", ""), to and f"to {to}", ",".join(flags(body)))))
 
 
 def _reject(body: dict[str, Any] | None) -> str:

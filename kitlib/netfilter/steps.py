@@ -1,0 +1,71 @@
+"""The steps of a packet that no rule decides: the routing decision, and what conntrack remembers of its connection."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import ip_address
+
+from kitlib.netfilter.packet import Packet
+from kitlib.netfilter.path import HookStep, PacketPath
+from kitlib.netfilter.state import Netfilter
+from kitlib.parsers.conntrack import Connection, Tuple
+
+INPUT = (("INPUT", "mangle"), ("INPUT", "filter"), ("INPUT", "nat"))
+FORWARD = (("FORWARD", "mangle"), ("FORWARD", "filter"), ("POSTROUTING", "mangle"), ("POSTROUTING", "nat"))
+BEFORE_CONNTRACK = frozenset({"INVALID"})           # what xt_conntrack.c says of a packet that has no connection yet
+CHANGES_DESTINATION = ("PREROUTING", "OUTPUT")      # nat at the other two hooks changes the source
+
+
+def route_step(netfilter: Netfilter, hook: str, path: PacketPath) -> tuple[PacketPath, tuple[tuple[str, str], ...]]:
+    """Add the routing decision to a path; return also the stops that come next if the packet came in."""
+    here, decision = path.after, netfilter.route(path.after.destination)
+    step, end, why = HookStep(hook, "", here, here, decision.why), "", ""
+    more = () if not here.in_interface else INPUT if decision.is_local else FORWARD
+    if decision.unknown:
+        end, why = "is undecided", decision.unknown
+    elif here.in_interface and ip_address(here.destination).is_multicast:
+        end, why = "is undecided", "which multicast groups this machine has joined, or forwards, is not known here"
+    elif not (decision.is_local or decision.is_unicast):
+        end = f"is lost: {decision.why}"
+    elif here.in_interface and not decision.is_local and not netfilter.forwards:
+        setting = "net.ipv6.conf.all.forwarding" if ":" in here.destination else "net.ipv4.ip_forward"
+        step = replace(step, why=f"{decision.why}, but {setting} is 0: this machine forwards nothing")
+        end = f"is lost: {setting} is 0"
+    elif not (here.in_interface and decision.is_local):
+        step = replace(step, after=here._replace(out_interface=decision.device))
+    return replace(path, hook_steps=(*path.hook_steps, step), end=end, why=why), more
+
+
+def remembered_step(hook: str, path: PacketPath, connection: Connection | None) -> HookStep:
+    """Pass nat with a packet of a known connection: conntrack repeats or undoes what was decided, no rule is read."""
+    here = path.after
+    if connection is None:
+        why = "not the first packet of its connection" if here.states & {"ESTABLISHED", "RELATED"} else \
+            "conntrack does not follow this packet"
+        return HookStep(hook, "nat", here, here, f"{why}: nat's rules are not read")
+    answers = is_reply(path.packet, connection)
+    towards = connection.original.inverse if answers else connection.reply.inverse
+    if hook in CHANGES_DESTINATION:
+        after = here._replace(destination=towards.destination.address, dport=towards.destination.port or None)
+    else:
+        after = here._replace(source=towards.source.address, sport=towards.source.port or None)
+    how = "undoes" if answers else "repeats"
+    rewrite = f"conntrack {how} the rewrite: {here} becomes {after}" if after != here else "nothing was rewritten"
+    return HookStep(hook, "nat", here, after, f"not the first packet of its connection: {rewrite}")
+
+
+def is_reply(packet: Packet, connection: Connection) -> bool:
+    """Tell whether it answers. What comes by lo has had its rewrite undone already, where it was made."""
+    return any(_fits(packet, direction) for direction in (connection.reply, connection.original.inverse))
+
+
+def _fits(packet: Packet, direction: Tuple) -> bool:
+    """Tell whether this packet, as it came in, belongs to that direction of a connection."""
+    return ((packet.source, packet.sport) == tuple(direction.source)
+            and direction.destination.port in (0, packet.dport))
+
+
+def ending(after: Packet) -> str:
+    """Say how a path ends that nothing has stopped."""
+    out = after.out_interface
+    return "comes in again by lo" if out == "lo" else f"goes out of {out}" if out else "is delivered here"
