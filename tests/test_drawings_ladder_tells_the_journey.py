@@ -174,10 +174,10 @@ def test_any_ladder_fits_its_page(generated: Journey) -> None:
 @given(journeys(), st.data())
 def test_any_moment_of_any_ladder_fits_its_page_and_frames_one_row(generated: Journey, data: st.DataObject) -> None:
     index = data.draw(st.integers(0, len(generated.hops) - 1))
-    drawn = moment(generated, index)
+    drawn = moment(generated, index, 540)
     assert_fits(drawn.svg)
     assert drawn.svg.count(f'stroke="{FOCUS}"') == 1
-    window = rows(generated)[max(0, index - 2):index + 1]
+    window = rows(generated)[max(0, index - 1):index + 1]
     assert drawn.svg.count(ACCENT) == sum(bool(row.hop.rewrites) for row in window)
     assert drawn.title.startswith(f"Step {index + 1} of {len(generated.hops)}: ") and f"{index + 1}. " in drawn.alt
 

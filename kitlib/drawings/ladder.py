@@ -31,7 +31,7 @@ from kitlib.sighting import VantagePoint
 
 MACHINE = Shade(svg.QUIET, PAPER)
 NARROWEST_LANE = 82
-BEFORE = 2                # how many hops before the present one a moment shows
+BEFORE = 1                # how many hops before the present one a moment shows
 LEGEND = ("Solid arrow: query. Dashed arrow: response. On the left: µs since the first sighting. "
           "At an arrow: + µs since the sighting before it.")
 
@@ -54,7 +54,7 @@ def ladder(journey: Journey) -> Drawing:
     """Draw the journey as a sequence diagram; KitError if it is empty or a sighting has no vantage point."""
     shown = rows(journey)
     title, alt = ladder_title(journey), ladder_alt_text(journey)
-    page = _page(journey, shown, title)
+    page = _page(journey, shown, title, lanes(journey))
     for hop, words in losses(journey):
         _cross(page, page.x(point(hop)), words)
     _lifelines(page)
@@ -65,21 +65,22 @@ def ladder(journey: Journey) -> Drawing:
     return Drawing(title, alt, page.finish(title, alt), ladder_text(journey), ladder_mermaid(journey))
 
 
-def moment(journey: Journey, index: int) -> Drawing:
-    """Draw where the journey is at hop `index` (from 0): this hop in a frame, and the hops just before it."""
+def moment(journey: Journey, index: int, wide: float) -> Drawing:
+    """Draw where the journey is at hop `index` (from 0), `wide` px: this hop in a frame, and those just before it."""
     shown, words = rows(journey), steps(journey)[index].full
-    row = shown[index]
+    row, recent = shown[index], shown[max(0, index - BEFORE):index + 1]
     title = f"Step {index + 1} of {len(shown)}: {point(row.hop).title} sees it at {micros(row.since_first_ns)} µs"
-    page = _page(journey, shown[max(0, index - BEFORE):index + 1], title, row)
+    places = {point(hop) for each in recent for hop in (each.hop, each.origin) if hop}
+    page = _page(journey, recent, title, [lane for lane in lanes(journey) if lane in places], wide, row)
     _lifelines(page)
     return Drawing(title, words, page.finish(title, words), words)
 
 
-def _page(journey: Journey, shown: list[Row], title: str, current: Row | None = None) -> LadderPage:
+def _page(journey: Journey, shown: list[Row], title: str, columns: list[VantagePoint], wide: float = svg.PAGE,
+          current: Row | None = None) -> LadderPage:
     """Begin a page with its title, the lanes' heads and these rows; the current one in a frame."""
-    columns = lanes(journey)
     left = MARGIN + max(svg.width(micros(row.since_first_ns)) for row in rows(journey)) + 10
-    spacing = max(NARROWEST_LANE, (svg.PAGE - left - MARGIN) / len(columns))
+    spacing = max(NARROWEST_LANE, (wide - left - MARGIN) / len(columns))
     page = LadderPage(left + spacing * len(columns) + MARGIN, lanes=columns, left=left, spacing=spacing)
     page.add_title(title)
     _lane_heads(page)
