@@ -188,7 +188,7 @@ def test_the_recorded_ladder_fits_a_page_of_760_px() -> None:
     assert 'width="760"' in drawn.svg
     eight = {**POINTS, "upstream": VantagePoint("container:upstream", "eth0", "upstream", "upstream", "upstream eth0")}
     more = TAKE.replace("2 1900", "2 1500 upstream 172.20.0.2:34926 172.20.0.53:53 64 61061\n2 1900")
-    assert 'width="760"' in ladder(journey(more, eight)).svg
+    assert ">veth4b6923b0<" in ladder(journey(more, eight)).svg, "a page of more lanes is wider: it breaks no name"
     assert_fits(ladder(journey(more, eight)).svg)
 
 
