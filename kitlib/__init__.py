@@ -24,6 +24,7 @@ _HOME = {
     "queries_table": "kitlib.drawings.queries.queries_table",
     "draw_topology": "kitlib.drawings.topology.draw_topology",
     "ladder": "kitlib.drawings.ladder.ladder",
+    "gaps": "kitlib.drawings.gaps.gaps",
     "latency_budget": "kitlib.drawings.latency.latency_budget",
     "note": "kitlib.drawings.drawing.note",
     "draw_search_list": "kitlib.drawings.queries.draw_search_list",

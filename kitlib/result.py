@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import dataclass, replace
+from html import escape
 
 from kitlib.errors import CommandFailed, printable
 
 SHOWN_LINES = 60
+TERMINAL = "white-space:pre;overflow-x:auto;margin:0;line-height:1.3"
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,12 @@ class Result:
         return printable("\n".join([f"$ {self.typed}", *lines, *errors, *failed, *note]))
 
     __repr__ = __str__
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        """Show long lines whole: they scroll sideways, where plain text would break in the middle of a word."""
+        shown = str(self)
+        return {"text/html": f'<pre style="{TERMINAL}" tabindex="0">{escape(shown, quote=False)}</pre>',
+                "text/plain": shown}
 
     @property
     def text(self) -> str:

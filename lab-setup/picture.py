@@ -6,7 +6,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from kitlib import ladder, open_lab
+from kitlib import gaps, ladder, open_lab
 
 PICTURE = Path(__file__).resolve().parent.parent / "docs" / "one-query.svg"
 
@@ -16,7 +16,7 @@ def draw(path: Path) -> Path:
     lab = open_lab()
     with lab.capture() as seen:
         lab.pod("my-nginx").dig("www.example.com")
-    return ladder(seen.journey()).save(path)
+    return ladder(seen.journey(), gaps(lab, seen.journey())).save(path)
 
 
 if __name__ == "__main__":

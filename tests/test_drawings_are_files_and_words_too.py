@@ -22,6 +22,7 @@ from kitlib.drawings.svg import Page, text, width, wrap
 from kitlib.drawings.table import table
 from kitlib.drawings.topology import draw_topology
 from kitlib.errors import KitError
+from kitlib.result import Result
 from kitlib.search_list import Candidate
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -143,6 +144,20 @@ def test_a_table_takes_dicts_and_chosen_columns_and_nothing_else() -> None:
         table([{"a": 1, "b": 2}], columns=["c"])
     with pytest.raises(KitError, match="a dataclass or a dict, not int"):
         table([1])
+
+
+def test_a_rule_breaks_only_before_its_options() -> None:
+    rule = '-A KUBE-SEP ! -s 10.244.0.3/32 -m statistic --mode random --probability 0.5 -j DNAT --to-destination x:53'
+    whole = re.findall("<span [^>]*nowrap[^>]*>([^<]*)</span>", table([{"rule": rule}]).html)
+    assert whole == ["-A KUBE-SEP", "! -s 10.244.0.3/32", "-m statistic", "--mode random", "--probability 0.5",
+                     "-j DNAT", "--to-destination x:53"] and " ".join(whole) == rule
+
+
+def test_command_output_scrolls_sideways_and_is_no_markup() -> None:
+    bundle = Result("cat <x>", ("cat",), 0, "a" * 300 + "<b>\n")._repr_mimebundle_()
+    page = ElementTree.fromstring(bundle["text/html"])
+    assert page.text == bundle["text/plain"] and not list(page)
+    assert "overflow-x:auto" in page.get("style") and "white-space:pre;" in page.get("style")
 
 
 def test_the_search_list_is_numbered_in_order() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, zip_longest
+from typing import TYPE_CHECKING
 
 from kitlib.drawings import svg
 from kitlib.drawings.drawing import Drawing
@@ -30,11 +31,15 @@ from kitlib.drawings.svg import BANDS, INK, LINE, MARGIN, PAPER, SIZE, Shade
 from kitlib.journey.model import Journey
 from kitlib.sighting import VantagePoint
 
+if TYPE_CHECKING:
+    from kitlib.drawings.gaps import Gap
+
 MACHINE = Shade(svg.QUIET, PAPER)
-NARROWEST_LANE = 82
-BEFORE = 2                # how many hops before the present one a moment shows
+NARROWEST_LANE = 96       # holds "veth4b6923b0" in one line
+BEFORE = 1                # how many hops before the present one a moment shows
 LEGEND = ("Solid arrow: query. Dashed arrow: response. On the left: µs since the first sighting. "
           "At an arrow: + µs since the sighting before it.")
+GAP_LEGEND = " Grey arrow, dashed lane: nobody listened there."
 
 
 @dataclass
@@ -45,20 +50,22 @@ class LadderPage(svg.Page):
     left: float = 0
     spacing: float = 0
     top: float = 0
+    gaps: Sequence[Gap] = ()
 
     def x(self, point: VantagePoint) -> float:
         """Return the middle of a vantage point's lane."""
         return self.left + (self.lanes.index(point) + 0.5) * self.spacing
 
 
-def ladder(journey: Journey, verdict: bool = True) -> Drawing:
-    """Draw the journey as a sequence diagram; KitError if it is empty or a sighting has no vantage point.
+def ladder(journey: Journey, gaps: Sequence[Gap] = (), verdict: bool = True) -> Drawing:
+    """Draw the journey as a sequence diagram, with the gaps that rules and addresses fill (see `gaps`).
 
     Without the verdict neither title nor cross says where the query or its response was last seen: for exercises.
+    KitError if it is empty or a sighting has no vantage point.
     """
     shown = rows(journey)
-    title, alt = ladder_title(journey, verdict), ladder_alt_text(journey, verdict)
-    page = _page(journey, shown, title)
+    title, alt = ladder_title(journey, verdict), ladder_alt_text(journey, gaps, verdict)
+    page = _page(journey, shown, title, _with_gaps(lanes(journey), gaps), gaps=gaps)
     for hop, words in losses(journey) if verdict else []:
         _cross(page, page.x(point(hop)), words)
     _lifelines(page)
@@ -67,27 +74,37 @@ def ladder(journey: Journey, verdict: bool = True) -> Drawing:
         page.add_paragraph(f"Not decided: {ambiguity}", bold=True)
     for words in left_out_words(journey):
         page.add_paragraph(words)
-    page.add_paragraph(LEGEND + (f" ({journey.note})" if journey.note else ""), fill=svg.QUIET)
-    return Drawing(title, alt, page.finish(title, alt), ladder_text(journey, verdict),
-                   ladder_mermaid(journey, verdict))
+    legend = f"{LEGEND}{GAP_LEGEND if gaps else ''}{f' ({journey.note})' if journey.note else ''}"
+    page.add_paragraph(legend, fill=svg.QUIET)
+    return Drawing(title, alt, page.finish(title, alt), ladder_text(journey, gaps, verdict),
+                   ladder_mermaid(journey, gaps, verdict))
 
 
-def moment(journey: Journey, index: int) -> Drawing:
-    """Draw where the journey is at hop `index` (from 0): this hop in a frame, and the hops just before it."""
+def _with_gaps(columns: list[VantagePoint], gaps: Sequence[Gap]) -> list[VantagePoint]:
+    """Return the lanes with those of the gaps, each after the last lane of its machine."""
+    places = dict.fromkeys(gap.place for gap in gaps)
+    machines = dict.fromkeys(lane.machine for lane in (*columns, *places))
+    return [lane for machine in machines for lane in (*columns, *places) if lane.machine == machine]
+
+
+def moment(journey: Journey, index: int, wide: float) -> Drawing:
+    """Draw where the journey is at hop `index` (from 0), `wide` px: this hop in a frame, and those just before it."""
     shown, words = rows(journey), steps(journey)[index].full
-    row = shown[index]
+    row, recent = shown[index], shown[max(0, index - BEFORE):index + 1]
     title = f"Step {index + 1} of {len(shown)}: {point(row.hop).title} sees it at {micros(row.since_first_ns)} µs"
-    page = _page(journey, shown[max(0, index - BEFORE):index + 1], title, row)
+    places = {point(hop) for each in recent for hop in (each.hop, each.origin) if hop}
+    page = _page(journey, recent, title, [lane for lane in lanes(journey) if lane in places], wide, row)
     _lifelines(page)
     return Drawing(title, words, page.finish(title, words), words)
 
 
-def _page(journey: Journey, shown: list[Row], title: str, current: Row | None = None) -> LadderPage:
+def _page(journey: Journey, shown: list[Row], title: str, columns: list[VantagePoint], wide: float = svg.PAGE,
+          current: Row | None = None, gaps: Sequence[Gap] = ()) -> LadderPage:
     """Begin a page with its title, the lanes' heads and these rows; the current one in a frame."""
-    columns = lanes(journey)
     left = MARGIN + max(svg.width(micros(row.since_first_ns)) for row in rows(journey)) + 10
-    spacing = max(NARROWEST_LANE, (svg.PAGE - left - MARGIN) / len(columns))
-    page = LadderPage(left + spacing * len(columns) + MARGIN, lanes=columns, left=left, spacing=spacing)
+    spacing = max(NARROWEST_LANE, (wide - left - MARGIN) / len(columns))
+    page = LadderPage(left + spacing * len(columns) + MARGIN, lanes=columns, left=left, spacing=spacing,
+                      gaps=gaps)
     page.add_title(title)
     _lane_heads(page)
     for run in runs(shown):
@@ -100,7 +117,8 @@ def _lane_heads(page: LadderPage) -> None:
     machines = ((machine, len(list(group))) for machine, group in groupby(page.lanes, key=lambda lane: lane.machine))
     _boxes(page, [(svg.wrap(machine, count * page.spacing - 12, SIZE, True), count, MACHINE)
                   for machine, count in machines], bold=True)
-    _boxes(page, [(_lane_title(lane, page.spacing - 7), 1, svg.shade(lane.kind)) for lane in page.lanes])
+    _boxes(page, [(_lane_title(lane, page.spacing - 7), 1, svg.shade(lane.kind)) for lane in page.lanes],
+           dashed=[lane in {gap.place for gap in page.gaps} for lane in page.lanes])
     page.top = page.y
 
 
@@ -110,12 +128,13 @@ def _lane_title(lane: VantagePoint, limit: float) -> list[str]:
     return [*(svg.wrap(place, limit) if place else []), *svg.wrap(lane.interface, limit)]
 
 
-def _boxes(page: LadderPage, cells: Sequence[tuple[list[str], int, Shade]], bold: bool = False) -> None:
+def _boxes(page: LadderPage, cells: Sequence[tuple[list[str], int, Shade]], bold: bool = False,
+           dashed: Sequence[bool] = ()) -> None:
     """Draw boxes with these words side by side, each over so many lanes."""
     x, high = page.left, LINE * max(len(words) for words, _, _ in cells) + 8
-    for words, count, (edge, fill) in cells:
+    for (words, count, (edge, fill)), is_dashed in zip_longest(cells, dashed, fillvalue=False):
         wide = count * page.spacing
-        page.marks.append(svg.box(x + 2, page.y, wide - 4, high, fill, edge, thick=1.5))
+        page.marks.append(svg.box(x + 2, page.y, wide - 4, high, fill, edge, thick=1.5, dashed=is_dashed))
         page.marks += [svg.text(x + wide / 2, page.y + 17 + LINE * i, part, SIZE, bold, anchor="middle")
                        for i, part in enumerate(words)]
         x += wide
@@ -141,11 +160,13 @@ def _band(page: LadderPage, journey: Journey, run: list[Row], current: Row | Non
     page.marks.insert(first, svg.box(1, top, page.width - 2, page.y - top, fill, radius=0))
     page.y += 8
     for row in run:
+        _gaps(page, row, fill, True)
         start, at = page.y, len(page.marks)
         _row(page, row, fill)
         if row is current:
             page.marks.insert(at, svg.box(5, start - 4, page.width - 10, page.y - start + 2, "none", svg.FOCUS,
                                           thick=3))
+        _gaps(page, row, fill, False)
     page.y += 2
     page.behind.append(svg.box(1, top, page.width - 2, page.y - top, fill, radius=0))
 
@@ -160,6 +181,18 @@ def _row(page: LadderPage, row: Row, fill: str) -> None:
                       svg.arrow(start, end, y, dashed=row.hop.direction == "response"))
     page.marks.append(svg.text(page.left - 8, y + 4, micros(row.since_first_ns), fill=svg.QUIET, anchor="end"))
     page.y += 20
+
+
+def _gaps(page: LadderPage, row: Row, fill: str, is_before: bool) -> None:
+    """Draw what is known of the way to, or from, a place where nobody listened, in grey."""
+    for gap in page.gaps:
+        if gap.hop is row.hop and gap.is_before == is_before:
+            ends = page.x(point(gap.hop)), page.x(gap.place)
+            start, end = reversed(ends) if is_before else ends
+            rewritten = [Line(gap.rewrite, True, True), Line(gap.change, False, True)] if gap.rewrite else []
+            _label(page, [*rewritten, Line(gap.source)], fill, (start + end) / 2)
+            page.marks.append(svg.arrow(start, end, page.y + 6, gap.hop.direction == "response", svg.FAINT))
+            page.y += 20
 
 
 def _label(page: LadderPage, lines: Sequence[Line], fill: str, middle: float) -> None:

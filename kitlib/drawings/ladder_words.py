@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from kitlib.drawings.table import aligned
 from kitlib.errors import KitError
 from kitlib.journey.model import Hop, Journey, Leg, Rewrite
 from kitlib.left_out import left_out_lines
 from kitlib.sighting import Message, VantagePoint
+
+if TYPE_CHECKING:
+    from kitlib.drawings.gaps import Gap
 
 SHOWN_ANSWERS = 3
 NAT, OTHER_END = {"destination": "DNAT", "source": "SNAT"}, {"destination": "source", "source": "destination"}
@@ -237,24 +240,32 @@ def times(count: int) -> str:
     return {1: "once", 2: "twice"}.get(count, f"{COUNTS.get(count, count)} times")
 
 
-def ladder_alt_text(journey: Journey, verdict: bool = True) -> str:
+def ladder_alt_text(journey: Journey, gaps: Sequence[Gap], verdict: bool = True) -> str:
     """Describe the whole ladder in a few sentences."""
     sentences = [f"Sequence diagram of {journey.question or 'one query'}; time runs downwards. "
                  f"Lanes from left: {', '.join(lane.title for lane in lanes(journey))}."]
     sentences += [f"{step.full}." for step, row in zip(steps(journey), rows(journey), strict=True)
                   if row.origin is None or row.hop.rewrites]
+    sentences += [f"Not seen, {point(gap.hop).title}: {gap.words}." for gap in gaps]
     return " ".join([*sentences, *(f"{words}." for words in closing(journey, verdict))])
 
 
-def ladder_text(journey: Journey, verdict: bool = True) -> str:
+def ladder_text(journey: Journey, gaps: Sequence[Gap], verdict: bool = True) -> str:
     """Return the ladder for a terminal, one line a hop: µs, place, direction, addresses, TTL, what happened."""
     shown = rows(journey)
     head, *aligned_rows = aligned([("µs", "seen at", "", "source → destination", "TTL", ""), *map(_cells, shown)],
                                   right=(0, 4))
     lines, rest = [ladder_title(journey, verdict), "", head], iter(aligned_rows)
     for run in runs(shown):
-        lines += [heading(run), *(next(rest) for _ in run)]
+        lines.append(heading(run))
+        for row in run:
+            before, after = (_gaps_at(row, gaps, is_before) for is_before in (True, False))
+            lines += [*before, next(rest), *after]
     return "\n".join([*lines, *closing(journey, verdict)])
+
+
+def _gaps_at(row: Row, gaps: Sequence[Gap], is_before: bool) -> list[str]:
+    return [f"{'·':>9}  {gap.words}" for gap in gaps if gap.hop is row.hop and gap.is_before == is_before]
 
 
 def _cells(row: Row) -> tuple[str, ...]:
@@ -264,7 +275,7 @@ def _cells(row: Row) -> tuple[str, ...]:
             str(row.hop.sighting.ttl), "; ".join(events))
 
 
-def ladder_mermaid(journey: Journey, verdict: bool = True) -> str:
+def ladder_mermaid(journey: Journey, gaps: Sequence[Gap], verdict: bool = True) -> str:
     """Return the ladder as a sequenceDiagram, for documents that draw Mermaid (https://mermaid.js.org)."""
     names = {lane: f"p{number}" for number, lane in enumerate(lanes(journey), 1)}
     lines = ["sequenceDiagram"]
@@ -274,6 +285,7 @@ def ladder_mermaid(journey: Journey, verdict: bool = True) -> str:
     over = "p1" if len(names) == 1 else f"p1,p{len(names)}"
     for run in runs(rows(journey)):
         lines += [f"  Note over {over}: {_mermaid_words(heading(run))}", *(_mermaid_row(row, names) for row in run)]
+    lines += [f"  Note over {names[point(gap.hop)]}: {_mermaid_words(gap.words)}" for gap in gaps]
     return "\n".join([*lines, *(f"  Note over {over}: {_mermaid_words(words)}" for words in closing(journey, verdict))])
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from html import escape
 from itertools import islice
 
-from kitlib.drawings.table import CELL, MARKED, html_table
+from kitlib.drawings.table import CELL, MARKED, html_table, rule_html
 from kitlib.netfilter.packet import Packet, RuleStep
 from kitlib.netfilter.path import HookStep, PacketPath, SkippedRules
 from kitlib.parsers.xtables_monitor import TraceLine
@@ -83,14 +83,14 @@ def _line(step: RuleStep, trace: Trace | None) -> str:
 def _row(step: RuleStep, trace: Trace | None) -> str:
     verdict = f"<br>→ {escape(step.verdict)}" if step.verdict else ""
     kernel = [] if trace is None else [escape(_agreement(step, trace)) if step.verdict else ""]
-    cells = [f'<code style="{PLAIN};margin-left:{14 * step.depth}px;display:block">{escape(_named(step))}</code>',
+    cells = [f'<code style="{PLAIN};margin-left:{14 * step.depth}px;display:block">{rule_html(_named(step))}</code>',
              f"<b>{step.outcome.value}</b>: {escape(step.why)}{verdict}", escape(_packet(step)), *kernel]
     style = MARKED if step.packet != step.after else CELL
     return "<tr>" + "".join(f'<td style="{style}">{cell}</td>' for cell in cells) + "</tr>"
 
 
 def _folded(part: SkippedRules, hook_step: HookStep, columns: int) -> str:
-    lines = [f'<li><code style="{PLAIN}">{escape(_named(step))}</code><br>skipped: {escape(step.why)}</li>'
+    lines = [f'<li><code style="{PLAIN}">{rule_html(_named(step))}</code><br>skipped: {escape(step.why)}</li>'
              for step in _some(part, hook_step)]
     words = f"{part.count} {'rule' if part.count == 1 else 'rules'} of {escape(part.chain.name)} skipped"
     return (f'<tr><td colspan="{columns}" style="{CELL}"><details style="margin-left:{14 * part.depth}px">'

@@ -14,6 +14,7 @@ from kitlib.errors import KitError
 CELL = "text-align:left;vertical-align:top;padding:4px 5px 4px 6px;font-size:13px;white-space:pre-line"
 # Part transparent, so that the page's own text stays readable on it in a light and in a dark theme.
 MARKED = f"{CELL};background:rgba(213,94,0,.16)"
+OPTION, LONGEST_OPTION = re.compile(" (?=! -)|(?<!!) (?=--?[a-zA-Z])"), 40       # the space before one; letters
 
 
 @dataclass(frozen=True, repr=False)
@@ -61,7 +62,16 @@ def html_table(title: str, columns: Sequence[str], body: str) -> str:
 
 def _breakable(cell: str) -> str:
     """Escape a cell, and let a word too long for a narrow page break: after a dot or colon, else anywhere."""
+    if OPTION.search(cell):
+        return rule_html(cell)
     return re.sub(r"[^\s&]{21,}", lambda word: re.sub("[.:](?=.)|[^.:-]{16}", r"\g<0><wbr>", word[0]), escape(cell))
+
+
+def rule_html(rule: str) -> str:
+    """Escape a rule, and let it break only before an option; a long comment may break between its words."""
+    style = '<span style="white-space:nowrap">'
+    return " ".join(escape(part) if len(part) > LONGEST_OPTION else f"{style}{escape(part)}</span>"
+                    for part in OPTION.split(rule))
 
 
 def aligned(lines: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[str]:

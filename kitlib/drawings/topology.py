@@ -13,7 +13,6 @@ from kitlib.errors import NotFound
 from kitlib.place import Node, Place, Pod
 from kitlib.sighting import VantagePoint
 
-RIGHT = PAGE - MARGIN - PAD                             # where the boxes in the host's frame end
 BUS, NODE, VETH, POD = 38, 70, 104, 320                 # x of the bridge, the nodes, their veth ends, the pods at least
 CABLE = 60                                              # the shortest that is still seen as one
 GREY, BLUE = svg.shade("host"), svg.shade("node")
@@ -34,19 +33,37 @@ class Map(svg.Page):
     lit: Lit = field(default_factory=dict)
     pods_x: float = POD
 
+    @property
+    def right(self) -> float:
+        """Return where the boxes in the host's frame end."""
+        return self.width - MARGIN - PAD
+
 
 def draw_topology(topology: Topology, lit: Iterable[VantagePoint | str] = ()) -> Drawing:
     """Draw the lab as a map; `lit` are vantage points or places, numbered in order. NotFound: not on this map."""
-    spots = [(spot, "") if isinstance(spot, str) else (spot.place, spot.interface) for spot in lit]
-    lit = _markers(topology, spots)
-    ends = (_words_x(VETH, lit.get((pod.node.id, veth))) + svg.width(veth) for pod, veth in topology.veths.items())
-    page = Map(lit=lit, pods_x=max([POD, *(end + PAD + CABLE for end in ends)]))
-    title, alt = _title(topology), _alt_text(topology, lit)
+    page = _map(topology, [(spot, "") if isinstance(spot, str) else (spot.place, spot.interface) for spot in lit])
+    title, alt = _title(topology), _alt_text(topology, page.lit)
     page.add_title(title)
     _host(page, topology)
     page.y += 14
     _service(page, topology)
-    return Drawing(title, alt, page.finish(title, alt), _tree(topology, lit))
+    return Drawing(title, alt, page.finish(title, alt), _tree(topology, page.lit))
+
+
+def draw_spot(topology: Topology, spot: VantagePoint, title: str, wide: float) -> Drawing:
+    """Draw what hangs on the host's bridge, `wide` px, with one vantage point lit."""
+    page = _map(topology, [(spot.place, spot.interface)], wide)
+    alt = _alt_text(topology, page.lit)
+    page.add_title(title)
+    _host(page, topology)
+    return Drawing(title, alt, page.finish(title, alt), _tree(topology, page.lit))
+
+
+def _map(topology: Topology, spots: Sequence[tuple[str, str]], wide: float = PAGE) -> Map:
+    """Begin a map on which these spots are lit."""
+    lit = _markers(topology, spots)
+    ends = (_words_x(VETH, lit.get((pod.node.id, veth))) + svg.width(veth) for pod, veth in topology.veths.items())
+    return Map(wide, lit=lit, pods_x=max([POD, *(end + PAD + CABLE for end in ends)]))
 
 
 def _markers(topology: Topology, spots: Sequence[tuple[str, str]]) -> Lit:
@@ -114,7 +131,7 @@ def _host(page: Map, topology: Topology) -> None:
     page.marks.append(svg.text(MARGIN + PAD, page.y + 19, "host", SIZE + 1, True))
     page.y += 28
     _, bridge = _chip(page, MARGIN + PAD, f"bridge {topology.bridge} · {topology.gateway}",
-                      f"network {topology.subnet}", GREY, ("host", topology.bridge), RIGHT)
+                      f"network {topology.subnet}", GREY, ("host", topology.bridge), page.right)
     page.y, last = bridge + 16, bridge
     for place in (*topology.nodes, *topology.containers):
         last = _node(page, topology, place) if isinstance(place, Node) else _container(page, place)
@@ -123,7 +140,7 @@ def _host(page: Map, topology: Topology) -> None:
     if topology.veths:
         page.add_paragraph(VETH_PAIR, NODE, fill=svg.QUIET)
         page.y += 10
-    _frame(page, top, MARGIN, PAGE - MARGIN, Shade(GREY.edge, PAPER), "host")
+    _frame(page, top, MARGIN, page.width - MARGIN, Shade(GREY.edge, PAPER), "host")
 
 
 def _node(page: Map, topology: Topology, node: Node) -> float:
@@ -133,14 +150,14 @@ def _node(page: Map, topology: Topology, node: Node) -> float:
     joint = (page.y + bottom) / 2
     page.behind.append(svg.line(BUS, joint, NODE + PAD, joint, GREY.edge, 3))
     page.y += 1
-    for part in svg.wrap(f"{node.title} · node, {node.role}", RIGHT - 70 - right, SIZE + 1, True):
+    for part in svg.wrap(f"{node.title} · node, {node.role}", page.right - 70 - right, SIZE + 1, True):
         page.marks.append(svg.text(right + 14, page.y + 16, part, SIZE + 1, True))
         page.y += LINE
     page.y = max(page.y, bottom) + 10
     cables = [_pod(page, pod, veth) for pod, veth in topology.cables(node)]
     if cables:
         page.behind.append(svg.line(NODE + 22, bottom, NODE + 22, cables[-1], svg.FAINT, 1.5))
-    _frame(page, top, NODE, RIGHT, BLUE, node.id)
+    _frame(page, top, NODE, page.right, BLUE, node.id)
     return joint
 
 
@@ -148,7 +165,7 @@ def _pod(page: Map, pod: Pod, veth: str) -> float:
     """Draw a pod behind its cable; return the y of the cable."""
     y = page.y + 13
     _, bottom = _chip(page, page.pods_x, f"{POD_INTERFACE} {pod.address}", pod.title, svg.shade(pod.kind),
-                      (pod.id, ""), RIGHT - PAD - 2)
+                      (pod.id, ""), page.right - PAD - 2)
     right, _ = _chip(page, VETH, veth, "", PORT, (pod.node.id, veth))
     page.behind += [svg.line(NODE + 22, y, VETH, y, svg.FAINT, 1.5), svg.line(right, y, page.pods_x, y, svg.INK, 4)]
     page.y = bottom + 8
@@ -158,7 +175,7 @@ def _pod(page: Map, pod: Pod, veth: str) -> float:
 def _container(page: Map, place: Place) -> float:
     """Draw a container on the bridge that is not a node; return the y at which it hangs there."""
     _, bottom = _chip(page, NODE, f"container {place.address}", place.title, svg.shade(place.kind), (place.id, ""),
-                      RIGHT)
+                      page.right)
     joint, page.y = (page.y + bottom) / 2, bottom
     page.behind.append(svg.line(BUS, joint, NODE, joint, GREY.edge, 3))
     return joint
@@ -172,7 +189,7 @@ def _service(page: Map, topology: Topology) -> None:
     page.y += 4
     page.add_paragraph(_ranges(topology), MARGIN + PAD, fill=svg.QUIET)
     page.y += 8
-    page.behind.append(svg.box(MARGIN, top, PAGE - 2 * MARGIN, page.y - top, PAPER, svg.QUIET, 8, dashed=True))
+    page.behind.append(svg.box(MARGIN, top, page.width - 2 * MARGIN, page.y - top, PAPER, svg.QUIET, 8, dashed=True))
 
 
 def _chip(page: Map, x: float, lead: str, title: str, colours: Shade, where: tuple[str, str],

@@ -11,6 +11,7 @@ from kitlib.parsers.header_fields import Field, header_fields
 from kitlib.sighting import Sighting
 from kitlib.widgets.controls import WithFallback, select_list
 
+COLUMNS = ("layer", "field", "value", "meaning")
 MOST_LISTED = 60      # packets that the stored output lists, so that it stays below 100 KB; the live list has them all
 
 
@@ -24,28 +25,51 @@ def packet_view(sightings: Sequence[Sighting]) -> WithFallback:
     # Where there is something to compare, begin with that: the marks are what to look at.
     start = next((index for index, previous in enumerate(before) if previous), 0)
 
-    def fields(index: int) -> Table:
-        return fields_table(sightings[index], before[index], index + 1)
+    def fields(index: int) -> WithFallback:
+        return packet_fields(sightings[index], before[index], index + 1)
 
     listed, first = _packets_table(lines, sightings), fields(start)
     return WithFallback(listed.html + first.html, f"{listed.text}\n\n{first.text}",
                         lambda: select_list("Packet", lines, lambda index: fields(index).html, start))
 
 
-def fields_table(seen: Sighting, previous: Sighting | None, number: int) -> Table:
-    """Return the fields of packet `number` (from 1) layer by layer; what differs from the `previous` one is marked."""
-    fields, before = _fields(seen), _single(_fields(previous)) if previous else {}
-    changed = {key: before[key] for key, value in _single(fields).items() if before.get(key, value) != value}
-    rows, layer = [], ""
-    for field in fields:
-        old = changed.get((field.layer, field.name))
-        value = field.value if old is None else f"{field.value} (was {old})"
-        rows.append(("" if field.layer == layer else field.layer, field.name, value, field.meaning))
-        layer = field.layer
-    marked = frozenset(i for i, field in enumerate(fields) if (field.layer, field.name) in changed)
-    compared = f", compared with the same {seen.direction}{_where(previous)}" if previous else ""
-    title = f"Packet {number}: the {seen.direction}{_where(seen)}{compared}"
-    return Table(title, ("layer", "field", "value", "meaning"), tuple(rows), marked)
+def packet_fields(seen: Sighting, previous: Sighting | None, number: int) -> WithFallback:
+    """Show the fields of packet `number` (from 1): first what differs from the `previous` one, the rest folded."""
+    title = f"Packet {number}: the {seen.direction}{_where(seen)}"
+    if previous is None:
+        whole = Table(title, COLUMNS, _rows(_fields(seen)))
+        return WithFallback(whole.html, whole.text)
+    changed, same = _compared(seen, previous)
+    title = (f"{title}, compared with the same {seen.direction}{_where(previous)}: "
+             f"{len(changed)} of {len(changed) + len(same)} fields changed")
+    first, rest = Table(title, COLUMNS, _rows(changed), frozenset(range(len(changed)))), Table("", COLUMNS, _rows(same))
+    words = f"{len(same)} fields the same"
+    return WithFallback(f"{first.html}<details><summary>{words}</summary>{rest.html}</details>",
+                        f"{first.text}\n\n{words}\n{rest.text}")
+
+
+def changed_fields(seen: Sighting, previous: Sighting) -> str:
+    """Return as HTML only the fields in which a packet differs from the `previous` one, a line each."""
+    changed, same = _compared(seen, previous)
+    title = f"{len(changed)} of {len(changed) + len(same)} fields changed"
+    rows = tuple((f"{field.layer} {field.name}", field.value) for field in changed)
+    return Table("", (title, "value"), rows, frozenset(range(len(rows)))).html if rows else f"<p>{title}</p>"
+
+
+def _compared(seen: Sighting, previous: Sighting) -> tuple[list[Field], list[Field]]:
+    """Return the fields that differ from the previous packet's, with what they were, and all others."""
+    fields, before = _fields(seen), _single(_fields(previous))
+    old = {key: before[key] for key, value in _single(fields).items() if before.get(key, value) != value}
+    changed = [field._replace(value=f"{field.value} (was {old[field.layer, field.name]})") for field in fields
+               if (field.layer, field.name) in old]
+    return changed, [field for field in fields if (field.layer, field.name) not in old]
+
+
+def _rows(fields: Sequence[Field]) -> tuple[tuple[str, ...], ...]:
+    """Return a row a field; the layer's name stands at the first of its fields only."""
+    layers = ["", *(field.layer for field in fields)]
+    return tuple(("" if field.layer == layer else field.layer, field.name, field.value, field.meaning)
+                 for field, layer in zip(fields, layers, strict=False))
 
 
 def _packets_table(lines: Sequence[str], sightings: Sequence[Sighting]) -> Table:

@@ -7,14 +7,15 @@ from html import escape
 from kitlib.capture import Capture
 from kitlib.cluster import Topology
 from kitlib.drawings.ladder import ladder, moment
-from kitlib.drawings.ladder_words import micros, point, rows, steps
+from kitlib.drawings.ladder_words import ends, micros, point, rows, steps
 from kitlib.drawings.table import Table
-from kitlib.drawings.topology import draw_topology
+from kitlib.drawings.topology import draw_spot, draw_topology
 from kitlib.journey.model import Journey
 from kitlib.widgets.controls import WithFallback, html_list, play_slider, select_list
-from kitlib.widgets.packet_view import fields_table
+from kitlib.widgets.packet_view import changed_fields, packet_fields
 
 STEP_MS = 2000        # long enough to read what changed
+HALF = 540            # px: two of these beside each other on a page of a projector, 1280 px wide
 
 
 def topology_view(topology: Topology, journey: Journey) -> WithFallback:
@@ -39,10 +40,12 @@ def stepper(topology: Topology, journey: Journey, seen: Capture) -> WithFallback
 
     def show(index: int) -> str:
         hop, origin = shown[index].hop, shown[index].origin
-        packet = fields_table(hop.sighting, origin and origin.sighting, index + 1)
-        typed = f'<pre style="white-space:pre-wrap;margin:4px 0">$ {escape(commands[points[index]])}</pre>'
-        return (f"<p>{escape(words[index])}</p>{typed}{draw_topology(passed, [points[index]]).html}"
-                f"{moment(journey, index).html}{packet.html}")
+        packet = packet_fields(hop.sighting, origin and origin.sighting, index + 1)
+        typed = f'<pre style="white-space:pre;overflow-x:auto;margin:0">$ {escape(commands[points[index]])}</pre>'
+        here = draw_spot(passed, points[index], f"{hop.direction.capitalize()} {ends(hop)}", HALF)
+        changes = changed_fields(hop.sighting, origin.sighting) if origin else ""
+        folded = f"<details><summary>Every field, and what it means</summary>{packet.html}</details>"
+        return typed + side_by_side(here.html + folded, moment(journey, index, HALF).html + changes)
 
     speed = _speed(shown[-1].since_first_ns, len(shown))
     whole = (draw_topology(passed, points), ladder(journey),
@@ -51,6 +54,13 @@ def stepper(topology: Topology, journey: Journey, seen: Capture) -> WithFallback
     return WithFallback(html_list(words) + "".join(part.html for part in whole),
                         "\n\n".join(["\n".join(words), *(part.text for part in whole)]),
                         lambda: play_slider("Step", len(shown), show, STEP_MS, speed))
+
+
+def side_by_side(left: str, right: str) -> str:
+    """Return the HTML of two columns, which stand one below the other where the page is narrow."""
+    column = f'<div style="flex:1 1 {HALF}px;min-width:0;max-width:100%">'
+    return ('<div style="display:flex;flex-wrap:wrap;gap:8px;align-items:flex-start">'
+            f"{column}{left}</div>{column}{right}</div></div>")
 
 
 def _speed(took_ns: int, count: int) -> str:
