@@ -13,6 +13,8 @@ from kitlib.backends.replay import RecordedLab
 from kitlib.capture import Capture
 from kitlib.cluster import Cluster, differences
 from kitlib.errors import KitError, NotFound, UnknownLab
+from kitlib.lacking import explain_what_is_lacking
+from kitlib.parsers.kubernetes import Service
 from kitlib.place import Node, Place, Pod
 from kitlib.plugins import plugins
 from kitlib.sighting import VantagePoint
@@ -20,6 +22,9 @@ from kitlib.sighting import VantagePoint
 RECORDINGS = Path(__file__).resolve().parent.parent / "lab-setup" / "recordings"
 DEFAULT_RECORDING = "kind-test1"
 WALKTHROUGH_POD = "my-nginx"
+HOW_TO_MAKE = {**dict.fromkeys((WALKTHROUGH_POD, "neighbour", "host-client", "host-client-clusterfirst", "dns-default",
+                                "dns-none"), " To make it: kubectl apply -f lab-setup/kind/workload.yaml"),
+               "outside": " To make it: make cluster"}
 
 
 def open_lab(name: str | None = None, recording: str | Path | None = None, fault: str | None = None) -> Lab:
@@ -29,6 +34,7 @@ def open_lab(name: str | None = None, recording: str | Path | None = None, fault
     of your own. `fault` opens the lab as it was while that was broken; NotFound lists the faults there are.
     With KITLIB_MODE=record, everything that a live lab answers is written to that folder.
     """
+    explain_what_is_lacking()
     name = name or os.environ.get("KITLIB_LAB") or "recorded"
     folder = RECORDINGS / (recording or os.environ.get("KITLIB_RECORDING") or DEFAULT_RECORDING)
     is_recording = os.environ.get("KITLIB_MODE") == "record"
@@ -97,6 +103,30 @@ class Lab(Cluster):
         raise NotFound("No pod of this cluster has dig, so there is none whose query could be followed. Make one: "
                        "kubectl apply -f lab-setup/kind/workload.yaml, or name one: KITLIB_POD=NAME.")
 
+    @cached_property
+    def service(self) -> Service:
+        """Choose the Service whose name is asked for: the walkthrough's, or one near the client, or any."""
+        found = [service for service in self.services if service.cluster_ip not in ("", "None")]
+        near = [service for service in found if service.namespace == self.client.namespace]
+        named = [service for service in near if service.name == WALKTHROUGH_POD]
+        if chosen := next(chain(named, near, found), None):
+            return chosen
+        raise NotFound("This cluster has no Service with a ClusterIP whose name could be asked for.")
+
+    @cached_property
+    def domain(self) -> str:
+        """Read the cluster's domain in the client's search list, where the names of Services end: "cluster.local"."""
+        search = self.client.resolv_conf().search
+        found = [domain.removeprefix("svc.") for domain in search if domain.startswith("svc.")]
+        if not found:
+            raise NotFound("The cluster's domain is not known: no entry on the search list of "
+                           f"{self.client.title} begins with svc. It has: {', '.join(search) or 'none'}.")
+        return found[0]
+
+    def name_of(self, service: Service) -> str:
+        """Return a Service's whole name: "my-nginx.default.svc.cluster.local"."""
+        return f"{service.name}.{service.namespace}.svc.{self.domain}"
+
     def node(self, name: str) -> Node:
         """Return the node of this name; the cluster's prefix may be left out: lab.node("worker3")."""
         return _one("node", name, self.nodes, tuple(node for node in self.nodes if name == node.title))
@@ -129,4 +159,4 @@ def _one(kind: str, name: str, places: tuple, matching: tuple):
         return found[0]
     listed = ", ".join(place.name for place in (found or places))
     raise NotFound(f"{len(found)} {kind}s are called {name!r}: {listed}. Give more of the name." if found else
-                   f"There is no {kind} {name!r}. There are: {listed}.")
+                   f"There is no {kind} {name!r}. There are: {listed or 'none'}.{HOW_TO_MAKE.get(name, '')}")

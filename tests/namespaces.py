@@ -112,11 +112,11 @@ def processes_of_labs() -> list[str]:
     return found
 
 
-def run_on_the_netns_lab(path: Path):
-    """The notebook, run on the netns lab, with a dig that does not wait for long."""
+def run_on_the_netns_lab(path: Path, **environment: str):
+    """The notebook, run on the netns lab (or what `environment` names), with a dig that does not wait for long."""
     text = path.read_text(encoding="utf-8").replace("+timeout=3", "+timeout=1")
     notebook = nbformat.reads(text, as_version=4)
     client = NotebookClient(notebook, timeout=60, kernel_name="python3", kernel_manager_class=kernels.AsyncOnSockets,
                             resources={"metadata": {"path": str(path.parent)}},
                             extra_arguments=["--IPKernelApp.log_level=ERROR"])
-    return client.execute(env={**os.environ, "KITLIB_LAB": "netns", "KITLIB_PROGRESS": os.devnull})
+    return client.execute(env={**os.environ, "KITLIB_LAB": "netns", "KITLIB_PROGRESS": os.devnull} | environment)

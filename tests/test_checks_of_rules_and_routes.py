@@ -85,10 +85,10 @@ CASES: dict[str, tuple[Callable[[Stage], Quiz], object, dict[object, str], objec
     "chance": (lambda s: rules.chance_of_the_last(s.ways), "1/2",
                {"1": "That rule has no condition", "0": "take 0.5 of the connections",
                 "1/4": "1/4 for nobody"}, "half"),
-    "the coin": (lambda s: rules.how_the_coin_falls(s.node, s.many), "in no order, about as many for each",
+    "the coin": (lambda s: rules.how_the_coin_falls(s.many), "in no order, about as many for each",
                  {"all get the same one": "36 to 10.244.0.2:53, 28 to 10.244.0.3:53.",
                   "each one in turn": "Queries 1 and 2 both went to 10.244.0.2:53."}, "fair"),
-    "one port": (lambda s: rules.endpoints_of_one_port(s.node, s.same, s.ways), 1,
+    "one port": (lambda s: rules.endpoints_of_one_port(s.same, s.ways), 1,
                  {2: "2 endpoints stand in the rules", 3: "3 queries, but are they 3 connections?"}, "one"),
     "not masqueraded": (lambda s: rules.who_is_not_masqueraded(s.lab, s.node, s.pod, s.lab.topology.dns_service),
                      "the pod my-nginx",
@@ -143,7 +143,7 @@ def test_one_port_may_get_another_endpoint_in_another_take(stage: Stage) -> None
     for _ in range(3):
         with lab.capture() as same:
             pod.run("sh", "-c", f"for i in 1 2 3; do dig +tries=1 +short -b {pod.address}#40404 {NAME}; done")
-        verdict = check(rules.endpoints_of_one_port(stage.node, same, stage.ways), 1)
+        verdict = check(rules.endpoints_of_one_port(same, stage.ways), 1)
         assert verdict.outcome is Outcome.RIGHT
         told.add(verdict.message)
     assert len(told) == 2
@@ -151,7 +151,7 @@ def test_one_port_may_get_another_endpoint_in_another_take(stage: Stage) -> None
 
 def test_what_is_not_there_is_an_error(stage: Stage) -> None:
     empty = stage.lab.capture(stage.pod)
-    assert check(rules.how_the_coin_falls(stage.node, empty), "a").outcome is Outcome.ERROR
+    assert check(rules.how_the_coin_falls(empty), "a").outcome is Outcome.ERROR
     with pytest.raises(NotFound, match="did not come to KUBE-NODEPORTS"):
         rules.rule_it_matches(stage.kernel, stage.ways[0], "KUBE-NODEPORTS")
     with pytest.raises(NotFound, match="jumped to no chain CILIUM"):

@@ -23,7 +23,7 @@ FLOORS = (      # of kitlib, from below
     {"errors", "sighting", "left_out", "result", "shell", "plugins", "progress", "garbage"},
     {"parsers"},
     {"journey", "netfilter", "search_list", "backends"},
-    {"place", "cluster", "capture", "lab"},
+    {"place", "cluster", "capture", "lacking", "lab"},
     {"drawings"},
     {"widgets", "quiz", "checkup"},
     {"__init__", "__main__"},

@@ -28,6 +28,9 @@ class ServicePort(NamedTuple):
     port: int
     protocol: str                       # "udp"
     endpoints: tuple[str, ...]          # "10.244.0.2:53"
+    external: tuple[str, ...] = ()      # the addresses outside by which it is reached too
+    node_port: int = 0                  # the port of every node, 0 without one
+    affinity: str = ""                  # for how many seconds a client keeps its endpoint
 
 
 @dataclass(frozen=True)
@@ -57,8 +60,10 @@ class Description:
         """List every port of every Service."""
         return tuple(ServicePort(f"{service.namespace}/{service.name}" + (f":{port.name}" if port.name else ""),
                                  service.cluster_ip, port.port, port.protocol.lower(),
-                                 self._sockets(service, port.name))
-                     for service in self.services for port in service.ports)
+                                 self._sockets(service, port.name), tuple(item["spec"].get("externalIPs", ())),
+                                 written.get("nodePort", 0), _affinity(item["spec"]))
+                     for service, item in zip(self.services, self.objects["services"], strict=True)
+                     for port, written in zip(service.ports, item["spec"]["ports"], strict=True))
 
     def _sockets(self, service: kubernetes.Service, port: str) -> tuple[str, ...]:
         return tuple(sorted(f"{endpoint.address}:{target.port}" for group in self.endpoints
@@ -106,6 +111,13 @@ def _slice(service: dict[str, Any], pods: list[dict[str, Any]]) -> dict[str, Any
     return {"metadata": {"namespace": namespace, "name": f"{name}-{digest(name, 5)}",
                          "labels": {kubernetes.SERVICE_LABEL: name}},
             "addressType": "IPv4", "endpoints": endpoints, "ports": ports}
+
+
+def _affinity(spec: dict[str, Any]) -> str:
+    """Return a Service's timeout of session affinity in seconds, as the API server fills it in; "" without affinity."""
+    if spec.get("sessionAffinity") != "ClientIP":
+        return ""
+    return str(spec.get("sessionAffinityConfig", {}).get("clientIP", {}).get("timeoutSeconds", 10800))
 
 
 def docker_network(settings: dict[str, Any], nodes: Sequence[kubernetes.Node]) -> dict[str, Any]:

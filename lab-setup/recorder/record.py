@@ -19,7 +19,7 @@ CELL_TIMEOUT_S = 120
 ON_NODES = ("cat /etc/resolv.conf", "ip addr", "ip link", "ip route", "ip netns list", "uname -r", "iptables --version",
             "iptables-save", "conntrack -L -p udp --dport 53", "sysctl net.ipv4.ip_forward")
 IN_PODS = ("cat /etc/resolv.conf", "hostname -i", "ip addr", "ip route")
-QUERIES = ("dig www.example.com", "dig kubernetes.default.svc.cluster.local", "dig www.example.com AAAA",
+QUERIES = ("dig www.example.com", "dig {service}", "dig www.example.com AAAA",
            "dig no-such-name.example.com", "dig +tcp www.example.com", "getent ahosts www.example.com",
            "getent ahosts www.example.com.")
 AT_REST = ("kubectl get nodes -o wide", "kubectl get pods -A -o wide", "kubectl get services -A", "kubectl version",
@@ -45,6 +45,7 @@ def record(out: Path, scrub: bool, pod: str, takes: int) -> int:
 def tour(lab: Lab, name: str, takes: int) -> None:
     """Ask what the notebooks ask: commands at rest everywhere, then queries under capture from one pod."""
     client = lab.pod(name) if name else lab.client
+    service = f"kubernetes.default.svc.{lab.domain}"
     commands = [(lab.host, words) for words in AT_REST]
     commands += [(node, words) for node in lab.nodes for words in ON_NODES]
     ends = [*(at.address for at in lab.coredns), client.address, lab.network.gateway, lab.topology.dns_service]
@@ -54,7 +55,7 @@ def tour(lab: Lab, name: str, takes: int) -> None:
         step(f"{number} of {len(commands)}: {words} at {place.title}", lambda at=place, run=words: at.run(*run.split()))
     _ = lab.topology, [pod.veth for pod in lab.pods() if not pod.host_network]
     for query in [QUERIES[0]] * (takes - 1) + [*QUERIES]:
-        step(f"under capture: {query}", lambda name=query: ask(lab, client, name))
+        step(f"under capture: {query}", lambda name=query: ask(lab, client, name.format(service=service)))
     step("with the kernel's rule trace", lambda: ask(lab, client, QUERIES[0], trace=True))
 
 

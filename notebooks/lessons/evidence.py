@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 from kitlib.capture import Capture
 from kitlib.errors import NotFound
+from kitlib.journey.model import Journey
 from kitlib.lab import Lab
-from kitlib.place import Pod
+from kitlib.place import Node, Pod
 from kitlib.quiz import Quiz
 from kitlib.sighting import Message, Sighting, VantagePoint
 
@@ -27,6 +28,22 @@ def seen_at(seen: Capture, point: VantagePoint) -> Sighting:
         passed = ", ".join(map(point_title, query_sightings(seen)))
         raise NotFound(f"The query was not seen at {point.title}, but at {passed}.")
     return found[0]
+
+
+def query_rewritten(journey: Journey) -> Sighting:
+    """Return the client's query where it was first seen with another destination than the client gave it."""
+    for hop in journey.client_leg.queries:
+        if any(rewrite.end == "destination" for rewrite in hop.rewrites):
+            return hop.sighting
+    raise NotFound(f"The query {journey.question or ''} was not seen with a rewritten destination.")
+
+
+def response_entering(journey: Journey, node: Node) -> Sighting:
+    """Return the response to the client's query where this node first saw it."""
+    for hop in journey.client_leg.responses:
+        if hop.sighting.point and hop.sighting.point.place == node.id:
+            return hop.sighting
+    raise NotFound(f"The response was not seen on {node.title}.")
 
 
 def point_title(sighting: Sighting) -> str:

@@ -18,6 +18,7 @@ from kitlib.netfilter.state import Netfilter
 from kitlib.parsers.iptables_save import Rule
 from kitlib.place import Node, Pod
 from kitlib.quiz import Quiz, number
+from lessons.evidence import query_rewritten
 
 MOST_RULES = 6      # more choices than that nobody reads
 
@@ -64,24 +65,24 @@ def chance_of_the_last(paths: Sequence[PacketPath]) -> Quiz:
         solution=f"1 - {rest:.3g}: what the rules before it leave.")
 
 
-def how_the_coin_falls(node: Node, seen: Capture) -> Quiz:
-    """Ask how many connections are shared out (predict); they are counted where they leave the node."""
+def how_the_coin_falls(seen: Capture) -> Quiz:
+    """Ask how many connections are shared out (predict); they are counted behind the rewrite."""
     same, turns, chance = "all get the same one", "each one in turn", "in no order, about as many for each"
 
     def repeats() -> list[int]:
-        return [number for number, (one, other) in enumerate(pairwise(_endpoints(node, seen)), 1) if one == other]
+        return [number for number, (one, other) in enumerate(pairwise(_endpoints(seen)), 1) if one == other]
 
     def right() -> str:
-        return turns if not repeats() else chance if len(set(_endpoints(node, seen))) > 1 else same
+        return turns if not repeats() else chance if len(set(_endpoints(seen))) > 1 else same
 
     def counts() -> str:
-        return ", ".join(f"{count} to {at}" for at, count in sorted(Counter(_endpoints(node, seen)).items())) + "."
+        return ", ".join(f"{count} to {at}" for at, count in sorted(Counter(_endpoints(seen)).items())) + "."
 
     def hint_for(given: str) -> str:
         if given != turns or not repeats():
             return counts()
         first = repeats()[0]
-        return f"Queries {first} and {first + 1} both went to {_endpoints(node, seen)[first]}."
+        return f"Queries {first} and {first + 1} both went to {_endpoints(seen)[first]}."
 
     return Quiz(
         "Many queries, each from a new source port. How are they shared out among the endpoints?",
@@ -89,21 +90,21 @@ def how_the_coin_falls(node: Node, seen: Capture) -> Quiz:
         more="If they took turns, no two queries in a row would get the same endpoint.", solution=counts)
 
 
-def endpoints_of_one_port(node: Node, seen: Capture, paths: Sequence[PacketPath]) -> Quiz:
+def endpoints_of_one_port(seen: Capture, paths: Sequence[PacketPath]) -> Quiz:
     """Ask how many endpoints answer the queries from one source port (predict)."""
     in_the_rules = len({path.after.destination for path in paths})
 
     def hint_for(given: int) -> str:
         if given == in_the_rules:
             return f"{given} endpoints stand in the rules. Are those read for each packet?"
-        is_count = given == len(_endpoints(node, seen))
+        is_count = given == len(_endpoints(seen))
         return f"{given} queries, but are they {given} connections?" if is_count else ""
 
     return Quiz(
         "The same source port asks again and again: how many different endpoints get its queries?",
-        right=lambda: len(set(_endpoints(node, seen))), read=number, hints=hint_for,
+        right=lambda: len(set(_endpoints(seen))), read=number, hints=hint_for,
         hint="What is the first packet of a connection, and what are the others?",
-        solution=lambda: f"All went to {_endpoints(node, seen)[0]}: nat's rules are read for a connection's first "
+        solution=lambda: f"All went to {_endpoints(seen)[0]}: nat's rules are read for a connection's first "
                          "packet, and conntrack remembers what came of it.")
 
 
@@ -138,9 +139,9 @@ def _short(rule: Rule) -> str:
     return rule.text.removeprefix(f"-A {rule.chain} ")
 
 
-def _endpoints(node: Node, seen: Capture) -> list[str]:
-    """Return where the queries went, one by one, as they left the node. Raises NotFound."""
-    found = [str(sighting.server) for sighting in seen.at(node) if sighting.direction == "query"]
+def _endpoints(seen: Capture) -> list[str]:
+    """Return where the queries went, one by one, once their destination was rewritten. Raises NotFound."""
+    found = [str(query_rewritten(journey).server) for journey in seen.journeys()]
     if not found:
-        raise NotFound(f"This capture holds no query at {node.eth0.title}.")
+        raise NotFound("This capture holds no query.")
     return found
