@@ -82,6 +82,9 @@ CASES: dict[str, tuple[Callable[[Stage], Quiz], object, dict[object, str], objec
                          {f'-m comment --comment "{DNS} -> 10.244.0.3:53" -j KUBE-SEP-6E7XQMQ4RAYOWTTM': "a rule above",
                           f'-m comment --comment "{DNS} -> 10.244.0.2:53" -m statistic --mode random '
                           f"--probability 0.50000000000 -j {COIN}": COIN}, "KUBE-MARK-MASQ"),
+    "not met": (lambda s: rules.hook_it_does_not_meet(s.ways[0], s.node), "OUTPUT",
+                {"FORWARD": "what goes on to another machine", "PREROUTING": "came in by veth4b6923b0",
+                 "POSTROUTING": "the last one"}, "INPUT"),
     "chance": (lambda s: rules.chance_of_the_last(s.ways), "1/2",
                {"1": "That rule has no condition", "0": "take 0.5 of the connections",
                 "1/4": "1/4 for nobody"}, "half"),

@@ -98,7 +98,7 @@ def test_a_pod_stands_in_its_node_behind_its_cable() -> None:
 
 def test_nobody_owns_the_cluster_ip() -> None:
     drawn = draw_topology(REAL)
-    assert "10.96.0.10: the ClusterIP of the DNS Service: an address that nobody owns" in drawn.alt
+    assert "10.96.0.10: the ClusterIP of the DNS Service: an address on no interface. Who answers there?" in drawn.alt
     dashed = [rect for rect in re.findall(r"<rect [^>]*>", draw_topology(lab(node("worker", "172.20.0.3"))).svg)
               if "dasharray" in rect]
     assert len(dashed) == 1, "its frame has no cable and no solid edge"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -11,7 +12,10 @@ import pytest
 from conftest import NOTEBOOKS, REPO
 
 LINK = re.compile(r"\[([^\]]+)\]\(([^)#\s]+)[^)]*\)")
-CODE_LINES = 10
+CODE_LINES, CODE_CELLS = 8, 30
+STEPS = ("addresses", "resolv.conf", "dig", "veth", "the node's eth0", "iptables", "routes there and back",
+         "CoreDNS's own question", "the to-do")
+READ_PAST = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.FunctionDef, ast.Lambda)
 
 
 def cells(path: Path, kind: str) -> list[str]:
@@ -41,6 +45,37 @@ def test_no_cell_is_long(stored: Path) -> None:
     assert not long, f"over {CODE_LINES} lines:\n" + "\n\n".join(long)
 
 
+@pytest.mark.parametrize("path", LESSON, ids=lambda path: path.stem)
+def test_a_lesson_is_short_and_a_cell_calls_verbs(path: Path) -> None:
+    """No more cells than 25 minutes hold; nothing in them that a learner must read past to see what is done."""
+    code = cells(path, "code")
+    assert len(code) <= CODE_CELLS
+    for source in code:
+        nodes = list(ast.walk(ast.parse(source)))
+        assert not [node for node in nodes if isinstance(node, READ_PAST)], source
+        assert not re.search(r"\bnext\(|\bnote\(", source), source
+
+
+@pytest.mark.parametrize("path", LESSON[1:], ids=lambda path: path.stem)
+def test_a_strip_shows_the_step_of_the_walkthrough(path: Path) -> None:
+    strip = cells(path, "markdown")[1]
+    assert strip.startswith("*The walkthrough, step by step:* ")
+    steps = strip.partition(":* ")[2].split(" → ")
+    assert [step.strip("*▶ ") for step in steps] == list(STEPS)
+    assert [number for number, step in enumerate(steps, 1) if step.startswith("**▶ ")] == [int(path.name[:2])]
+
+
+def test_the_rewrite_is_not_told_before_it_is_caught() -> None:
+    """The riddle of 01 (no interface has that address: who answers?) is solved in 05."""
+    for path in LESSON[:5]:
+        notebook = nbformat.read(path, as_version=4)
+        outputs = [str(output) for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+        text = "\n".join([*cells(path, "markdown"), *outputs])
+        text = re.sub(r"Catch the rewrite|05-catch-the-rewrite|\| DNAT, and the first ladder|NAT may rewrite it", "",
+                      text)
+        assert not re.search(r"rewrite|rewritten|DNAT", text), path.name
+
+
 def test_every_code_cell_does_something(stored: Path) -> None:
     assert cells(stored, "code") and all(source.strip() for source in cells(stored, "code"))
 
@@ -65,7 +100,7 @@ def test_every_link_and_picture_in_it_is_there(stored: Path) -> None:
     assert not [target for target in local if target.startswith("/") or not (stored.parent / target).exists()]
 
 
-@pytest.mark.parametrize("page", ["README.md", "DESIGN.md", "CONTRIBUTING.md", "docs/teaching.md"])
+@pytest.mark.parametrize("page", ["README.md", "DESIGN.md", "CONTRIBUTING.md", "docs/teaching.md", "docs/glossary.md"])
 def test_every_link_and_path_of_a_page_is_there(page: str) -> None:
     text = (REPO / page).read_text(encoding="utf-8")
     local = [target for _, target in LINK.findall(text) if not re.match(r"[a-z]+:", target)]

@@ -20,8 +20,7 @@ PORT = Shade(BLUE.edge, PAPER)                          # an interface of a node
 POD_INTERFACE = "eth0"                                  # what a container runtime calls a pod's end of its cable
 SHOWN_NUMBERS = 4
 VETH_PAIR = "Thick line: a veth pair. What enters at one end leaves at the other."
-NOBODY = ("the ClusterIP of the DNS Service: an address that nobody owns. No interface has it; "
-          "it stands only in the rules of each node, which rewrite it to the address of a CoreDNS pod.")
+NOBODY = "the ClusterIP of the DNS Service: an address on no interface. Who answers there?"
 
 Lit = dict[tuple[str, str], str]     # (place, interface or "" for the place as a whole) -> the words of its marker
 

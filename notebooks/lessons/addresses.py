@@ -1,12 +1,15 @@
-"""The questions of notebook 01: which address belongs to whom."""
+"""The questions of notebook 01, and what it says of the lab: which address belongs to whom."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from functools import partial
 from ipaddress import ip_address, ip_network
 
 from kitlib.cluster import DNS_SERVICE
+from kitlib.drawings.drawing import note
+from kitlib.drawings.table import Table, table
 from kitlib.errors import NotFound
 from kitlib.lab import Lab
 from kitlib.place import Pod
@@ -67,10 +70,38 @@ def address_of_no_interface(lab: Lab, pod: Pod) -> Quiz:
         choices=set(choices),
         hints={address: f"{address}: {owners[address]}." for address in choices if address in owners},
         hint="Look for each address in what `ip addr` says in the pod and on the nodes.",
-        solution="A ClusterIP stands only in the rules of each node, which rewrite it on the way.")
+        solution="A ClusterIP is on no interface. Who answers there, notebook 05 catches.")
 
 
 def _only(found: Sequence[str]) -> str:
     if len(found) != 1:
         raise NotFound(f"This lab has not one right answer to this question but {len(found)}: {', '.join(found)}.")
     return found[0]
+
+
+def addresses_of_the_host(lab: Lab) -> Table:
+    """List the host's own IPv4 addresses, by interface, from `ip addr`."""
+    interfaces = json.loads(lab.host.run("ip", "-j", "-d", "addr").text)
+    rows = [{"interface": each["ifname"], "address": f"{address['local']}/{address['prefixlen']}"}
+            for each in interfaces for address in each["addr_info"] if address["family"] == "inet"]
+    return table(rows, title="The host's own addresses")
+
+
+def network_of_the_nodes(lab: Lab) -> note:
+    """Say which network the nodes are in, and who its gateway is."""
+    network = lab.network
+    return note(f"All of them are in **{network.subnet}**. The gateway **{network.gateway}** is the host's own end "
+                f"of the bridge `{network.bridge}`.")
+
+
+def ranges_of_addresses(lab: Lab) -> note:
+    """Name the three ranges: of pods, Services and nodes."""
+    return note(f"Pods: **{lab.ranges.pods}**. Services: **{lab.ranges.services}**. Nodes: **{lab.network.subnet}**.")
+
+
+def holders(lab: Lab, address: str) -> note:
+    """Say how many machines and pods hold this address."""
+    owners = [place.address for place in (lab.host, *lab.nodes, *lab.pods(), *lab.containers)]
+    return note(f"`{address}` is the address of {owners.count(address)} of the {len(set(owners))} addresses that a "
+                "machine or pod holds. A ClusterIP is on no interface anywhere, and yet pods send packets there every "
+                "second. Who answers?")

@@ -1,13 +1,14 @@
-"""The questions of notebook 03: one query and its response, as the pod sees them."""
+"""The questions of notebook 03, and what it says: one query and its response, as the pod sees them."""
 
 from __future__ import annotations
 
 from kitlib.capture import Capture
+from kitlib.drawings.drawing import note
 from kitlib.errors import NotFound
 from kitlib.lab import Lab
 from kitlib.place import Pod
 from kitlib.quiz import Quiz, number
-from kitlib.sighting import Record
+from kitlib.sighting import Record, Sighting
 from lessons.evidence import point_title, query_sightings, response_of, where_it_goes
 
 FLAGS = {"qr": "says that this is a response", "aa": "says that the server is the authority for the name",
@@ -77,3 +78,19 @@ def flag_of_recursion(seen: Capture) -> Quiz:
         hints=hint_for, hint="Only the server can say it: the query does not have this flag.",
         solution=lambda: f"The response has {' '.join(response_of(seen).flags)}, the query "
                          f"{' '.join(query_sightings(seen)[0].message.flags)}.")
+
+
+def what_the_pod_sees(query: Sighting, response: Sighting) -> note:
+    """Say what the pod learns from one query and its response: one address, and how long it took."""
+    waited = (response.time_ns - query.time_ns) // 1000
+    return note(f"From this vantage point one address answers, **{response.source.address}**, after **{waited} µs**. "
+                "The pod cannot see more: not that there are several CoreDNS pods, not which of them it was.")
+
+
+def read_the_answer(query: Sighting, response: Sighting) -> note:
+    """Say what the response tells: how long it may be kept, whether the cookie came back, how many machines it met."""
+    has_cookie = dict(response.message.edns.options) == dict(query.message.edns.options)
+    return note(f"The record may be kept for **{response.message.answers[0].ttl} s**: CoreDNS keeps answers no longer "
+                f"than that. The response {'returns the cookie' if has_cookie else 'does not return the cookie'}, "
+                f"and its IP header arrives with TTL **{response.ttl}**: "
+                f"{64 - response.ttl} machines took one off on the way, if it started at 64.")

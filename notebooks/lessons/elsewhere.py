@@ -1,4 +1,4 @@
-"""The questions of notebook 09: queries that do not start in a pod, or start on the node of CoreDNS."""
+"""The questions of notebook 09, and what it says: queries that start elsewhere than in a pod of another node."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ from functools import partial
 from itertools import combinations
 
 from kitlib.capture import Capture
+from kitlib.drawings.drawing import note
+from kitlib.drawings.table import Table, table
+from kitlib.errors import NotFound
 from kitlib.lab import Lab
 from kitlib.netfilter.compare import TracedPath
 from kitlib.netfilter.kube_proxy import masquerade_step
+from kitlib.netfilter.path import PacketPath
 from kitlib.place import Node, Place
 from kitlib.quiz import Quiz, some_of
-from lessons.evidence import query_sightings
+from lessons.evidence import point_title, query_sightings
 
 
 def source_at_coredns(lab: Lab, place: Place, first: Node, seen: Capture) -> Quiz:
@@ -68,3 +72,79 @@ def who_is_masqueraded(traced_paths: Mapping[str, TracedPath]) -> Quiz:
         hints=hint_for, read=partial(some_of, {name.casefold(): name for name in paths}),
         hint="The table says it in the column with the source.",
         solution="All whose source lies outside the range that the marking rule spares.")
+
+
+def marking_rule(seen: Capture, node: Node, place: Place) -> note:
+    """Say which rule asks where a query comes from, and what it says to this one."""
+    step = masquerade_step(seen.traced_query(node).path)
+    return note(f"On {node.title} the query of {place.title} met this rule:\n\n`{step.rule.text}`\n\n"
+                f"Outcome: **{step.outcome.value}** ({step.why}).")
+
+
+def changes(path: PacketPath) -> Table:
+    """List the rules that changed the packet or its mark, in order."""
+    return table([{"chain": step.chain, "rule": step.rule.text, "mark": f"{step.after.mark:#x}", "packet": step.after}
+                  for step in path.matched if step.rule and (step.is_rewrite or step.after.mark != step.packet.mark)],
+                 title="What was changed, in order")
+
+
+def mark_and_port(seen: Capture, path: PacketPath) -> note:
+    """Say what the mark did, and which source port the packet has on the wire."""
+    wire = seen.journey().client_leg.hops[0].sighting.source.port
+    drawn = "" if wire == path.packet.sport else ": the rule says `--random-fully`, so the kernel chose another"
+    return note("`KUBE-MARK-MASQ` set a mark, a note that the kernel keeps with the packet and that no wire carries. "
+                "`KUBE-POSTROUTING` found it, took it off, and masqueraded. "
+                f"dig asked from port **{path.packet.sport}**; on the wire it is **{wire}**{drawn}.")
+
+
+def as_the_node(path: PacketPath, node: Node) -> note:
+    """Say how a query from the node's own network looks to its rules."""
+    came = f"came in by {path.packet.in_interface}" if path.packet.in_interface else "was made on the node itself"
+    step, is_same = masquerade_step(path), path.packet.source == node.address
+    return note(f"Its query {came}. The marking rule: **{step.outcome.value}** ({step.why}). To the rules it is "
+                f"{'the same as' if is_same else 'not the same as'} a program on {node.title}.")
+
+
+def leaves_by(path: PacketPath) -> note:
+    """Say which source MASQUERADE gave, by the interface that the packet leaves by."""
+    return note(f"dig wrote the source {path.packet.source}. The packet leaves by {path.after.out_interface}, and "
+                f"MASQUERADE gives it that interface's address: **{path.after.source}**. The same rule as before, "
+                "another way out.")
+
+
+def first_node(lab: Lab, place: Place, seen: Capture) -> Node:
+    """Return the node that the first packet was sent to, by its Ethernet address. Raises NotFound."""
+    mac = seen.frames(place)[0].data[:6].hex(":")
+    for node in lab.nodes:
+        if node.interface("eth0").mac == mac:
+            return node
+    raise NotFound(f"No node of this lab has the MAC address {mac} on eth0.")
+
+
+def without_the_mark(through: Node, place: Place, server: Node) -> note:
+    """Say what would happen to the answer if the query were not masqueraded."""
+    return note(f"{through.title} rewrote both ends, and undoes both on the way back. Without the masquerade, CoreDNS "
+                f"would answer to {place.address}, and its node knows the way: "
+                f"{server.netfilter().route(place.address).why}. The answer would not pass {through.title}. It would "
+                f"come from an address that {place.title} never asked, and be thrown away.")
+
+
+def cable_to_cable(seen: Capture, node: Node) -> note:
+    """Say which places the query passed, and with which TTL it arrived."""
+    arrived, places = query_sightings(seen)[-1], ", ".join(map(point_title, query_sightings(seen)))
+    return note(f"The query's way: {places}. The node is still a router, so the TTL is **{arrived.ttl}** at "
+                f"{point_title(arrived)}. Its routes: {node.netfilter().route(arrived.destination.address).why}.")
+
+
+def traced_queries(captures: Mapping[str, tuple[Capture, Node]]) -> dict[str, TracedPath]:
+    """Return each sender's query as its node's kernel traced it."""
+    return {name: seen.traced_query(node) for name, (seen, node) in captures.items()}
+
+
+def one_rule(traced: Mapping[str, TracedPath]) -> note:
+    """Say which rule decides about all senders, and how often the walk agrees with the kernel."""
+    rules = {masquerade_step(each.path).rule.text for each in traced.values()}
+    agreed = sum(not each.differences for each in traced.values())
+    return note(f"All met the same rule, and it alone decides about the source:\n\n"
+                f"{'  '.join(f'`{rule}`' for rule in rules)}\n\nIn {agreed} of {len(traced)} cases the walk says "
+                "the same as the kernel's own trace, line by line.")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from kitlib.capture import Capture
 from kitlib.errors import NotFound
+from kitlib.journey.join import join
 from kitlib.journey.model import Journey
 from kitlib.lab import Lab
 from kitlib.place import Node, Pod
@@ -78,3 +79,15 @@ def where_it_goes(lab: Lab, pod: Pod, prompt: str, address: Callable[[], str], h
 
     by_choice = {choices[key]: hint for key, hint in hints.items() if key in choices}
     return Quiz(prompt, right, set(choices.values()), by_choice, **more)
+
+
+def server_of(lab: Lab, journey: Journey) -> Pod:
+    """Return the CoreDNS pod that the client's query was addressed to in the end."""
+    address = journey.client_leg.endpoint.address
+    return next(pod for pod in lab.coredns if pod.address == address)
+
+
+def client_journey(seen: Capture) -> Journey:
+    """Return the client's own leg as a journey: without what CoreDNS asked because of it."""
+    own, = join([hop.sighting for hop in seen.journey().client_leg.hops])
+    return own

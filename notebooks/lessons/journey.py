@@ -1,16 +1,24 @@
-"""The questions of notebook 08: the journey with CoreDNS's own question in it, and where its time goes."""
+"""The questions of notebook 08, and what it says: CoreDNS's own question, and where the time goes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from kitlib.capture import Capture
+from kitlib.drawings.drawing import note
 from kitlib.drawings.latency_spans import BACK, PHASES, SERVER, THERE, UNSEEN, UPSTREAM, by_phase, medians, spans
+from kitlib.drawings.table import Table, table
 from kitlib.errors import NotFound
 from kitlib.journey.model import Journey, Leg
 from kitlib.lab import Lab
+from kitlib.netfilter.packet import packet_from
 from kitlib.netfilter.path import PacketPath
+from kitlib.netfilter.simulate import simulate
+from kitlib.place import Node, Pod
 from kitlib.quiz import Quiz, number
+from kitlib.sighting import Sighting, VantagePoint
+from lessons.evidence import point_title, server_of
 
 
 def whom_coredns_asks(lab: Lab, seen: Capture) -> Quiz:
@@ -90,3 +98,84 @@ def _upstream(seen: Capture) -> tuple[Leg, Leg]:
     if not (legs := seen.journey().upstream_legs):
         raise NotFound("CoreDNS asked nobody in this take: the answer was in its cache.")
     return legs[0], legs[-1]
+
+
+def what_went_by(lab: Lab, seen: Capture) -> note:
+    """Say at which places more than the client's own query went by, and at which nothing."""
+    busy = [point.title for point in seen.points if len(seen.at(point)) > 2]
+    quiet = [point.title for point in seen.points if point.kind == "coredns" and not seen.at(point)]
+    return note(f"One dig, and **{len(seen.sightings)}** DNS messages. Your query and its answer make two at each "
+                f"place that they pass. At {', '.join(busy)} more went by. Nothing at "
+                f"{', '.join(quiet) or 'no other CoreDNS pod'}: the coin chose {server_of(lab, seen.journey()).title}.")
+
+
+def policy_of(server: Pod) -> note:
+    """Say which dnsPolicy a CoreDNS pod has, and whose resolv.conf it gets."""
+    return note(f"`{server.name}` has the dnsPolicy **{server.dns_policy}**. With `Default` a pod gets the resolv.conf "
+                f"of its node, here {server.node.title}.")
+
+
+def list_legs(journey: Journey) -> Table:
+    """List the legs: from where, to where, with which DNS id, and where they were seen."""
+    return table([{"leg": number, "from": leg.client, "to": leg.server, "DNS id": leg.hops[0].sighting.message.id,
+                   "seen at": list(dict.fromkeys(point_title(hop.sighting) for hop in leg.hops))}
+                  for number, leg in enumerate(journey.legs, 1)], title="One query, leg by leg")
+
+
+def question_at(journey: Journey, point: VantagePoint) -> Sighting:
+    """Return CoreDNS's own question as it was seen here. Raises NotFound."""
+    for hop in journey.upstream_legs[0].queries:
+        if hop.sighting.point == point:
+            return hop.sighting
+    raise NotFound(f"CoreDNS's own question was not seen at {point.title}.")
+
+
+def how_far_it_came(lab: Lab, server: Pod, journey: Journey) -> note:
+    """Say whether leg 2 took the way out of its node that its destination asks for."""
+    own, node = journey.upstream_legs[0], server.node
+    passed = {hop.sighting.point for hop in own.hops}
+    return note(f"The route to {own.server.address}: {node.netfilter().route(own.server.address).why}. But leg 2 "
+                f"{'did leave' if node.eth0 in passed else 'never left'} {node.title} by its eth0, and the bridge "
+                f"{'saw it' if lab.host.bridge in passed else 'never saw it'}.")
+
+
+def rewritten_before_routing(path: PacketPath) -> note:
+    """Say for which address the route was looked up."""
+    return note("Rewritten in PREROUTING, *before* the routing decision. So the route is looked up for the new "
+                f"address: {path.at('routing').why}. The packet {path.end}.")
+
+
+def made_on(node: Node, leg: Leg) -> PacketPath:
+    """Return the path of the question that a program on the node sent: by no interface, with the route's source."""
+    netfilter = node.netfilter()
+    source = netfilter.source_for(netfilter.route(leg.server.address))
+    return simulate(netfilter, packet_from(leg.queries[0].sighting)._replace(in_interface="", source=source))[0]
+
+
+def its_source(lab: Lab, path: PacketPath, leg: Leg) -> note:
+    """Say whether that question is masqueraded, and who gets it."""
+    rules = [step for step in path.matched if step.rule and step.rule.target == "MASQUERADE"]
+    owners = {at.address: at.title for at in lab.containers}
+    return note(f"{'It is masqueraded' if rules else 'It is not masqueraded'}: source {path.packet.source} before, "
+                f"{path.after.source} after, and eth0 showed {leg.client.address}. It goes to {leg.server}: "
+                f"{owners.get(leg.server.address, 'a server outside this lab')}.")
+
+
+def journeys_of(takes: Sequence[Capture]) -> list[Journey]:
+    """Return the client's journey of each take."""
+    return [seen.journey() for seen in takes]
+
+
+def list_takes(journeys: Sequence[Journey]) -> Table:
+    """List the takes: when the pod asked, the TTL that the answer had left, and how many legs there were."""
+    return table([_take(number, journey) for number, journey in enumerate(journeys, 1)],
+                 title="Twelve takes: the pod can tell the first four columns itself")
+
+
+def _take(number: int, journey: Journey) -> dict[str, object]:
+    first, last = journey.hops[0].sighting, journey.hops[-1].sighting
+    answers = journey.client_leg.response.answers if journey.client_leg.response else ()
+    return {"take": number, "asked at (UTC)": f"{datetime.fromtimestamp(first.time_ns // 10**9, UTC):%H:%M:%S}",
+            "TTL in the answer (s)": answers[0].ttl if answers else "", "µs": (last.time_ns - first.time_ns) // 1000,
+            "CoreDNS pod": journey.client_leg.endpoint.address, "legs": len(journey.legs),
+            "sightings": len(journey.hops)}

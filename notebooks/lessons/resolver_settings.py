@@ -1,12 +1,18 @@
-"""The questions of notebook 02: the resolver's settings, and the queries that they make."""
+"""The questions of notebook 02, and what it says: the resolver's settings, and the queries that they make."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 
+from kitlib.capture import Capture
+from kitlib.drawings.drawing import note
+from kitlib.drawings.table import Table, table
 from kitlib.errors import KitError, NotFound
+from kitlib.journey.model import Journey
+from kitlib.lab import Lab
 from kitlib.parsers.resolv_conf import ResolvConf
+from kitlib.place import Pod
 from kitlib.quiz import Quiz, dns_name, number
 from kitlib.search_list import queries, search_candidates
 from kitlib.sighting import Sighting
@@ -92,3 +98,41 @@ def _counted(seen: Sequence[Sighting], expected: int) -> int:
         raise KitError(f"The capture holds {len(found)} queries, the search list says {expected}: the capture holds "
                        "another lookup, or some were sent again.")
     return len(found)
+
+
+def who_answers(lab: Lab, conf: ResolvConf) -> note:
+    """Say whom the pod asks, and which pods are behind that address."""
+    names = " and ".join(pod.address for pod in lab.coredns)
+    return note(f"The pod asks **{conf.nameservers[0]}**; one of **{names}** answers. Who decides which? That is "
+                "notebook 06.")
+
+
+def count_answers(journeys: Sequence[Journey]) -> note:
+    """Say how many queries one lookup made, and how many of the answers held an address."""
+    found = sum(bool(one.client_leg.response and one.client_leg.response.answers) for one in journeys)
+    return note(f"dig asked once. getent asked **{len(journeys)}** times, and only {found} of the answers held an "
+                "address.")
+
+
+def compare_resolvers(glibc: Capture, musl: Capture) -> note:
+    """Say how often each library sent the question for AAAA before the one for A was answered."""
+    return note(f"The question for AAAA left before the one for A was answered: with glibc **{_early(glibc)}** times, "
+                f"with musl **{_early(musl)}** times.")
+
+
+def _early(seen: Capture) -> str:
+    """Count the pairs in which the second question left before the first was answered: "1 of 4"."""
+    legs = [journey.client_leg for journey in seen.journeys()]
+    pairs = list(zip(legs[::2], legs[1::2], strict=True))
+    early = sum(second.hops[0].sighting.time_ns < first.hops[-1].sighting.time_ns for first, second in pairs)
+    return f"{early} of {len(pairs)}"
+
+
+def settings_of(pods: Sequence[Pod]) -> Table:
+    """List each pod's dnsPolicy beside what its resolv.conf says."""
+    rows = []
+    for pod in pods:
+        conf = pod.resolv_conf()
+        rows.append({"pod": pod.title, "dnsPolicy": pod.dns_policy, "hostNetwork": pod.host_network,
+                     "nameserver": conf.nameservers, "ndots": conf.ndots, "search": conf.search})
+    return table(rows)

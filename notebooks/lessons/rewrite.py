@@ -1,15 +1,17 @@
-"""The questions of notebook 05: where the destination is rewritten."""
+"""The questions of notebook 05, and what it says: where the destination is rewritten."""
 
 from __future__ import annotations
 
 from itertools import pairwise
 
 from kitlib.capture import Capture
+from kitlib.drawings.drawing import note
+from kitlib.journey.model import Journey
 from kitlib.lab import Lab
 from kitlib.place import Pod
 from kitlib.quiz import Quiz, number
-from kitlib.sighting import VantagePoint
-from lessons.evidence import point_title, query_sightings, seen_at, where_it_goes
+from kitlib.sighting import Sighting, VantagePoint
+from lessons.evidence import point_title, query_sightings, seen_at, server_of, where_it_goes
 
 
 def destination_at_the_node(lab: Lab, pod: Pod, seen: Capture) -> Quiz:
@@ -51,3 +53,34 @@ def where_it_was_rewritten(seen: Capture) -> Quiz:
         hints={stretch: f"{shown[stretch]}: it is the same." for stretch in stretches},
         hint="Find the last vantage point that still shows the destination that the pod wrote.",
         solution="; ".join(shown[stretch] for stretch in changed) + ".")
+
+
+def who_got_it(lab: Lab, journey: Journey) -> note:
+    """Say which pod's address took the place of the ClusterIP."""
+    leg = journey.client_leg
+    owner = server_of(lab, journey)
+    return note(f"**{leg.server}** has become **{leg.endpoint}**: the pod `{owner.name}` on {owner.node.title}. "
+                "This is *DNAT*, destination network address translation.")
+
+
+def routed(before: Sighting, after: Sighting) -> note:
+    """Say that the TTL fell, as it does at every router, and that the question is untouched."""
+    return note(f"The TTL went from **{before.ttl}** to **{after.ttl}**: the node has *routed* the packet, and every "
+                f"router takes one off. The question is untouched: `{before.message.question}` before, "
+                f"`{after.message.question}` after.")
+
+
+def list_rewrites(journey: Journey) -> note:
+    """List where the client's query and its response were rewritten, and how long it all took."""
+    hops = journey.client_leg.hops
+    rewrites = [f"- {rewrite} at {point_title(hop.sighting)}" for hop in hops for rewrite in hop.rewrites]
+    total = (hops[-1].sighting.time_ns - hops[0].sighting.time_ns) // 1000
+    return note(f"{len(hops)} sightings of one question and its answer in **{total} µs**, and {len(rewrites)} "
+                "rewrites:\n\n" + "\n".join(rewrites))
+
+
+def further_questions(journey: Journey) -> note:
+    """Say whether CoreDNS knew the answer itself, or whom it asked."""
+    legs = [f"{leg.client} → {leg.server}" for leg in journey.upstream_legs]
+    return note(f"CoreDNS did not know the answer. It asked further: {', then '.join(legs)}. Notebook 08 follows that "
+                "leg." if legs else "CoreDNS knew the answer itself: nobody else was asked.")

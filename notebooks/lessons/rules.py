@@ -1,4 +1,4 @@
-"""The questions of notebook 06: which rules a packet matches, and what the coin does."""
+"""The questions of notebook 06, and what it says: which rules a packet matches, and what the coin does."""
 
 from __future__ import annotations
 
@@ -8,17 +8,24 @@ from fractions import Fraction
 from itertools import pairwise
 
 from kitlib.capture import Capture
+from kitlib.drawings.drawing import note
+from kitlib.drawings.table import Table, table
 from kitlib.errors import NotFound
 from kitlib.lab import Lab
+from kitlib.netfilter.compare import TracedPath
+from kitlib.netfilter.endpoint_shares import Share
+from kitlib.netfilter.kube_proxy import masquerade_step
 from kitlib.netfilter.matches import judge
-from kitlib.netfilter.packet import Packet, RuleOutcome
+from kitlib.netfilter.packet import Packet, RuleOutcome, packet_from
 from kitlib.netfilter.path import PacketPath
 from kitlib.netfilter.simulate import simulate
 from kitlib.netfilter.state import Netfilter
+from kitlib.parsers.conntrack import Connection
 from kitlib.parsers.iptables_save import Rule
 from kitlib.place import Node, Pod
 from kitlib.quiz import Quiz, number
-from lessons.evidence import query_rewritten
+from kitlib.sighting import Sighting
+from lessons.evidence import point_title, query_rewritten
 
 MOST_RULES = 6      # more choices than that nobody reads
 
@@ -141,7 +148,88 @@ def _short(rule: Rule) -> str:
 
 def _endpoints(seen: Capture) -> list[str]:
     """Return where the queries went, one by one, once their destination was rewritten. Raises NotFound."""
-    found = [str(query_rewritten(journey).server) for journey in seen.journeys()]
+    found = [str(query.server) for query in rewritten_queries(seen)]
     if not found:
         raise NotFound("This capture holds no query.")
     return found
+
+
+def hook_it_does_not_meet(path: PacketPath, node: Node) -> Quiz:
+    """Ask which hook a pod's packet does not meet on its node (predict)."""
+    hooks = ("PREROUTING", "OUTPUT", "FORWARD", "POSTROUTING")
+    met = {step.hook for step in path.hook_steps}
+    right = " and ".join(hook for hook in hooks if hook not in met) or "none of them"
+    where = {"PREROUTING": "where what comes in by an interface begins", "FORWARD": "what goes on to another machine",
+             "POSTROUTING": "the last one before any packet leaves", "OUTPUT": "where what is made here begins"}
+    return Quiz(
+        f"Which of these hooks does {path.packet} not meet on {node.title}?", right, {*hooks, right},
+        hints={hook: f"{hook}: {where[hook]}. This packet {path.end}, and came in by {path.packet.in_interface}."
+               for hook in hooks},
+        hint="Was this packet made on the node, or did it come in?",
+        more="A pod has a network of its own: to its node, the pod's packet comes in by an interface.",
+        solution=f"{right}: {where.get(right, 'it meets them all')}. The walkthrough skips OUTPUT too, \"because the "
+                 "destination is not this machine\". That is a slip: OUTPUT is for what was made on this machine, "
+                 "wherever it goes.")
+
+
+def before_and_after(before: Sighting, after: Sighting) -> note:
+    """Say for whom the query came in, and for whom it left."""
+    return note(f"It came in at {point_title(before)} for **{before.destination}**, and left at {point_title(after)} "
+                f"for **{after.destination}**.")
+
+
+def packet_table(packet: Packet, node: Node) -> Table:
+    """Show what of a packet the rules look at."""
+    columns = ["in_interface", "source", "sport", "destination", "dport", "protocol", "mark"]
+    return table([packet._asdict()], columns, title=f"The packet as {node.title} gets it")
+
+
+def path_taken(paths: Sequence[PacketPath], after: Sighting) -> PacketPath:
+    """Return the path that this sighting shows was taken. Raises NotFound."""
+    for path in paths:
+        if path.after.destination == after.destination.address:
+            return path
+    raise NotFound(f"None of these paths ends at {after.destination.address}.")
+
+
+def ways(paths: Sequence[PacketPath]) -> Table:
+    """List the ways that a packet may take, with the probability of each."""
+    return table([{"endpoint": path.after.destination, "probability": path.probability, "then": path.end}
+                  for path in paths], title="The ways that this packet may take")
+
+
+def rewritten_queries(seen: Capture) -> list[Sighting]:
+    """Return every query of a capture as it was once its destination was rewritten."""
+    return [query_rewritten(journey) for journey in seen.journeys()]
+
+
+def is_it_fair(shares: Sequence[Share]) -> note:
+    """Say how often a fair coin would come out at least this uneven."""
+    total, chance = sum(share.counted for share in shares), min(share.p_value for share in shares)
+    verdict = "nothing speaks against it." if chance > 0.05 else "that is rare. Repeat it before you doubt the coin."
+    return note(f"{total} throws. A fair coin comes out at least this uneven in **{chance:.0%}** of such series: "
+                f"{verdict}")
+
+
+def later_packet(seen: Capture, pod: Pod, known: Sequence[Connection]) -> note:
+    """Say what nat does with the second query from one port, when conntrack knows the first."""
+    queries = [sighting for sighting in seen.at(pod.veth) if sighting.direction == "query"]
+    for connection in known:
+        if connection.original.source == queries[1].source:
+            again = simulate(pod.node.netfilter(), packet_from(queries[1]), connection)[0]
+            return note(f"Query 2 of {len(queries)}, nat at PREROUTING: {again.at('PREROUTING', 'nat').why}.")
+    raise NotFound(f"conntrack knows no connection from {queries[1].source}.")
+
+
+def why_no_mark(path: PacketPath) -> note:
+    """Say why the Service's rule for the mark did not match, and with which source the packet leaves."""
+    step = masquerade_step(path)
+    return note(f"`{step.rule.text}`: **{step.outcome.value}**, because {step.why}. The packet leaves with the mark "
+                f"{path.after.mark:#x} and with its own source, **{path.after.source}**.")
+
+
+def agreement(traced: TracedPath, node: Node) -> note:
+    """Say on how much the kernel's trace and the walk agree."""
+    chains = len({(line.table, line.chain) for line in traced.trace_lines})
+    return note(f"The kernel told of {len(traced.trace_lines)} rules and policies in {chains} chains of {node.title}. "
+                f"Differences from the walk: **{len(traced.differences)}**.")
