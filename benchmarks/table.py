@@ -44,7 +44,9 @@ def measured(subjects: list[str], rounds: int) -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         for name in subjects:
             try:
-                rows += SUBJECTS[name].rows(rounds, Path(folder))
+                for row in SUBJECTS[name].rows(rounds, Path(folder)):
+                    rows.append(row)
+                    show_progress(f"{row.what}: {row.today}\n")
             except RuntimeError as error:
                 rows.append(not_measured(f"the rest of {name}", "", str(error).splitlines()[0]))
     show_progress("")

@@ -37,7 +37,7 @@ def join(sightings: Iterable[Sighting]) -> tuple[Journey, ...]:
 
     The vantage points must share one clock. The sightings may come in any order and from any choice of points.
     """
-    legs = [LegFacts(leg, doubts) for leg, doubts in find_legs(sightings)]
+    legs = [LegFacts(leg, doubts) for leg, doubts in progress(find_legs(sightings), "Comparing legs")]
     hosts = set(chain.from_iterable(leg.clients for leg in legs))
     hosts |= {leg.leg.endpoint.address for leg in legs if len(leg.servers) > 1}
     for same_question in grouped(legs, lambda leg: folded(leg.first.message.questions)).values():

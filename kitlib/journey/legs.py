@@ -48,7 +48,8 @@ def find_legs(sightings: Iterable[Sighting]) -> list[tuple[Leg, list[str]]]:
     for same_message in progress(grouped(queries, flow).values(), "Finding packets"):
         drafts += _drafts(find_sendings(same_message, answers), answers)
     drafts += _without_query(_hand_out(ordered, drafts))
-    legs = [(Leg(_hops(draft)), [doubt for sending in draft.sendings for doubt in sending.doubts]) for draft in drafts]
+    legs = [(Leg(_hops(draft)), [doubt for sending in draft.sendings for doubt in sending.doubts])
+            for draft in progress(drafts, "Ordering hops")]
     return sorted(legs, key=lambda found: in_order(found[0].hops[0].sighting))
 
 
@@ -75,7 +76,7 @@ def _hand_out(ordered: list[Sighting], drafts: list[_Draft]) -> list[Sighting]:
     latest: dict[Hashable, _Draft] = {}
     only: dict[Hashable, _Draft | None] = {}          # None: the client began more than one
     left_over = []
-    for seen in ordered:
+    for seen in progress(ordered, "Finding answers"):
         question = folded(seen.message.questions)
         if draft := draft_of.get(id(seen)):
             for known in (question, ()):              # a response may lack the question section
