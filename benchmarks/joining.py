@@ -9,8 +9,8 @@ from generated_captures import POINTS, repeated_lookups, write_captures
 from measure import Row, exponent, in_new_process, in_turn, timed
 
 from kitlib.journey.join import join
-from kitlib.parsers.dns import sightings
 from kitlib.parsers.pcap import frames
+from kitlib.parsers.sightings import sightings
 
 QUERIES = 50_000                  # and as many answers: 100,000 frames at each point, some more where CoreDNS asks
 LOOKUPS = 20_000

@@ -12,7 +12,7 @@ QUERIES = 5000
 KIT = """
 import sys
 from pathlib import Path
-from kitlib.parsers.dns import sightings
+from kitlib.parsers.sightings import sightings
 from kitlib.parsers.pcap import frames
 print(sum(len(sightings(frames(Path(path).read_bytes()))) for path in sys.argv[1:]))
 """

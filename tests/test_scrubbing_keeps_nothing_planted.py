@@ -18,8 +18,8 @@ from scapy.layers.vxlan import VXLAN
 from conftest import REPO
 from kitlib.backends.recording import load
 from kitlib.lab import open_lab
-from kitlib.parsers.dns import sightings
 from kitlib.parsers.pcap import frames, write_pcapng
+from kitlib.parsers.sightings import sightings
 from kitlib.sighting import Frame
 from recorder import secret_words
 from recorder.frames import scrub_frames

@@ -11,8 +11,8 @@ from generated_captures import POINTS, write_captures
 from measure import Row, missing
 
 from kitlib.journey.join import join
-from kitlib.parsers.dns import sightings
 from kitlib.parsers.pcap import frames
+from kitlib.parsers.sightings import sightings
 
 
 def test_a_bar_that_is_missed_is_marked_in_words_and_a_subject_that_fails_is_a_row(monkeypatch) -> None:
