@@ -164,11 +164,14 @@ def show(node: Node, seed: int, rules: list[str], packets: list[Shot], found: Tr
     """Print the smallest case of a difference."""
     packets = fewest(packets, lambda fewer: differ(node, rules, fewer))
     for at in range(1, len(rules)):
-        lines = fewest(rules[at].splitlines(), lambda fewer, at=at: differ(
-            node, [*rules[:at], "\n".join([*fewer, ""]), *rules[at + 1:]], packets))
-        rules = [*rules[:at], "\n".join([*lines, ""]), *rules[at + 1:]]
+        def with_lines(lines: list[str], at: int = at, rules: list[str] = rules) -> list[str]:
+            return [*rules[:at], "\n".join([*lines, ""]), *rules[at + 1:]]
+
+        rules = with_lines(fewest(rules[at].splitlines(), lambda lines, changed=with_lines: differ(
+            node, changed(lines), packets)))
     found = differ(node, rules, packets) or found
-    print(f"\nDifference (seed {seed}):", *rules, *map(str, packets), found.path.packet, found.path.packet.states, found.path.end, *found.differences, sep="\n  ")
+    print(f"\nDifference (seed {seed}):", *rules, *map(str, packets), found.path.packet, found.path.packet.states,
+          found.path.end, *found.differences, sep="\n  ")
     for step, line in found.pairs:
         print(f"    walk {(step.table, step.chain, step.verdict, step.rule.text if step.rule else '') if step else ''}")
         print(f"  kernel {(line.table, line.chain, line.verdict, line.rule) if line else ''}")
@@ -185,7 +188,7 @@ def names(statement: dict) -> list[str]:
     return [f"{name} {kind} {detail}".strip()]
 
 
-def prove(wanted: int, seed: int) -> int:
+def prove(wanted: int, seed: int, shrinks: bool = True) -> int:
     """Compare until enough pairs have been; the number of rulesets that showed a difference."""
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})      # so that packets are handled in the order of sending
     node, chance, counted, wrong, started = Node(), random.Random(seed), Counter(), 0, time.monotonic()
@@ -207,10 +210,12 @@ def prove(wanted: int, seed: int) -> int:
                            for statement in step.rule.statements for name in names(statement))
         if bad := next((one for one in found if one.differences), None):
             wrong += 1
-            show(node, seed, rules, packets, bad)
+            if shrinks:
+                show(node, seed, rules, packets, bad)
     node.monitor.kill()
-    print(f"{counted['pairs']} (ruleset, packet) pairs of {counted['rulesets']} rulesets, {counted['rules']} rules met, "
-          f"seed {seed}, {time.monotonic() - started:.1f} s: {wrong} rulesets with a difference.")
+    print(f"{counted['pairs']} (ruleset, packet) pairs of {counted['rulesets']} rulesets, "
+          f"{counted['rules']} rules met, seed {seed}, {time.monotonic() - started:.1f} s: "
+          f"{wrong} rulesets with a difference.")
     print("What matched:", ", ".join(f"{name} {count}" for name, count in sorted(counted.items())))
     return wrong
 
@@ -227,7 +232,7 @@ def main() -> int:
                 sys.executable, *sys.argv]
         return subprocess.run(argv, env={**os.environ, INSIDE: "yes"}, check=False).returncode
     WRONG.get(arguments.wrong, lambda: None)()
-    return 1 if prove(arguments.pairs, arguments.seed) else 0
+    return 1 if prove(arguments.pairs, arguments.seed, not arguments.wrong) else 0
 
 
 def oldest_first() -> None:
@@ -248,7 +253,7 @@ def accept_ends_hook() -> None:
     def ended(netfilter: Netfilter, left: tuple[nft_hooks.Stop, ...], path: PacketPath,
               connection: Connection | None) -> Iterator[PacketPath]:
         for last in path.hook_steps[-1:]:
-            chain = netfilter.nft.chain(last.table, last.hook)
+            chain = netfilter.nft.chain(last.table, last.chain)
             if chain and left and chain.hook == left[0].hook and last.matched[-1].rule:
                 left = ()
         return through(netfilter, left, path, connection)

@@ -11,7 +11,8 @@ HERE6 = ("fd00:1::1", "fd00:2::1", "fd00:9::9", "::1")
 NEAR6 = ("fd00:1::7", "fd00:1::8", "fd00:2::7", "fd00:2::8", "fd00:3::5", "2001:db8::1")
 SIX = dict(zip(NEAR + HERE, NEAR6 + HERE6, strict=True))
 NUMBERS = [mark.partition("/")[0] for mark in MARKS]
-PRIORITIES = {"filter": (-310, -300, -150, -110, -100, -90, -10, 0, 0, 0, 10, 100, 110), "nat": (-110, -100, -100, 0, 100, 100)}
+PRIORITIES = {"filter": (-310, -300, -150, -110, -100, -90, -10, 0, 0, 0, 10, 100, 110),
+              "nat": (-110, -100, -100, 0, 100, 100)}
 HOOKS = {"filter": ("prerouting", "input", "forward", "output", "postrouting"),
          "nat": ("prerouting", "input", "output", "postrouting"), "route": ("output",)}
 TRACE = """\
@@ -96,9 +97,9 @@ def _base(draw: Draw, kind: str = "") -> str:
 def _sets(draw: Draw) -> list[str]:
     kind = "ipv4_addr" if draw.family == "ip" else "ipv6_addr"
     addresses = {draw.address(draw.family) for _ in range(4)}
-    networks = {draw.one("10.1.0.0/16", "10.9.0.0/24") if draw.family == "ip" else draw.one("fd00:1::/32", "fd00:9::/64"),
-                draw.one("192.0.2.0-192.0.2.9", "10.3.4.5") if draw.family == "ip" else draw.one("fd00:3::1-fd00:3::9",
-                                                                                                 "2001:db8::1")}
+    drawn = (("10.1.0.0/16", "10.9.0.0/24"), ("192.0.2.0-192.0.2.9", "10.3.4.5")) if draw.family == "ip" else \
+        (("fd00:1::/32", "fd00:9::/64"), ("fd00:3::1-fd00:3::9", "2001:db8::1"))
+    networks = {draw.one(*choices) for choices in drawn}
     pairs = {f"{draw.address(draw.family)} . {draw.one('udp', 'tcp')} . {draw.chance.choice(PORTS)}" for _ in range(6)}
     ranged = {f"{net} . {draw.one('53', '50-90', '4000')}" for net in list(networks)[:1]}
     return [f"set some {{ type {kind}; elements = {{ {', '.join(sorted(addresses))} }}; }}",
@@ -137,7 +138,7 @@ def _verdict_map(draw: Draw, name: str, verdicts: list[str]) -> str:
                     f"{draw.family} daddr . meta l4proto . th dport vmap @m-{name}",
                     f"{draw.one('th', 'udp', 'tcp')} dport vmap {{ {ports} }}",
                     f"numgen {draw.one('random', 'random', 'inc')} mod {sides} vmap {{ {coin} }}",
-                    f"meta l4proto vmap {{ udp : {draw.chance.choice(verdicts)}, tcp : {draw.chance.choice(verdicts)} }}")
+                    f"meta l4proto vmap {{ udp : {draw.one(*verdicts)}, tcp : {draw.one(*verdicts)} }}")
 
 
 def _match(draw: Draw) -> str:
@@ -155,14 +156,16 @@ def _match(draw: Draw) -> str:
         case 5:
             return f"meta l4proto {no}{draw.one('udp', 'tcp', '{ tcp, udp }')}"
         case 6 | 7:
-            wanted = draw.one(f"{no}{port}", f"{no}{port}-9500", "< 1000", ">= 4000", f"{no}{{ 53, 1000-9000 }}", f"{no}@ports")
+            wanted = draw.one(f"{no}{port}", f"{no}{port}-9500", "< 1000", ">= 4000", f"{no}{{ 53, 1000-9000 }}",
+                              f"{no}@ports")
             return f"{draw.one('th', 'udp', 'tcp')} {draw.one('sport', 'dport')} {wanted}"
         case 8:
             return f"meta mark {no}{draw.one(mark, '{ 0x1, 0x4000 }', '0x0')}"
         case 9:
             return f"meta mark & {mark} {draw.one('==', '!=')} {draw.one(mark, '0x0')}"
         case 10 | 11:
-            return f"ct state {draw.one('new', 'new', 'established,related', '{ new, established }', '!= new', 'invalid', 'untracked')}"
+            states = ("new", "new", "established,related", "{ new, established }", "!= new", "invalid", "untracked")
+            return f"ct state {draw.one(*states)}"
         case 12:
             return f"ct status {draw.one('dnat', 'snat', 'dnat,snat')}"
         case 13 | 14:
@@ -170,7 +173,8 @@ def _match(draw: Draw) -> str:
         case 15:
             return f'{draw.one("iifname", "oifname")} {no}"{draw.one("eth0", "eth1", "lo", "eth*", "wlan0")}"'
         case 16:
-            return f"{own} {side} . th dport {draw.one('@both', f'{{ {draw.address(own)} . {port}, {draw.address(own)} . 53 }}')}"
+            here = f"{{ {draw.address(own)} . {port}, {draw.address(own)} . 53 }}"
+            return f"{own} {side} . th dport {draw.one('@both', here)}"
         case 17:
             return f"{own} {side} . meta l4proto . th dport @keys"
         case 18:
@@ -185,7 +189,8 @@ def _statement(draw: Draw, head: str, below: list[str]) -> str:
     jumps = [f"{draw.one('jump', 'jump', 'goto')} {draw.chance.choice(below)}"] * 4 if below else []
     some = ["accept", "return", "continue", "", f"meta mark set {mark}", f"meta mark set meta mark | {mark}",
             f"meta mark set meta mark ^ {mark}", f"meta mark set meta mark & {mark}", 'log prefix "x"',
-            "meta mark set th dport map { 53 : 0x7, 8080 : 0x8, 9153 : 0x4000 }", f"update @dyn {{ {ip} saddr }}", *jumps]
+            "meta mark set th dport map { 53 : 0x7, 8080 : 0x8, 9153 : 0x4000 }",
+            f"update @dyn {{ {ip} saddr }}", *jumps]
     if "hook prerouting priority -3" in head or "hook output priority -3" in head:
         some += ["notrack"] * 3
     if "type filter" in head and draw.chance.random() < 0.3:
@@ -202,7 +207,8 @@ def _rewrites(draw: Draw, head: str) -> list[str]:
     other = draw.chance.choice(NEAR if ip == "ip" else NEAR6)
     socket = f"{to}:8080" if ip == "ip" else f"[{to}]:8080"
     if "hook prerouting" in head or "hook output" in head:
-        return [draw.one(f"dnat{kind} to {to}", f"{protocol} dnat{kind} to {socket}", "redirect", f"{protocol} redirect to :8080",
+        return [draw.one(f"dnat{kind} to {to}", f"{protocol} dnat{kind} to {socket}", "redirect",
+                         f"{protocol} redirect to :8080",
                          f"dnat{kind} to numgen random mod 2 map {{ 0 : {to}, 1 : {other} }}")]
     source = draw.one("10.2.0.1", "192.0.2.99") if ip == "ip" else draw.one("fd00:2::1", "2001:db8::99")
     with_port = f"{source}:3000-9999" if ip == "ip" else f"[{source}]:3000-9999"

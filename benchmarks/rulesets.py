@@ -36,7 +36,7 @@ def rows(rounds: int, _folder: Path) -> Iterator[Row]:
         yield Row(f"first walk after reading {SERVICES:,} Services, {where}", f"at most {MOST_FIRST_MS} ms",
                   f"{first:.1f} ms", first <= MOST_FIRST_MS)
         yield Row(f"walk {where}, {SERVICES:,} Services", f"at most {MOST_MS} ms", f"{later:.2f} ms", later <= MOST_MS)
-    yield _beside_the_kernel()
+    yield from (_beside_the_kernel(script) for script in ("walk_against_kernel.py", "nft_against_kernel.py"))
 
 
 def _reading(rounds: int) -> Iterator[Row]:
@@ -57,14 +57,15 @@ def _reading(rounds: int) -> Iterator[Row]:
     yield Row(f"{what}, memory", f"at most {MOST_MB} MB", f"{cost.megabytes:.0f} MB", cost.megabytes <= MOST_MB)
 
 
-def _beside_the_kernel() -> Row:
+def _beside_the_kernel(name: str) -> Row:
     """Walk random packets through random rules and ask the kernel for the same; what differs is printed."""
     show_progress(f"{PAIRS:,} packets beside the kernel")
-    script = Path(__file__).with_name("walk_against_kernel.py")
+    script = Path(__file__).with_name(name)
     done = subprocess.run([sys.executable, script, "--pairs", str(PAIRS)], capture_output=True, text=True,
                           timeout=KERNEL_S, check=False)
     summary = next((line for line in done.stdout.splitlines() if "with a difference" in line), "")
-    what, bar = "rule walk beside this kernel's own trace", "no difference"
+    rules = "nftables" if name.startswith("nft") else "iptables"
+    what, bar = f"rule walk through {rules} beside this kernel's own trace", "no difference"
     if not summary:
         return not_measured(what, bar, (done.stderr.strip().splitlines() or ["it said nothing"])[-1])
     if done.returncode:

@@ -87,9 +87,8 @@ def _way_words(path: PacketPath) -> str:
 
 def _note(step: HookStep) -> str:
     """Say what changed at a stop, or what the routing decision was; "" if nothing is to be said."""
-    at = f"{step.table} at {step.hook}" if step.table else step.hook
     said = [f"{what} {change}" for what, change in packet_changes(step.before, step.after)]
-    return f"{at}: {', '.join(said) or step.why}" if said or not step.table else ""
+    return f"{step.where}: {', '.join(said) or step.why}" if said or not step.table else ""
 
 
 def _notes(path: PacketPath) -> list[str]:
@@ -99,9 +98,8 @@ def _notes(path: PacketPath) -> list[str]:
 def _title(path: PacketPath, current: HookStep | None) -> str:
     if current is None:
         return outcome(path).removesuffix(".")
-    at = f"{current.table} at {current.hook}" if current.table else current.hook
     said = [f"{what} {change}" for what, change in packet_changes(current.before, current.after)]
-    return f"Here: {at}. {', '.join(said).capitalize() or 'Nothing is changed'}"
+    return f"Here: {current.where}. {', '.join(said).capitalize() or 'Nothing is changed'}"
 
 
 def _strip(page: svg.Page, path: PacketPath, current: HookStep | None) -> None:

@@ -39,10 +39,10 @@ def stop(step: HookStep) -> str:
     matched = sum(1 for rule_step in step.matched if rule_step.rule)
     skipped = sum(part.count if isinstance(part, SkippedRules) else not part.verdict for part in step.trail)
     if step.why or not matched + skipped:
-        return f"{step.table} at {step.hook}: {step.why or 'no rules'}"
+        return f"{step.where}: {step.why or 'no rules'}"
     changes = [f"{what} {change}" for what, change in packet_changes(step.before, step.after)]
     counts = f"{matched} {'rule' if matched == 1 else 'rules'} matched, {skipped} skipped"
-    return "; ".join([f"{step.table} at {step.hook}: {counts}", *changes])
+    return "; ".join([f"{step.where}: {counts}", *changes])
 
 
 def hook_step_text(step: HookStep, trace: Trace | None = None) -> str:

@@ -57,7 +57,7 @@ def compare(path: PacketPath, lines: tuple[TraceLine, ...]) -> TracedPath:
     The kernel says which mark a packet has where a policy ends its chain.
     """
     differences = []
-    stops = {(step.hook, step.table): step for step in path.hook_steps}
+    stops = {(step.chain, step.table): step for step in path.hook_steps}
     for step, line in zip_longest(_reported(path, lines), lines):
         ours = (step.table, step.chain, step.verdict, step.rule.text if step.rule else "") if step else None
         kernels = (line.table, line.chain, line.verdict, line.rule) if line else None

@@ -122,7 +122,7 @@ def _past(netfilter: Netfilter, chain: Chain, path: PacketPath) -> Iterator[tupl
             nft_chain.branches(netfilter, chain, here):
         after = branch.packet
         after = after._replace(states=states) if after.states == BEFORE_CONNTRACK else after
-        step = HookStep(chain.name, saved or chain.table, here, after, "", branch.trail, netfilter)
+        step = HookStep(chain.hook.upper(), saved or chain.table, here, after, "", branch.trail, netfilter, chain.name)
         yield branch, PacketPath(path.packet, (*path.hook_steps, step), branch.end,
                                  path.probability * branch.probability, (*path.assumptions, *branch.assumptions),
                                  branch.why)

@@ -41,7 +41,10 @@ class SkippedRules(NamedTuple):
 
 @dataclass(frozen=True)
 class HookStep:
-    """One stop: a table at a hook, or (without a table) a routing decision. `why` is said of what no rule decided."""
+    """One stop: a table at a hook, or (without a table) a routing decision. `why` is said of what no rule decided.
+
+    `chain` is the base chain, where that has another name than the hook: nftables' own.
+    """
 
     hook: str
     table: str
@@ -50,6 +53,12 @@ class HookStep:
     why: str = ""
     trail: tuple[RuleStep | SkippedRules, ...] = ()
     netfilter: Netfilter | None = field(default=None, repr=False)
+    chain: str = ""
+
+    @property
+    def where(self) -> str:
+        """The stop in words: "nat at PREROUTING", "ip kube-proxy at nat-prerouting", "routing"."""
+        return f"{self.table} at {self.chain or self.hook}" if self.table else self.hook
 
     @property
     def steps(self) -> tuple[RuleStep, ...]:
@@ -96,16 +105,16 @@ class PacketPath:
         return tuple(step for hook_step in self.hook_steps for step in hook_step.matched)
 
     def at(self, hook: str, table: str = "") -> HookStep:
-        """Return the stop at a hook in a table, or at a routing decision; NotFound if the packet did not come there."""
-        stops = {(hook_step.hook, hook_step.table): hook_step for hook_step in self.hook_steps}
+        """Return the stop at a hook or base chain in a table, or at a routing decision; NotFound if it is not on it."""
+        stops = {(hook_step.chain or hook_step.hook, hook_step.table): hook_step for hook_step in self.hook_steps}
         if (hook, table) not in stops:
             raise NotFound(f"{self.packet} did not come to {table or 'the decision'} {hook}. It came to: "
                            f"{', '.join(' '.join(stop) for stop in stops)}.")
         return stops[hook, table]
 
     def jump(self, prefix: str) -> str:
-        """Return the first chain of such a name ("KUBE-SVC-") that it jumped to; NotFound if there was none."""
-        jumps = [step.verdict.removeprefix("JUMP:") for step in self.matched if step.verdict.startswith("JUMP:")]
+        """Return the first chain of such a name ("KUBE-SVC-") that it jumped or went to; NotFound if there was none."""
+        jumps = [step.verdict.partition(":")[2] for step in self.matched if ":" in step.verdict]
         found = next((chain for chain in jumps if chain.startswith(prefix)), "")
         if not found:
             raise NotFound(f"{self.packet} jumped to no chain {prefix}… but to: {', '.join(jumps) or 'none'}.")

@@ -96,8 +96,11 @@ EXPRESSIONS = {
 
 
 def _statement(name: str, body: Any) -> str:
-    if name in STATEMENTS:
-        return STATEMENTS[name](body)
+    try:
+        if name in STATEMENTS:
+            return STATEMENTS[name](body)
+    except (KeyError, TypeError, AttributeError, ValueError, StopIteration):     # parts that nobody here has seen
+        return json.dumps({name: body})
     return name if body is None else json.dumps({name: body})
 
 
