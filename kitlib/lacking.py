@@ -16,6 +16,7 @@ from kitlib.errors import NotFound, NotRecorded
 
 LAB_LACKS = (NotFound, NotRecorded)
 NOT_THERE = (StopIteration, IndexError, ValueError)     # next(), [0] and unpacking of what a capture does not hold
+NOTHING_TO_SHOW = "This cell has nothing to show on this lab."
 _not_made: set[str] = set()
 
 
@@ -31,7 +32,7 @@ def explain_what_is_lacking() -> None:
 def sentence(error: BaseException, trace: TracebackType | None) -> str:
     """Say what is lacking; "" for an error of another kind, which is to be shown as it is."""
     if isinstance(error, LAB_LACKS):
-        return f"This cell has nothing to show on this lab. {error}"
+        return f"{NOTHING_TO_SHOW} {error}"
     if isinstance(error, NameError):
         return f"This cell needs `{error.name}`, which a cell above could not make on this lab." \
             if error.name in _not_made else ""
