@@ -164,8 +164,8 @@ def its_source(lab: Lab, path: PacketPath, leg: Leg) -> note:
 def journeys_of(takes: Sequence[Capture]) -> list[Journey]:
     """Return the client's journey of each take; a recording with fewer takes plays them again, which counts once."""
     first: dict[str, Capture] = {}
-    for number, seen in enumerate(takes):
-        first.setdefault(seen.note if seen.note.startswith("recorded: ") else str(number), seen)
+    for count, seen in enumerate(takes):
+        first.setdefault(seen.note if seen.note.startswith("recorded: ") else str(count), seen)
     return [seen.journey() for seen in first.values()]
 
 
