@@ -58,8 +58,9 @@ def _forgive(result: Any) -> None:
     if not getattr(result.error_in_exec, "__kitlib_sentence__", ""):
         return
     result.error_in_exec = None
-    made = {node.id for node in ast.walk(ast.parse(result.info.raw_cell))
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    nodes = list(ast.walk(ast.parse(result.info.raw_cell)))
+    made = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    made -= {node.target.id for node in nodes if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name)}
     _not_made.update(made)
     for name in made:       # what an earlier cell called so is another thing
         sys.modules["IPython"].get_ipython().user_ns.pop(name, None)
