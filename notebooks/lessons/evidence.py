@@ -87,8 +87,8 @@ def server_of(lab: Lab, journey: Journey) -> Pod:
     for pod in lab.coredns:
         if pod.address == address:
             return pod
-    raise NotFound(f"The query was last seen addressed to {address}, which is no CoreDNS pod: this capture did not listen "
-                   "where it was rewritten. Run it again: another CoreDNS pod may answer, behind another interface.")
+    raise NotFound(f"The query was last seen addressed to {address}, which is no CoreDNS pod: nobody listened where it "
+                   "was rewritten. Run it again: another CoreDNS pod may answer, behind another interface.")
 
 
 def client_journey(seen: Capture) -> Journey:
