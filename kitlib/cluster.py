@@ -14,7 +14,7 @@ from kitlib.backends import Backend
 from kitlib.errors import CommandFailed, KitError, NotFound, NotRecorded, PlaceGone
 from kitlib.parsers import docker, kubernetes
 from kitlib.parsers.process_flags import flag
-from kitlib.place import Host, Node, Place, Pod, ebpf
+from kitlib.place import TUNNELS, Host, Node, Place, Pod, ebpf
 from kitlib.result import Result
 from kitlib.sighting import DNS_PORT
 
@@ -244,6 +244,8 @@ def differences(cluster: Cluster) -> tuple[str, ...]:
             [] if proxy else tables,        # in nftables mode it reads them all
         "Packets may pass by rules and routes, through {}: the rule walk does not know what these do.":
             ebpf(names),
+        "Traffic between nodes travels encapsulated ({}): a node's eth0 shows no DNS of pods; listen there instead.":
+            [f"{TUNNELS[name]} at {name}" for name in sorted(names) if name in TUNNELS],
         "Policy routing is in use ({}): the rule walk does not know which packets take other routing tables.":
             [rule for rule in rules if not rule.endswith(USUAL_RULES)],
         "Every node has a DNS cache of its own ({}): pods ask it first, and it asks CoreDNS.": names & {NODE_CACHE},

@@ -16,6 +16,7 @@ from kitlib.errors import NotFound, NotRecorded
 
 LAB_LACKS = (NotFound, NotRecorded)
 NOT_THERE = (StopIteration, IndexError, ValueError)     # next(), [0] and unpacking of what a capture does not hold
+NOTHING_TO_SHOW = "This cell has nothing to show on this lab."
 _not_made: set[str] = set()
 
 
@@ -31,7 +32,7 @@ def explain_what_is_lacking() -> None:
 def sentence(error: BaseException, trace: TracebackType | None) -> str:
     """Say what is lacking; "" for an error of another kind, which is to be shown as it is."""
     if isinstance(error, LAB_LACKS):
-        return f"This cell has nothing to show on this lab. {error}"
+        return f"{NOTHING_TO_SHOW} {error}"
     if isinstance(error, NameError):
         return f"This cell needs `{error.name}`, which a cell above could not make on this lab." \
             if error.name in _not_made else ""
@@ -57,8 +58,9 @@ def _forgive(result: Any) -> None:
     if not getattr(result.error_in_exec, "__kitlib_sentence__", ""):
         return
     result.error_in_exec = None
-    made = {node.id for node in ast.walk(ast.parse(result.info.raw_cell))
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    nodes = list(ast.walk(ast.parse(result.info.raw_cell)))
+    made = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    made -= {node.target.id for node in nodes if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name)}
     _not_made.update(made)
     for name in made:       # what an earlier cell called so is another thing
         sys.modules["IPython"].get_ipython().user_ns.pop(name, None)

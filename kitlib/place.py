@@ -13,6 +13,8 @@ from kitlib.result import Result
 from kitlib.sighting import VantagePoint
 
 EBPF = {"cilium_host": "Cilium", "bpfin.cali": "Calico"}      # interfaces of CNIs whose eBPF programs pass rules by
+TUNNELS = {"flannel.1": "VXLAN", "vxlan.calico": "VXLAN", "cilium_vxlan": "VXLAN", "cilium_geneve": "Geneve",
+           "cilium_wg0": "WireGuard", "wireguard.cali": "WireGuard", "flannel-wg": "WireGuard"}
 OWN_TABLES = {"raw", "mangle", "nat", "filter", "security"}     # what iptables and ebtables call theirs in nftables
 KUBE_PROXY = "table ip kube-proxy"      # is there where kube-proxy is in nftables mode
 

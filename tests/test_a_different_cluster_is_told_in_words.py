@@ -48,6 +48,7 @@ def test_a_bridge_is_told_by_its_name():
 @pytest.mark.parametrize(("changed", "said"), [
     ({"addresses": BRIDGE["ip-addr"].replace("cni0", "kube-ipvs0")}, "IPVS mode (kube-ipvs0)"),
     ({"addresses": BRIDGE["ip-addr"].replace("cni0", "nodelocaldns")}, "DNS cache of its own (nodelocaldns)"),
+    ({"addresses": BRIDGE["ip-addr"].replace("cni0", "flannel.1")}, "encapsulated (VXLAN at flannel.1): a node's eth0"),
     ({"addresses": BRIDGE["ip-addr"].replace("cni0", "cilium_host")}, "through eBPF programs of Cilium at cilium_host"),
     ({"tables": "table ip nat\ntable ip kube-proxy\n"}, "nftables mode"),
     ({"tables": "table ip nat\ntable inet cali\n"}, "tables beside those of iptables (table inet cali)"),

@@ -50,7 +50,7 @@ def test_every_notebook_runs_live_and_tells_of_this_cluster(client: str, lesson:
 def test_a_recording_of_it_plays_every_notebook(tmp_path: Path) -> None:
     require_namespaces()
     folder = {"KITLIB_RECORDING": str(tmp_path / "quay")}
-    recorded = [lesson for lesson in LESSONS if lesson.stem[:2] in ("00", "01", "02", "03", "05", "09")]
+    recorded = [lesson for lesson in LESSONS if lesson.stem[:2] in ("01", "02", "05", "09")]
     for lesson in recorded:
         run_on_the_netns_lab(lesson, **LIVE, **folder, KITLIB_MODE="record")
     for lesson in LESSONS:

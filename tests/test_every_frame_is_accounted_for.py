@@ -5,16 +5,21 @@ from __future__ import annotations
 import dataclasses
 import struct
 from ipaddress import ip_address
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from conftest import REPO
 from kitlib import left_out, open_lab
+from kitlib.backends.live import _dropped
+from kitlib.cluster import Cluster
 from kitlib.drawings.ladder import ladder
 from kitlib.journey.join import join
 from kitlib.left_out import left_out_lines
 from kitlib.parsers.sightings import Reading, read_frames
+from kitlib.result import Result
 from kitlib.sighting import Frame, VantagePoint
 
 CLIENT, SERVER, COREDNS = "10.244.1.2", "10.96.0.10", "10.244.1.9"
@@ -193,6 +198,20 @@ def test_a_capture_says_what_was_left_out_and_nothing_where_nothing_was() -> Non
     with lab.capture(lab.client) as seen:
         lab.client.dig("www.example.com")
     assert "Left out" not in repr(seen) and seen.left_out == ()
+
+
+def test_packets_that_tcpdump_could_not_take_are_told() -> None:
+    words = "9 packets captured\n3 packets dropped by kernel\n0 packets dropped by interface"
+    assert _dropped(SimpleNamespace(stderr=words)) == ["3 packets were dropped by the kernel and are not seen"]
+
+
+def test_dns_behind_another_port_is_followed_by_what_kubectl_says() -> None:
+    def backend(place: str, argv: tuple[str, ...]) -> Result:
+        name = "services" if "services" in argv else "endpointslices"
+        text = (REPO / f"tests/fixtures/kubectl/{name}.json").read_text()
+        return Result("", argv, 0, text.replace('"port": 53,', '"port": 15053,') if name == "endpointslices" else text)
+
+    assert Cluster(SimpleNamespace(name="x", run=backend)).dns_ports == (53, 15053)
 
 
 STREAM = struct.pack("!H", len(query(5))) + query(5)

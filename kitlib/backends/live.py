@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -67,8 +68,8 @@ class LiveLab:
             notes = [_note(listener) for listener in listeners]
             for listener in listeners:
                 listener.interrupt()
-        for point, argv, listener, note in zip(points, argvs, listeners, notes, strict=True):
-            pcap = listener.stdout
+        for point, argv, listener, ended in zip(points, argvs, listeners, notes, strict=True):
+            pcap, note = listener.stdout, "; ".join([ended, *_dropped(listener)])
             words = cache(partial(self._words, point, argv, pcap))      # a program each, and seldom asked for
             data.seen.append(PointCapture(point.place, point.interface, note, words, frames(pcap, point.title)))
 
@@ -101,6 +102,12 @@ def _note(listener: Running) -> str:
     if listener.is_running:
         return "live"
     return f"live; tcpdump ended early: {' '.join(listener.stderr.split()) or 'it did not say why'}"
+
+
+def _dropped(listener: Running) -> list[str]:
+    """Say how many packets passed that tcpdump could not take; it tells when it ends (tcpdump(1))."""
+    return [f"{count} packets were dropped by the {where} and are not seen" for count, where
+            in re.findall(r"^(\d+) packets? dropped by (\w+)", listener.stderr, re.M) if int(count)]
 
 
 def _settle(listeners: list[Running], ports: Sequence[int]) -> None:

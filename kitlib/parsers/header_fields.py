@@ -109,6 +109,8 @@ def _checksum(value: int, layer: Layer) -> str:
     if ip.title == "IPv6 fragment" or ip.values.get("fragment offset") or ip.values.get("flags", 0) & MF:
         return "over the whole datagram, of which this is a fragment"
     size = ip.values["total length"] - ip.size if ip.title == "IPv4" else ip.values["payload length"]
+    if size <= 0:           # left to the network card too
+        size = len(layer.data)
     if len(layer.data) < size:
         return "over addresses, ports and data, which are not all captured"
     addresses = ip.data[12:20] if ip.title == "IPv4" else ip.data[8:40]

@@ -79,8 +79,8 @@ class Rule(NamedTuple):
     @property
     def comment(self) -> str:
         """What `-m comment` says, "" if nothing."""
-        return next((option.values[0] for match in self.parts.matches if match.module == "comment"
-                     for option in match.options), "")
+        return next((value for match in self.parts.matches if match.module == "comment"
+                     for option in match.options for value in option.values), "")
 
 
 @dataclass(frozen=True)

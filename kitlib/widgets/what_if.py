@@ -26,7 +26,7 @@ OUTSIDE = {4: "192.0.2.1", 6: "2001:db8::1"}      # addresses for documentation:
 COLUMNS = ("share", "from", "to", "mark", "how it ends", "if")
 FIELDS = {"Source": "The address that the packet comes from",
           "Mark": "The packet's mark when it comes in, as a number: 0x4000",
-          "Endpoints": "The endpoints of the Service, with commas: take one out, add a third"}
+          "Endpoints": "The endpoints of the Service, with commas: take one out, add another"}
 
 Case = tuple[str, str, str]     # what stands in the fields
 

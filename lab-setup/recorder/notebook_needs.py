@@ -1,49 +1,50 @@
-"""What a recording lacks for each notebook: the lessons' cells are run on it, and what they do not find is listed."""
+"""What a recording lacks for each notebook: the lessons are run on it, and what their cells do not find is listed."""
 
 from __future__ import annotations
 
-import contextlib
-import io
-import json
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from kitlib.errors import KitError, NotRecorded
+from kitlib.errors import KitError
+from kitlib.lacking import NOTHING_TO_SHOW
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
+CELL_TIMEOUT_S = 120
+ERROR = ["--IPKernelApp.log_level=ERROR"]
 
 
 def lacking(folder: Path) -> list[str]:
-    """List what the notebooks 00 to 09 do not find in the recording of this folder, one line for each thing."""
-    environment = dict(os.environ)
-    os.environ |= {"KITLIB_LAB": "recorded", "KITLIB_RECORDING": str(folder.resolve())}
-    for setting in ("KITLIB_MODE", "KITLIB_POD"):
-        os.environ.pop(setting, None)
-    sys.path.insert(0, str(NOTEBOOKS))
+    """List what the notebooks 01 to 09 do not find in the recording of this folder, one line for each thing."""
+    return [f"notebook {path.stem[:2]} lacks: {what}" for path in sorted(NOTEBOOKS.glob("0[1-9]*.ipynb"))
+            for what in dict.fromkeys(_said_by(path, folder))]
+
+
+def run(path: Path, **options: Any) -> Any:
+    """Run a notebook from its first cell in a kernel of its own, and return it with its outputs."""
     try:
-        return [f"notebook {path.stem[:2]} lacks: {what}" for path in sorted(NOTEBOOKS.glob("0[1-9]*.ipynb"))
-                for what in dict.fromkeys(_lacking_in(path))]
+        import nbformat
+        from nbclient import NotebookClient
+    except ImportError:
+        raise KitError("nbclient is not installed here: without it no notebook can be run (make install).") from None
+    client = NotebookClient(nbformat.read(path, as_version=4), timeout=CELL_TIMEOUT_S, extra_arguments=ERROR,
+                            resources={"metadata": {"path": str(path.parent)}}, **options)
+    return client.execute(env=dict(os.environ))
+
+
+def _said_by(path: Path, folder: Path) -> Iterator[str]:
+    """Yield what the cells of a notebook say they lack; those that build on them say so too, and are left out here."""
+    before = dict(os.environ)
+    os.environ |= {"KITLIB_LAB": "recorded", "KITLIB_RECORDING": str(folder.resolve()), "KITLIB_MODE": "",
+                   "KITLIB_POD": ""}
+    try:
+        notebook = run(path, allow_errors=True)
     finally:
-        sys.path.remove(str(NOTEBOOKS))
         os.environ.clear()
-        os.environ.update(environment)
-
-
-def _lacking_in(notebook: Path) -> Iterator[str]:
-    """Run a notebook's cells; those that build on a cell which found nothing say nothing of their own."""
-    names: dict[str, object] = {}
-    for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
-        if cell["cell_type"] != "code":
-            continue
-        try:
-            with contextlib.redirect_stdout(io.StringIO()):
-                exec(compile("".join(cell["source"]), f"{notebook.name} {cell['id']}", "exec"), names)
-        except NotRecorded as error:
-            lines = str(error).splitlines()
-            yield lines[1].strip() if len(lines) > 1 else lines[0]
-        except KitError as error:
-            yield str(error).splitlines()[0]
-        except (NameError, LookupError, StopIteration, ValueError):
-            continue
+        os.environ.update(before)
+    for output in (output for cell in notebook.cells for output in cell.get("outputs", ())):
+        words = output.get("text", "").removeprefix(NOTHING_TO_SHOW)
+        if words != output.get("text", ""):
+            lines = [line.strip() for line in words.strip().splitlines()]
+            yield lines[1] if lines[0].endswith("not recorded:") else lines[0]

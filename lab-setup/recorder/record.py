@@ -11,11 +11,10 @@ from pathlib import Path
 from kitlib.errors import KitError
 from kitlib.lab import Lab, open_lab
 from kitlib.place import Pod
+from recorder.notebook_needs import NOTEBOOKS, run
 from recorder.scrub import scrub_and_print
 from recorder.validate import validate_and_print
 
-NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
-CELL_TIMEOUT_S = 120
 ON_NODES = ("cat /etc/resolv.conf", "ip addr", "ip link", "ip route", "ip netns list", "uname -r", "iptables --version",
             "iptables-save", "conntrack -L -p udp --dport 53", "sysctl net.ipv4.ip_forward")
 IN_PODS = ("cat /etc/resolv.conf", "hostname -i", "ip addr", "ip route")
@@ -69,15 +68,10 @@ def ask(lab: Lab, client: Pod, query: str, trace: bool = False) -> None:
 
 def run_notebook(path: Path) -> None:
     """Run a notebook from its first cell, as it is; what it asks is recorded because KITLIB_MODE says so."""
-    import nbformat
-    from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError
 
-    client = NotebookClient(nbformat.read(path, as_version=4), timeout=CELL_TIMEOUT_S,
-                            extra_arguments=["--IPKernelApp.log_level=ERROR"],
-                            resources={"metadata": {"path": str(path.parent)}})
     try:
-        step(f"notebook {path.stem}", client.execute)
+        step(f"notebook {path.stem}", lambda: run(path))
     except CellExecutionError as error:
         print(f"  it stopped: {str(error).strip().splitlines()[-1]}\n  Recorded as far as it went.")
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
 from recorder import record, scrub, validate
+from recorder.notebook_needs import lacking
 
 
 def add_commands(commands: Any) -> None:
@@ -24,4 +26,12 @@ def add_commands(commands: Any) -> None:
     command.set_defaults(do=lambda given: scrub.scrub_and_print(given.raw, given.out, given.keep))
     command = commands.add_parser("validate", help="say whether a recording is complete, consistent, without secrets")
     command.add_argument("folder", type=Path)
-    command.set_defaults(do=lambda given: validate.validate_and_print(given.folder))
+    command.set_defaults(do=_validate)
+
+
+def _validate(given: Namespace) -> int:
+    """Say what is wrong; if nothing is, also what the notebooks do not find in it, which is no fault of a recording."""
+    code = validate.validate_and_print(given.folder)
+    if code == 0:
+        print("\n".join(lacking(given.folder)) or "The notebooks find in it all that they ask for.")
+    return code

@@ -16,19 +16,15 @@ from kitlib.errors import KitError
 from kitlib.lab import Lab
 from kitlib.parsers.pcap import frames
 from kitlib.sighting import Frame
-from recorder.notebook_needs import lacking
 from recorder.secret_words import personal_in, secrets_in
 
 PACKET = re.compile(r"^\d\d:\d\d:\d\d\.\d{6} ", re.M)      # how tcpdump's text begins each packet
 
 
 def validate_and_print(folder: Path) -> int:
-    """Print what is wrong with a recording, or how much it holds and what the notebooks would miss in it.
-
-    The exit code is 1 if something is wrong; to lack what a notebook asks for is no fault of a recording.
-    """
+    """Print what is wrong with a recording, or how much it holds; exit code 1 if something is wrong."""
     problems = validate(folder)
-    print("\n".join(problems or [summary(folder), *lacking(folder)]))
+    print("\n".join(problems) or summary(folder))
     return 1 if problems else 0
 
 

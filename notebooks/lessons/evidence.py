@@ -82,9 +82,13 @@ def where_it_goes(lab: Lab, pod: Pod, prompt: str, address: Callable[[], str], h
 
 
 def server_of(lab: Lab, journey: Journey) -> Pod:
-    """Return the CoreDNS pod that the client's query was addressed to in the end."""
+    """Return the CoreDNS pod that the client's query was addressed to in the end. Raises NotFound."""
     address = journey.client_leg.endpoint.address
-    return next(pod for pod in lab.coredns if pod.address == address)
+    for pod in lab.coredns:
+        if pod.address == address:
+            return pod
+    raise NotFound(f"The query was last seen addressed to {address}, which is no CoreDNS pod: nobody listened where it "
+                   "was rewritten. Run it again: another CoreDNS pod may answer, behind another interface.")
 
 
 def client_journey(seen: Capture) -> Journey:

@@ -162,14 +162,22 @@ def its_source(lab: Lab, path: PacketPath, leg: Leg) -> note:
 
 
 def journeys_of(takes: Sequence[Capture]) -> list[Journey]:
-    """Return the client's journey of each take."""
-    return [seen.journey() for seen in takes]
+    """Return the client's journey of each take; a recording with fewer takes plays them again, which counts once."""
+    first: dict[str, Capture] = {}
+    for count, seen in enumerate(takes):
+        first.setdefault(seen.note if seen.note.startswith("recorded: ") else str(count), seen)
+    return [seen.journey() for seen in first.values()]
 
 
 def list_takes(journeys: Sequence[Journey]) -> Table:
     """List the takes: when the pod asked, the TTL that the answer had left, and how many legs there were."""
     return table([_take(number, journey) for number, journey in enumerate(journeys, 1)],
-                 title="Twelve takes: the pod can tell the first four columns itself")
+                 title=f"{_takes(len(journeys))}: the pod can tell the first four columns itself")
+
+
+def _takes(count: int) -> str:
+    words = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten", "Eleven", "Twelve")
+    return f"{words[count] if count < len(words) else count} {'take' if count == 1 else 'takes'}"
 
 
 def _take(number: int, journey: Journey) -> dict[str, object]:

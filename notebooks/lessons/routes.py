@@ -95,7 +95,9 @@ def node_at(lab: Lab, address: str) -> Node:
     for node in lab.nodes:
         if node.address == address:
             return node
-    raise NotFound(f"No node of this lab has the address {address}.")
+    raise NotFound(f"No node of this lab has the address {address}." if address else
+                   "There is no next hop: the CoreDNS pod that was drawn lives on the client's own node. Run the "
+                   "notebook again until another one is drawn, or let a pod of another node ask: KITLIB_POD=NAME.")
 
 
 def by_its_mac(query: Sighting, far: Node) -> note:

@@ -194,7 +194,7 @@ def path_taken(paths: Sequence[PacketPath], after: Sighting) -> PacketPath:
 
 def ways(paths: Sequence[PacketPath]) -> Table:
     """List the ways that a packet may take, with the probability of each."""
-    return table([{"endpoint": path.after.destination, "probability": path.probability, "then": path.end}
+    return table([{"endpoint": path.after.destination, "probability": round(path.probability, 3), "then": path.end}
                   for path in paths], title="The ways that this packet may take")
 
 
