@@ -45,7 +45,7 @@ CONTENT = {
                 "docker exec kind-test1-worker3 tcpdump -i eth0", "Leg 2, because of leg 1"],
     "rule walk": ["nat at PREROUTING", "the rule wants", "10.244.0.2:53", "So do 50%"],
     "what if": ["What if it came from", "172.20.0.4:?"],
-    "question": ["Which address?", "a) 10.244.0.2", "b) 10.96.0.10"],
+    "question": ["Which address?", "a) 10.96.0.10", "b) 10.244.0.2"],
 }
 
 

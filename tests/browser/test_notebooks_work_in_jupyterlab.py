@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,11 +34,14 @@ CELLS = "() => [jupyterapp.shell.currentWidget.content.activeCellIndex, " \
 
 @pytest.fixture(scope="session")
 def address(tmp_path_factory) -> Iterator[str]:
-    """A JupyterLab on a copy of the notebooks."""
+    """A JupyterLab on a copy of the notebooks, and on one notebook that it does not trust."""
     folder = tmp_path_factory.mktemp("notebooks")
     for path in NOTEBOOKS:
         shutil.copy(path, folder)
     with jupyterlab(folder, tmp_path_factory.mktemp("home")) as address:
+        stranger = json.loads(next(path for path in NOTEBOOKS if path.name.startswith("05")).read_text())
+        stranger["metadata"]["from"] = "somewhere else"
+        (folder / "stranger.ipynb").write_text(json.dumps(stranger))
         yield address
 
 
@@ -71,6 +75,34 @@ def test_its_stored_pictures_show_before_anything_runs(stored: Path, address: st
     assert page.locator(".jp-OutputArea-output .kit-drawing img").count() >= wanted
 
 
+def test_pictures_and_their_words_show_in_a_notebook_that_is_not_trusted(address: str, page: Page) -> None:
+    open_notebook(page, address.format("stranger.ipynb"))
+    page.wait_for_timeout(500)
+    assert not page.evaluate("() => jupyterapp.shell.currentWidget.content.widgets.every(cell => cell.model.trusted)")
+    pictures = page.locator(".jp-OutputArea-output img").all()
+    assert len(pictures) >= 3
+    for picture in pictures:
+        assert picture.evaluate("image => image.complete && image.naturalWidth > 400")
+        assert len(picture.get_attribute("alt")) > 80
+
+
+def test_the_stepper_fits_a_projector(address: str, page: Page) -> None:
+    """1280 x 720, where a node rewrites the destination: map, ladder and the changed fields on one screen."""
+    page.set_viewport_size({"width": 1280, "height": 720})
+    open_notebook(page, address.format(next(path.name for path in NOTEBOOKS if path.name.startswith("08"))))
+    run_all(page)
+    stepper = page.locator(".kit-widget:has(.widget-play)").last
+    for _ in range(2):
+        stepper.get_by_text("Next", exact=True).click()
+    stepper.evaluate("element => element.scrollIntoView({block: 'start'})")
+    screen = page.locator(".jp-WindowedPanel-outer").last.bounding_box()
+    parts = stepper.locator("button, .kit-drawing, tbody tr")
+    assert "10.244.0.3 (was 10.96.0.10)" in stepper.text_content()
+    for part in filter(None, (part.bounding_box() for part in parts.all() if part.is_visible())):
+        assert screen["x"] <= part["x"] and part["x"] + part["width"] <= screen["x"] + screen["width"]
+        assert screen["y"] - 2 <= part["y"] and part["y"] + part["height"] <= screen["y"] + screen["height"]
+
+
 def test_it_runs_answers_and_is_not_clipped(stored: Path, address: str, page: Page) -> None:
     open_notebook(page, address.format(stored.name))
     outputs = [output for cell in run_all(page) for output in cell.get("outputs", [])]
@@ -79,7 +111,7 @@ def test_it_runs_answers_and_is_not_clipped(stored: Path, address: str, page: Pa
     widgets = [output for output in outputs if WIDGET in output.get("data", {})]
     assert page.locator(".jp-OutputArea-output .jupyter-widgets.kit-widget").count() >= len(widgets)
     assert not page.get_by_text("Error displaying widget").count() and not page.get_by_text("Loading widget").count()
-    looks = [(width, theme) for width in (800, 1400) for theme in ("Light", "Dark")]
+    looks = [(width, theme) for width in (800, 1280, 1400) for theme in ("Light", "Dark")]
     faults = [fault for width, theme in looks for fault in look(page, stored, width, theme)]
     assert not faults, "\n".join(faults)
 
