@@ -60,7 +60,9 @@ def test_a_lesson_is_short_and_a_cell_calls_verbs(path: Path) -> None:
 def test_a_strip_shows_the_step_of_the_walkthrough(path: Path) -> None:
     strip = cells(path, "markdown")[1]
     assert strip.startswith("*The walkthrough, step by step:* ")
-    steps = strip.partition(":* ")[2].split(" → ")
+    steps, _, words = strip.partition(":* ")[2].partition(" · ")
+    assert words == "New words: [glossary](../docs/glossary.md)"
+    steps = steps.split(" → ")
     assert [step.strip("*▶ ") for step in steps] == list(STEPS)
     assert [number for number, step in enumerate(steps, 1) if step.startswith("**▶ ")] == [int(path.name[:2])]
 
@@ -114,3 +116,14 @@ def test_the_readme_lists_every_notebook_and_both_commands() -> None:
     assert not [path.name for path in NOTEBOOKS if f"(notebooks/{path.name})" not in readme]
     assert "make lab" in readme and "make test" in readme
     assert "make test" in (REPO / ".ci" / "run").read_text().splitlines()
+
+
+def test_the_glossary_explains_each_word_in_one_sentence_in_two_languages() -> None:
+    rows = [line.strip("| ").split(" | ") for line in (REPO / "docs/glossary.md").read_text().splitlines()
+            if line.startswith("| ")][1:]
+    words = [word.casefold() for word, *_ in rows]
+    assert len(rows) > 40 and words == sorted(words)
+    for word, chinese, sentence in rows:
+        assert re.search(r"[\u4e00-\u9fff]", chinese) or chinese in ("CoreDNS", "iptables", "kind", "kube-proxy",
+                                                                     "kubelet", "ndots", "Pod"), word
+        assert sentence.endswith(".") and not re.search(r"\. [A-Z]", sentence), word

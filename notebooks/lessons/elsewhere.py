@@ -26,7 +26,7 @@ def source_at_coredns(lab: Lab, place: Place, first: Node, seen: Capture) -> Qui
     hints = {pod.address: f"{pod.address} is {pod.title}, with a cable of its own. Who asks here?" for pod in pods[:1]}
     hints |= {each.partition("/")[0]: f"{each.partition('/')[0]} is the address of {pod.node.title}'s end of CoreDNS's "
               f"cable. Is that how the packet leaves {first.title}?" for each, pod in cables if ":" not in each}
-    hints[place.address] = f"{place.address} is what dig uses. Then a rule has its say: it is no pod's address."
+    hints[place.address] = f"{place.address} is what dig uses. Then a rule decides: it is not the address of a pod."
     hints[first.address] = f"{first.address} is {first.title}'s address on eth0. Does the packet leave by eth0?"
     hints[lab.topology.dns_service] = "That is the destination, as dig writes it."
     return Quiz(

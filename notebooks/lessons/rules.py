@@ -138,7 +138,7 @@ def who_is_not_masqueraded(lab: Lab, node: Node, pod: Pod, service: str) -> Quiz
 
 
 def _source(packet: Packet) -> str:
-    return f"{packet.source}, {f'port {packet.sport}' if packet.sport else 'another port, drawn at random,'}"
+    return f"{packet.source}, {f'port {packet.sport}' if packet.sport else 'another port, chosen at random,'}"
 
 
 def _short(rule: Rule) -> str:

@@ -81,7 +81,7 @@ def _tcp_blocked(case: Case) -> Finding:
     found = next(_drops(case.tcp_ends), None)
     if found and not any(_drops(case.udp_ends)):
         return Finding(True, f"On {found[0]}, `{found[1]}` drops TCP, and nothing drops UDP.")
-    return Finding(False, "TCP fares as UDP does: no rule on the way tells them apart.")
+    return Finding(False, "TCP passes wherever UDP does: no rule on the way makes a difference between them.")
 
 
 def _ip_forward(case: Case) -> Finding:
