@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from pathlib import Path
 
 from kitlib.checkup import doctor
 from kitlib.errors import KitError
@@ -21,6 +22,9 @@ def main() -> int:
     command = commands.add_parser("doctor", help="say whether this machine is ready, each failure with its fix")
     command.add_argument("--labs", action="store_true", help="also try what the kind and netns labs need")
     command.set_defaults(do=_doctor)
+    command = commands.add_parser("progress", help="show what was answered so far, by you or by a class")
+    command.add_argument("--collect", type=Path, metavar="FOLDER", help="one table of all progress files below it")
+    command.set_defaults(do=_progress)
     for plugin in plugins("kitlib.commands").values():
         plugin.load()(commands)
     arguments = parser.parse_args()
@@ -43,6 +47,14 @@ def _doctor(arguments: argparse.Namespace) -> int:
     report = doctor(labs=arguments.labs)
     print(report)
     return 0 if report.ready else 1
+
+
+def _progress(arguments: argparse.Namespace) -> int:
+    from kitlib.learners import collect  # late: the other commands ask no questions
+    from kitlib.quiz import progress
+
+    print(collect(arguments.collect) if arguments.collect else progress())
+    return 0
 
 
 if __name__ == "__main__":

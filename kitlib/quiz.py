@@ -272,24 +272,26 @@ def _folded_solution(question: Quiz) -> str:
 
 def progress() -> Table:
     """Return what was answered so far, and how often it was tried: kept in one file on the learner's own machine."""
-    rows = [{"question": question, **entry} for question, entry in _recorded().items()]
+    rows = [{"question": question, **entry} for question, entry in read_progress(_file()).items()]
     return table(rows, title=f"Your progress, kept in {_file().name}: delete that file to start over")
 
 
 def _record(question: str, outcome: Outcome) -> None:
     """Note how an answer was judged."""
-    known = _recorded()
+    known = read_progress(_file())
     known[question] = {"outcome": outcome.value, "tries": known.get(question, {}).get("tries", 0) + 1}
     with suppress(OSError):          # a folder that cannot be written must not keep anybody from learning
         _file().write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _recorded() -> dict[str, dict]:
+def read_progress(file: Path) -> dict[str, dict]:
+    """Read a progress file: outcome and number of tries for each question; nothing from what is no such file."""
     try:
-        known = json.loads(_file().read_text(encoding="utf-8"))
+        known = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return known if isinstance(known, dict) else {}
+    is_progress = isinstance(known, dict) and all(isinstance(entry, dict) for entry in known.values())
+    return known if is_progress else {}
 
 
 def _file() -> Path:

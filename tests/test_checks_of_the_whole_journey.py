@@ -103,7 +103,7 @@ CASES: dict[str, tuple[Callable[[Stage], Quiz], object, dict[object, str], objec
         "172.20.0.2": "Does the packet leave by eth0?", "10.96.0.10": "destination", "10.244.0.4": "is neighbour"},
         "f"),
     "source, from outside": (lambda s: source(s, s.lab.container("outside"), s.node), "172.20.0.4", {
-        "172.20.0.100": "it is no pod's address", "10.244.0.1": "end of CoreDNS's cable"}, "outside"),
+        "172.20.0.100": "it is not the address of a pod", "10.244.0.1": "end of CoreDNS's cable"}, "outside"),
     "eth0": (lambda s: eth0s_passed(s.lab.pod("neighbour"), (s.node, s.control), s.beside), "none of them", {
         "worker3": "eth0 of worker3", "control-plane": "eth0 of control-plane",
         "worker3 and control-plane": "eth0 of worker3 and"}, "worker2"),

@@ -10,7 +10,7 @@ from ipaddress import ip_address, ip_network
 from kitlib.cluster import DNS_SERVICE
 from kitlib.drawings.drawing import note
 from kitlib.drawings.table import Table, table
-from kitlib.errors import NotFound
+from kitlib.errors import NotFound, NotRecorded
 from kitlib.lab import Lab
 from kitlib.place import Pod
 from kitlib.quiz import Quiz, some_of
@@ -80,8 +80,12 @@ def _only(found: Sequence[str]) -> str:
 
 
 def addresses_of_the_host(lab: Lab) -> Table:
-    """List the host's own IPv4 addresses, by interface, from `ip addr`."""
-    interfaces = json.loads(lab.host.run("ip", "-j", "-d", "addr").text)
+    """List the host's own IPv4 addresses, by interface, from `ip addr`; where that was not recorded, its bridge's."""
+    try:
+        interfaces = json.loads(lab.host.run("ip", "-j", "-d", "addr").text)
+    except NotRecorded:
+        return table([{"interface": lab.network.bridge, "address": lab.network.gateway}],
+                     title="The host's address on its bridge (its others were not recorded)")
     rows = [{"interface": each["ifname"], "address": f"{address['local']}/{address['prefixlen']}"}
             for each in interfaces for address in each["addr_info"] if address["family"] == "inet"]
     return table(rows, title="The host's own addresses")
