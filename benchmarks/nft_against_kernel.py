@@ -95,7 +95,7 @@ class Node(iptables.Node):
             TCP(sport=shot.sport, dport=shot.dport, flags="SA" if shot.follow_up == "is one" else "S")
         is_six = ":" in shot.source
         packet = (IPv6 if is_six else IP)(src=shot.source, dst=shot.destination) / layer
-        told = self.said.count(b" packet: ")
+        before = self.output.count(b" packet: ")
         try:
             if shot.interface:
                 mac = f"02:00:00:00:00:0{1 + int(shot.interface[3:])}"
@@ -104,21 +104,21 @@ class Node(iptables.Node):
                 (self.made_here6 if is_six else self.made_here).sendto(bytes(packet), (shot.destination, 0))
         except PermissionError:     # what output drops is refused to the sender
             pass
-        self._read_until(lambda: self.said.count(b" packet: ") > told)
+        self._read_until(lambda: self.output.count(b" packet: ") > before)
 
     def compare(self, rules: list[str], packets: list[Shot]) -> list[TracedPath]:
         """Load, send, trace, walk."""
         kernel = self.load(rules)
-        self.said = b""
+        self.output = b""
         for shot in packets:
             if shot.follow_up == "reply":
                 self._settle()
-            before = self.said.rfind(b"\n") + 1
+            before = self.output.rfind(b"\n") + 1
             self.send(shot)
             if following := self._following(kernel, shot, before):
                 self.send(following)
         self._settle()
-        return self.walked(kernel, self.said)
+        return self.walked(kernel, self.output)
 
     @staticmethod
     def walked(kernel: Netfilter, said: bytes) -> list[TracedPath]:
@@ -130,7 +130,7 @@ class Node(iptables.Node):
         if shot.follow_up != "reply":
             return shot if shot.follow_up == "again" else None
         self._settle()
-        walked = [one.path for one in self.walked(kernel, self.said[before:])]
+        walked = [one.path for one in self.walked(kernel, self.output[before:])]
         after = next((walk.after for walk in walked if walk.packet.sport == shot.sport and walk.end.startswith(
             "goes out of eth")), None)
         if not after or None in (after.sport, after.dport):
@@ -267,7 +267,7 @@ def goto_is_jump() -> None:
 
     def taken(netfilter: Netfilter, branch: Branch, rule: nft.Rule, way: Alternative) -> list[Branch]:
         found = take(netfilter, branch, rule, way)
-        return [replace(each, stack=(*each.stack, (branch.chain, branch.number))) for each in found] \
+        return [replace(each, stack=(*each.stack, (branch.chain, rule.number + 1))) for each in found] \
             if way.verdict.startswith("GOTO") else found
 
     nft_chain._take = taken

@@ -193,7 +193,7 @@ def _statement(draw: Draw, head: str, below: list[str]) -> str:
             f"update @dyn {{ {ip} saddr }}", *jumps]
     if "hook prerouting priority -3" in head or "hook output priority -3" in head:
         some += ["notrack"] * 3
-    if "type filter" in head and draw.chance.random() < 0.3:
+    if "type filter" in head and draw.chance.random() < 0.6:
         some += ["drop"] + (["reject", "reject"] if "hook postrouting" not in head else [])
     if "type nat" in head:
         some += _rewrites(draw, head) * 4
