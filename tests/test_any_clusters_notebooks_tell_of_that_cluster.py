@@ -19,6 +19,8 @@ from netns_lab.description import read
 from recorder.notebook_needs import lacking
 from recorder.validate import validate
 
+pytestmark = pytest.mark.slow     # every lesson three times over, live: make test-slow
+
 QUAY = REPO / "tests/fixtures/netns/two-nodes.toml"
 LIVE = {"KITLIB_NETNS": str(QUAY)}
 LESSONS = [path for path in NOTEBOOKS if path.stem < "10"]

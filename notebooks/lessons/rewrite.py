@@ -21,7 +21,7 @@ def destination_at_the_node(lab: Lab, pod: Pod, seen: Capture) -> Quiz:
         lab, pod, f"Which destination will the query have at {pod.node.eth0.title}?",
         lambda: seen_at(seen, pod.node.eth0).destination.address, {
             service: f"{service} is what the pod wrote. No interface has it: who should answer to it on the wire?",
-            pod.node.resolv_conf().nameservers_asked[0]: "The query is on its way to CoreDNS; that may ask this one.",
+            pod.node.resolv_conf().nameservers_asked[0]: "It is still on its way to CoreDNS, which may ask there.",
             "127.0.0.1": "What goes to 127.0.0.1 never leaves the machine, so eth0 would not show it."},
         hint=f"Somebody must have an interface with this address; {service} is on none.",
         solution=lambda: f"{seen_at(seen, pod.node.eth0).destination} stands where the pod had written "
