@@ -165,4 +165,5 @@ def test_ten_thousand_services_are_read_and_walked_fast(node, ten_thousand, caps
         print(f"\n{len(ten_thousand) / 1e6:.0f} MB of nft -j: read in {read:.2f} s (JSON alone {plain:.2f} s); the "
               f"first walk {times[0] * 1000:.1f} ms, one walk {min(times) * 1000:.2f} ms.")
     assert read <= 3 * plain and times[0] <= 0.03
-    assert min(times) <= 0.001          # the least: beside six others on two cores every other one is slower
+    # The bar is 1 ms on an idle machine (make benchmark); a walk that looked at each Service would take 30.
+    assert min(times) <= 0.003
