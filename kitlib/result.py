@@ -10,7 +10,7 @@ from html import escape
 from kitlib.errors import CommandFailed, printable
 
 SHOWN_LINES = 60
-TERMINAL = "white-space:pre;overflow-x:auto;margin:0;line-height:1.3"
+TERMINAL = "font-family:monospace;white-space:pre;overflow-x:auto;margin:0;line-height:1.3"
 
 
 @dataclass(frozen=True)
