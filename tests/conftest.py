@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 from base64 import b64decode
@@ -10,6 +11,7 @@ from inspect import getmembers, isfunction
 from pathlib import Path
 from types import ModuleType
 
+import pytest
 from hypothesis import settings
 
 from kitlib.backends.recording import read_take
@@ -81,3 +83,12 @@ def no_question_is_left_out(modules: Sequence[ModuleType], *uses: Callable) -> N
     questions = {name for module in modules for name, function in getmembers(module, isfunction)
                  if function.__annotations__.get("return") == "Quiz" and function.__module__ == module.__name__}
     assert questions and questions <= {name for use in uses for name in use.__code__.co_names}
+
+
+@pytest.fixture
+def only_own_objects():
+    """What other tests have left in this process is no work of what is measured: the garbage collector passes it by."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()

@@ -24,6 +24,7 @@ from kitlib.netfilter.state import Netfilter
 from kitlib.parsers import ip, iptables_save
 
 SERVICES = 10_000
+pytestmark = pytest.mark.usefixtures("only_own_objects")
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from ipaddress import ip_address
 from typing import Any, NamedTuple
 
 from kitlib.errors import ParseError, parse_context
+from kitlib.garbage import collection_paused
 from kitlib.parsers.json_text import parse, value_at
 from kitlib.parsers.nft_text import rule_text
 
@@ -206,6 +207,7 @@ class Ruleset:
 
 
 @parse_context("nft -j list ruleset")
+@collection_paused()
 def ruleset(text: str) -> Ruleset:
     """Parse the output of `nft -j list ruleset`, 1.0.6 to 1.1. Raises ParseError."""
     tables: dict[str, Table] = {}
