@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from jupyterlab import CHROMIUM, FAULTS, chromium, jupyterlab, open_notebook, run_all, show
-from playwright.sync_api import Locator, Page, sync_playwright
+from playwright.sync_api import Locator, Page, expect, sync_playwright
 
 from conftest import NOTEBOOKS, REPO
 
@@ -94,7 +94,7 @@ def test_the_stepper_fits_a_projector(address: str, page: Page) -> None:
     stepper = page.locator(".kit-widget:has(.widget-play)").last
     for _ in range(2):
         stepper.get_by_text("Next", exact=True).click()
-    stepper.locator("tr", has_text="10.244.0.3 (was 10.96.0.10)").first.wait_for()     # the kernel draws it anew
+    expect(stepper).to_contain_text("10.244.0.3 (was 10.96.0.10)", timeout=30_000)     # the kernel draws it anew
     stepper.evaluate("element => element.scrollIntoView({block: 'start'})")
     screen = page.locator(".jp-WindowedPanel-outer").last.bounding_box()
     parts = stepper.locator("button, .kit-drawing, tbody tr")
