@@ -18,9 +18,10 @@ from scapy.layers.l2 import Ether
 from conftest import REPO
 from kitlib.errors import KitError
 from kitlib.lab import open_lab
+from kitlib.parsers.header_fields import ones_sum
 from kitlib.parsers.pcap import frames
 from kitlib.sighting import Frame
-from recorder.frames import ones_sum, scrub_frames
+from recorder.frames import scrub_frames
 from recorder.pseudonyms import Pseudonyms
 from recorder.scrub import scrub, scrub_and_print
 from recorder.secret_words import secrets_in, without_secrets

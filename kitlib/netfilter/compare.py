@@ -114,15 +114,20 @@ def packet_of(line: TraceLine) -> Packet:
                   "" if in_interface else header.get("OUT", ""), int(header.get("MARK", "0"), 0), frozenset({state}))
 
 
+def line_difference(step: RuleStep | None, line: TraceLine | None) -> str:
+    """Say where a step of the walk and a line of the trace tell of another rule or verdict; "" if they agree."""
+    ours = (step.table, step.chain, step.verdict, step.rule.text if step.rule else "") if step else None
+    kernels = (line.table, line.chain, line.verdict, line.rule) if line else None
+    return f"the walk says {ours}, the kernel {kernels}" if ours != kernels else ""
+
+
 def compare(path: PacketPath, lines: tuple[TraceLine, ...]) -> TracedPath:
     """Compare a path with a trace: rules, verdicts, and the packet (addresses, ports, mark) at each hook."""
     differences = []
     headers = {(step.hook, step.table): _reported_packet(step) for step in path.hook_steps}
     for step, line in zip_longest(_reported(path, lines), lines):
-        ours = (step.table, step.chain, step.verdict, step.rule.text if step.rule else "") if step else None
-        kernels = (line.table, line.chain, line.verdict, line.rule) if line else None
-        if ours != kernels:
-            differences.append(f"the walk says {ours}, the kernel {kernels}")
+        if difference := line_difference(step, line):
+            differences.append(difference)
         elif not line.rule or line.chain in BUILT_IN:
             differences += _header_differences(headers[line.chain, line.table], line)
     return TracedPath(path, lines, tuple(differences))

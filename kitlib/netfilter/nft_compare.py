@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from itertools import zip_longest
 
-from kitlib.netfilter.compare import TracedPath, traced_paths
+from kitlib.netfilter.compare import TracedPath, line_difference, traced_paths
 from kitlib.netfilter.nft_hooks import saved_chains
 from kitlib.netfilter.packet import RuleOutcome, RuleStep
 from kitlib.netfilter.path import HookStep, PacketPath
@@ -59,10 +59,8 @@ def compare(path: PacketPath, lines: tuple[TraceLine, ...]) -> TracedPath:
     differences = []
     stops = {(step.chain, step.table): step for step in path.hook_steps}
     for step, line in zip_longest(_reported(path, lines), lines):
-        ours = (step.table, step.chain, step.verdict, step.rule.text if step.rule else "") if step else None
-        kernels = (line.table, line.chain, line.verdict, line.rule) if line else None
-        if ours != kernels:
-            differences.append(f"the walk says {ours}, the kernel {kernels}")
+        if difference := line_difference(step, line):
+            differences.append(difference)
         elif (line.chain, line.table) in stops:
             differences += _header_differences(stops[line.chain, line.table], line)
     return TracedPath(path, lines, tuple(differences))

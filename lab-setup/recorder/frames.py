@@ -16,10 +16,11 @@ from typing import NamedTuple
 
 from kitlib.errors import ParseError
 from kitlib.parsers.dns import DATA, IN, ONLY_IN, message, options, type_name, wire_records
-from kitlib.sighting import Frame
+from kitlib.parsers.header_fields import ones_sum
+from kitlib.parsers.packets import TCP, UDP
+from kitlib.sighting import DNS_PORT, Frame
 from recorder.pseudonyms import WIRE_LABEL, Pseudonyms
 
-PORT, TCP, UDP = 53, 6, 17
 CHECKSUM_AT = {TCP: 16, UDP: 6}
 # By link type (Ethernet, Linux cooked, Linux cooked v2): the header's size, where the protocol and the MACs stand.
 LINKS = {1: (14, 12, (0, 6)), 113: (16, 14, (6,)), 276: (20, 0, (12,))}
@@ -73,7 +74,7 @@ def packet_in(frame: Frame) -> Packet | None:
         return None
     header = 8 if protocol == UDP else (data[body + 12] >> 4) * 4 if protocol == TCP and len(data) > body + 12 else 0
     fits = header >= 8 and body + header <= end <= len(data)
-    if not fits or PORT not in struct.unpack_from("!HH", data, body):
+    if not fits or DNS_PORT not in struct.unpack_from("!HH", data, body):
         return None
     return Packet(frame, ip, addresses, body, body + header, end, protocol)
 
@@ -224,11 +225,3 @@ def _pseudo(addresses: bytes, protocol: int, length: int) -> bytes:
 
 def _inverted(total: int) -> bytes:
     return (0xFFFF - total or 0xFFFF).to_bytes(2)
-
-
-def ones_sum(data: bytes) -> int:
-    """Return the ones' complement sum of 16-bit words (RFC 1071)."""
-    total = sum(int.from_bytes(data[at:at + 2].ljust(2, b"\0")) for at in range(0, len(data), 2))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return total
