@@ -19,7 +19,7 @@ from kitlib.place import Node, Place, Pod
 from kitlib.plugins import plugins
 from kitlib.sighting import VantagePoint
 
-RECORDINGS = Path(__file__).resolve().parent.parent / "lab-setup" / "recordings"
+RECORDINGS = Path(__file__).resolve().parent / "recordings"
 DEFAULT_RECORDING = "kind-test1"
 WALKTHROUGH_POD = "my-nginx"
 HOW_TO_MAKE = {**dict.fromkeys((WALKTHROUGH_POD, "neighbour", "host-client", "host-client-clusterfirst", "dns-default",
@@ -30,7 +30,7 @@ HOW_TO_MAKE = {**dict.fromkeys((WALKTHROUGH_POD, "neighbour", "host-client", "ho
 def open_lab(name: str | None = None, recording: str | Path | None = None, fault: str | None = None) -> Lab:
     """Open the lab `name`, or the one that KITLIB_LAB names, or the recorded one.
 
-    `recording` is the folder to replay (or KITLIB_RECORDING names it): a name under lab-setup/recordings, or a path
+    `recording` is the folder to replay (or KITLIB_RECORDING names it): a name under kitlib/recordings, or a path
     of your own. `fault` opens the lab as it was while that was broken; NotFound lists the faults there are.
     With KITLIB_MODE=record, everything that a live lab answers is written to that folder.
     """

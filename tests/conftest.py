@@ -33,7 +33,7 @@ def pytest_generate_tests(metafunc) -> None:
 
 def recorded_scenes() -> dict[str, int]:
     """The names of the recorded scenes, and how many takes each has."""
-    index = json.loads((REPO / "lab-setup/recordings/kind-test1/recording.json").read_text())
+    index = json.loads((REPO / "kitlib/recordings/kind-test1/recording.json").read_text())
     return {scene["name"]: len(scene["takes"]) for scene in index["scenes"]}
 
 

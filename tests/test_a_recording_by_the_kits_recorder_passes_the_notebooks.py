@@ -31,7 +31,7 @@ def test_every_notebook_that_was_recorded_shows_that_cluster(notebook, monkeypat
 def scrubbed(tmp_path_factory):
     """The kit's own recording, scrubbed once more than it was."""
     out = tmp_path_factory.mktemp("scrubbed") / "clean"
-    scrub(REPO / "lab-setup/recordings/kind-test1", out)
+    scrub(REPO / "kitlib/recordings/kind-test1", out)
     return out
 
 

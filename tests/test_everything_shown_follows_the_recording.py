@@ -20,7 +20,7 @@ OLD_ANSWER, NEW_ANSWER = "93.184.216.34", "93.184.216.99"
 def changed(tmp_path_factory):
     """A copy of the recordings in which the pod and the answer have other addresses, in text and in packets."""
     copy = tmp_path_factory.mktemp("recordings") / "recordings"
-    shutil.copytree(REPO / "lab-setup/recordings", copy)
+    shutil.copytree(REPO / "kitlib/recordings", copy)
     for file in copy.rglob("*"):
         if file.suffix in (".json", ".jsonl"):
             text = re.sub(rf"(?<![\d.]){re.escape(OLD)}(?!\.?\d)", NEW, file.read_text(encoding="utf-8"))

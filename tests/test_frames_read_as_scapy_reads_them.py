@@ -21,7 +21,7 @@ from kitlib.parsers.pcap import frames
 from kitlib.sighting import Frame
 
 REPO = Path(__file__).resolve().parent.parent
-CAPTURES = sorted(file for folder in ("lab-setup/recordings", "tests/fixtures")
+CAPTURES = sorted(file for folder in ("kitlib/recordings", "tests/fixtures")
                   for file in (REPO / folder).rglob("*.pcap*"))
 LINKS = {1: l2.Ether, 113: l2.CookedLinux, 276: l2.CookedLinuxV2}
 TITLES = {l2.Ether: "Ethernet", l2.Dot1Q: "VLAN", l2.Dot1AD: "VLAN", l2.CookedLinux: "Linux cooked v1",

@@ -28,11 +28,12 @@ FLOORS = (      # of kitlib, from below
     {"widgets", "quiz", "checkup"},
     {"__init__", "learners", "__main__"},
 )
-NEIGHBOURS = {"lessons": {"kitlib"}, "workshop": {"kitlib", "lessons"}, "netns_lab": {"kitlib"}, "recorder": {"kitlib"}}
+NEIGHBOURS = {"lessons": {"kitlib"}, "workshop": {"kitlib", "lessons"}, "netns_lab": {"kitlib"},
+              "recorder": {"kitlib", "lessons"}}
 PURE = ("journey", "netfilter", "search_list")     # they know nouns and parsers, and no lab
 HEAVY = {"sh", "scapy", "matplotlib", "ipywidgets", "tqdm"}
 NEVER = {"subprocess", "pickle", "marshal", "shelve", "scapy.all"}
-GENERATED = ("lab-setup/recordings/", "tests/fixtures/", "LICENSE", ".git")     # .git: a file in a worktree
+GENERATED = ("kitlib/recordings/", "tests/fixtures/", "LICENSE", ".git")     # .git: a file in a worktree
 
 
 def name_of(file: Path) -> str:

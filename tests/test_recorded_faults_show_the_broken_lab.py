@@ -111,6 +111,6 @@ def test_facts_of_a_fault_outside_the_folder_are_not_opened(copy) -> None:
 @pytest.mark.parametrize("name, most", [("kind-test1", 5000), ("kind-test1-nftables", 2000)])
 def test_the_recordings_stay_small(name: str, most: int) -> None:
     """In kB, in blocks of 4 KiB, as a disk counts, folders too."""
-    folder = REPO / "lab-setup" / "recordings" / name
+    folder = REPO / "kitlib" / "recordings" / name
     blocks = sum(1 if entry.is_dir() else -(-entry.stat().st_size // 4096) for entry in [folder, *folder.rglob("*")])
     assert blocks * 4 <= most

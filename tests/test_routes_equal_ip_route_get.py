@@ -12,7 +12,7 @@ from kitlib.netfilter.state import Netfilter
 from kitlib.parsers import ip
 from kitlib.parsers.iptables_save import Ruleset
 
-FACTS = [json.loads(line) for line in (REPO / "lab-setup/recordings/kind-test1/facts.jsonl").read_text().splitlines()]
+FACTS = [json.loads(line) for line in (REPO / "kitlib/recordings/kind-test1/facts.jsonl").read_text().splitlines()]
 ASKED = [fact for fact in FACTS if fact["argv"][:3] == ["ip", "route", "get"]]
 LISTED = {fact["place"]: fact["stdout"] for fact in FACTS if fact["argv"] == ["ip", "route", "show", "table", "all"]}
 

@@ -12,7 +12,7 @@ from kitlib.errors import ParseError
 from kitlib.parsers import conntrack, iptables_save, xtables_monitor
 from kitlib.parsers.iptables_save import Match, Option
 
-RECORDED = [json.loads(line) for path in sorted((REPO / "lab-setup/recordings/kind-test1").rglob("*.jsonl"))
+RECORDED = [json.loads(line) for path in sorted((REPO / "kitlib/recordings/kind-test1").rglob("*.jsonl"))
             for line in path.read_text().splitlines()]
 ANSWERS = [entry.get("command", entry) for entry in RECORDED]
 SAVED = [answer["stdout"] for answer in ANSWERS if answer.get("argv", [""])[0] == "iptables-save"]

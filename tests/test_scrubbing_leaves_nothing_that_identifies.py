@@ -36,7 +36,7 @@ SECRET = "token: abcdef.0123456789abcdef"
 def folders(tmp_path_factory):
     """Some of the recording kind-test1, with a private registry and a secret in it, and its scrubbed copy."""
     raw, out = tmp_path_factory.mktemp("raw") / "mine", tmp_path_factory.mktemp("out") / "clean"
-    source = REPO / "lab-setup/recordings/kind-test1"
+    source = REPO / "kitlib/recordings/kind-test1"
     for scene in ("pod-dig-external", "trace-pod-dig", "pod-dig-tcp"):
         shutil.copytree(source / "scenes" / scene, raw / "scenes" / scene)
     for name in ("facts.jsonl", "traced-rules.jsonl"):
@@ -120,7 +120,7 @@ def test_who_wants_more_names_it_and_is_warned(folders, tmp_path):
 
 def test_a_folder_that_is_there_is_not_written_over(tmp_path):
     with pytest.raises(KitError, match="there already"):
-        scrub_and_print(REPO / "lab-setup/recordings/kind-test1", tmp_path)
+        scrub_and_print(REPO / "kitlib/recordings/kind-test1", tmp_path)
 
 
 def pseudonyms() -> Pseudonyms:
@@ -199,4 +199,4 @@ def test_a_secret_is_found_and_made_unreadable(secret):
 
 
 def test_the_kits_own_recording_holds_no_secret():
-    assert not [problem for problem in validate(REPO / "lab-setup/recordings/kind-test1") if "looks like" in problem]
+    assert not [problem for problem in validate(REPO / "kitlib/recordings/kind-test1") if "looks like" in problem]

@@ -9,15 +9,16 @@ from typing import Any
 
 from kitlib.errors import KitError
 from kitlib.lacking import NOTHING_TO_SHOW
+from lessons.copies import course_folder
 
-NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 CELL_TIMEOUT_S = 120
 ERROR = ["--IPKernelApp.log_level=ERROR"]
 
 
 def lacking(folder: Path) -> list[str]:
     """List what the notebooks 01 to 09 do not find in the recording of this folder, one line for each thing."""
-    return [f"notebook {path.stem[:2]} lacks: {what}" for path in sorted(NOTEBOOKS.glob("0[1-9]*.ipynb"))
+    lessons = sorted(course_folder("notebooks").glob("0[1-9]*.ipynb"))
+    return [f"notebook {path.stem[:2]} lacks: {what}" for path in lessons
             for what in dict.fromkeys(_said_by(path, folder))]
 
 
