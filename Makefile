@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-browser test-slow test-kind notebooks workshop cluster cluster-down doctor benchmark clean
+.PHONY: help lab browser test test-browser test-slow test-kind notebooks workshop cluster cluster-down doctor benchmark clean
 
 PYTHON := .venv/bin/python
 SETUP  := sh lab-setup/with-python.sh lab-setup/environment.py
@@ -12,6 +12,10 @@ help:  ## Say what there is
 
 lab:  ## Open JupyterLab on the first notebook (makes the environment first)
 	@$(SETUP) lab
+
+browser:  ## Build the course for a browser tab (JupyterLite; needs npm), and serve it on this machine
+	@$(SETUP) ready --browser-tests
+	@$(PYTHON) lab-setup/browser/build.py --serve
 
 test:  ## Run the whole test suite
 	@$(SETUP) ready
