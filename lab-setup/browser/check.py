@@ -22,7 +22,7 @@ class Shell(InteractiveShell):
 
     shown: list[dict]
 
-    class displayhook_class(DisplayHook):  # noqa: N801 (IPython's name)
+    class displayhook_class(DisplayHook):
         """Keeps the last value of a cell as a MIME bundle."""
 
         def __call__(self, result: object = None) -> None:

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from jupyterlab import CHROMIUM, chromium
@@ -58,7 +59,7 @@ def test_the_site_is_small(site: Path) -> None:
 class Counted(http.server.SimpleHTTPRequestHandler):
     """Serves the site and counts what a host that compresses would send."""
 
-    sent: set[str] = set()
+    sent: ClassVar[set[str]] = set()
 
     def log_message(self, *_: object) -> None:
         """Keep the test's output clean."""
