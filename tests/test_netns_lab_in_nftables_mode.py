@@ -1,0 +1,99 @@
+"""The netns lab in nftables mode has the rules of the recorded cluster, and a query goes the same way as in iptables mode."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+
+import pytest
+from namespaces import processes_of_labs, require_namespaces
+
+from kitlib import open_lab
+from kitlib.errors import KitError
+from kitlib.lab import Lab
+from kitlib.parsers import nft
+from netns_lab import NetnsLab
+from netns_lab.build import up
+from netns_lab.description import LAB, parse, read
+from netns_lab.nft_rules import nft_ruleset
+
+NAME = f"nftables-{os.getpid()}"
+NODES = ("worker3", "control-plane")
+
+
+@pytest.fixture(scope="module")
+def recorded() -> Lab:
+    return open_lab(recording="kind-test1-nftables")
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    require_namespaces()
+    holder = up(read(mode="nftables"), NAME)
+    yield Lab(NetnsLab(holder))
+    holder.end()
+    assert not [line for line in processes_of_labs() if NAME in line]
+
+
+def table(lab: Lab, node: str) -> dict[str, list[str]]:
+    """kube-proxy's chains, sets and maps as nft lists them: each with its lines, in any order."""
+    text = lab.node(node).run("nft", "list", "ruleset").stdout
+    body = re.search(r"^table ip kube-proxy \{\n(.*?)^\}", text, re.DOTALL | re.MULTILINE)[1]
+    blocks = re.findall(r"^\t((?:set|map|chain) \S+) \{\n(.*?)^\t\}", body, re.DOTALL | re.MULTILINE)
+    return {name: sorted(re.split(r",\s+|\n\t+|= \{ | \}", lines.strip())) for name, lines in blocks}
+
+
+@pytest.mark.parametrize("node", ["worker3", "control-plane", "worker", "worker2"])
+def test_the_table_is_the_one_that_kube_proxy_wrote(lab, recorded, node: str) -> None:
+    ours, theirs = table(lab, node), table(recorded, node)
+    assert ours == theirs and len(theirs) == 37
+
+
+def test_what_is_not_kube_proxys_stays_in_iptables(lab, recorded) -> None:
+    def rules(lab: Lab) -> list[str]:
+        text = lab.node("worker3").run("iptables-save").stdout
+        return sorted(re.sub(r"127\.0\.0\.11:\d+|--sport \d{4,}", "PORT", line) for line in text.splitlines()
+                      if line.startswith("-A"))
+    assert rules(lab) == rules(recorded)
+
+
+def test_a_query_passes_the_same_points_as_in_iptables_mode(lab) -> None:
+    other = open_lab("recorded")
+
+    def hops(lab: Lab) -> list[tuple[str, str]]:
+        with lab.capture() as seen:
+            lab.pod("my-nginx").dig("www.example.com")
+        return [(re.sub(r"veth[0-9a-f]+|br-\w+", "NAME", hop.sighting.point.title.replace("10.244.0.3", "10.244.0.2")),
+                 hop.sighting.direction) for hop in seen.journey().client_leg.hops]
+    assert hops(lab) == hops(other)
+
+
+def test_services_of_every_kind_load(lab) -> None:
+    service = """
+[[services]]
+metadata = { namespace = "default", name = "%s" }
+[services.spec]
+type = "NodePort"
+clusterIP = "10.96.7.%d"
+externalIPs = ["172.20.9.%d"]
+sessionAffinity = "ClientIP"
+selector = { %s }
+ports = [{ port = 53, protocol = "UDP", targetPort = 53, nodePort = 3005%d }]
+
+"""
+    more = service % ("kept", 7, 7, 'k8s-app = "kube-dns"', 7) + service % ("nobody", 8, 8, 'run = "nobody"', 8)
+    description = parse(LAB.read_text().replace("\n[upstream]", more + "[upstream]"))
+    node = lab.node("worker3")
+    text = nft_ruleset(description, description.nodes[0])
+    loaded = lab.backend.holder.file("more.nft")
+    loaded.write_text(text)
+    assert node.run("nft", "-c", "-f", "/run/lab/more.nft").stderr == ""
+    for part in ("udp . 30057 : goto external-", "udp . 30058 : goto reject-chain", "172.20.9.7 . udp . 53 : goto external-",
+                 "10.96.7.8 . udp . 53 : goto reject-chain", "timeout 10800s", "update @affinity-"):
+        assert part in text
+
+
+def test_a_mode_that_kube_proxy_has_not_is_refused() -> None:
+    with pytest.raises(KitError, match=r"mode is 'ipvs'.*iptables and nftables"):
+        read(mode="ipvs")
