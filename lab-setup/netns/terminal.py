@@ -35,8 +35,8 @@ def _up(arguments: Namespace) -> int:
     wanted = read(arguments.description, arguments.mode or "")
     if there := find(SHARED):
         if there.is_ready and there.description.text != wanted.text:
-            raise KitError(f"Another netns lab is up, not that of {arguments.description}{_in_mode(arguments)}. Take it away first: "
-                           "python -m kitlib lab down")
+            raise KitError(f"Another netns lab is up, not that of {arguments.description} in {wanted.mode} mode. Take "
+                           "it away first: python -m kitlib lab down")
         print("The netns lab is up already. To build it anew: python -m kitlib lab down")
         return 0
     started = time.monotonic()
@@ -44,10 +44,6 @@ def _up(arguments: Namespace) -> int:
     print(f"The netns lab is up: {len(lab.pids)} places after {time.monotonic() - started:.2f} s.\n"
           "In a notebook: open_lab(\"netns\"). Here: python -m kitlib lab shell my-nginx dig www.example.com")
     return 0
-
-
-def _in_mode(arguments: Namespace) -> str:
-    return f" in {arguments.mode} mode" if arguments.mode else ""
 
 
 def _down(_arguments: Namespace) -> int:
