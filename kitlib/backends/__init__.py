@@ -10,7 +10,6 @@ from typing import NamedTuple, Protocol
 from kitlib.result import Result
 from kitlib.sighting import Frame, VantagePoint
 
-
 KUBE_PROXY = "table ip kube-proxy"      # is there where kube-proxy is in nftables mode
 
 
