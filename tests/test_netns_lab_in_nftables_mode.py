@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -35,7 +36,10 @@ def lab() -> Iterator[Lab]:
     holder = up(read(mode="nftables"), NAME)
     yield Lab(NetnsLab(holder))
     holder.end()
-    assert not [line for line in processes_of_labs() if NAME in line]
+    deadline = time.monotonic() + 1
+    while (left := [line for line in processes_of_labs() if NAME in line]) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert left == []
 
 
 def table(lab: Lab, node: str) -> dict[str, list[str]]:

@@ -154,7 +154,8 @@ def up(mode: str) -> None:
         make_network(taken)
         say("Making the cluster: about a minute, and a download of 400 MB the first time.")
         with tempfile.NamedTemporaryFile("w", suffix=".yaml") as config:
-            config.write((HERE / "cluster.yaml").read_text().replace("kubeProxyMode: iptables", f"kubeProxyMode: {mode}"))
+            wanted = (HERE / "cluster.yaml").read_text()
+            config.write(wanted.replace("kubeProxyMode: iptables", f"kubeProxyMode: {mode}"))
             config.flush()
             do("kind", "create", "cluster", "--config", config.name, "--wait", "120s")
     add_workload()
