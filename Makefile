@@ -33,8 +33,8 @@ test-kind:  ## Run the notebooks on your running kind cluster, record it, replay
 	@$(SETUP) ready
 	@$(PYTHON) -m pytest -m kind tests
 
-cluster:  ## Bring up the walkthrough's kind cluster (Docker, kind and kubectl needed)
-	@sh lab-setup/with-python.sh lab-setup/kind/cluster.py up
+cluster:  ## Bring up the walkthrough's kind cluster (Docker, kind, kubectl needed); MODE=nftables: kube-proxy's mode
+	@sh lab-setup/with-python.sh lab-setup/kind/cluster.py up $(if $(MODE),--mode $(MODE))
 
 cluster-down:  ## Take away that cluster, and nothing else
 	@sh lab-setup/with-python.sh lab-setup/kind/cluster.py down

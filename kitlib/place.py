@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Interface, ip_interface
 from typing import TYPE_CHECKING, Protocol
 
+from kitlib.backends import KUBE_PROXY
 from kitlib.errors import CommandFailed, NotFound, NotRecorded
 from kitlib.parsers import ip
 from kitlib.result import Result
@@ -16,7 +17,6 @@ EBPF = {"cilium_host": "Cilium", "bpfin.cali": "Calico"}      # interfaces of CN
 TUNNELS = {"flannel.1": "VXLAN", "vxlan.calico": "VXLAN", "cilium_vxlan": "VXLAN", "cilium_geneve": "Geneve",
            "cilium_wg0": "WireGuard", "wireguard.cali": "WireGuard", "flannel-wg": "WireGuard"}
 OWN_TABLES = {"raw", "mangle", "nat", "filter", "security"}     # what iptables and ebtables call theirs in nftables
-KUBE_PROXY = "table ip kube-proxy"      # is there where kube-proxy is in nftables mode
 
 if TYPE_CHECKING:
     from kitlib.netfilter.state import Netfilter

@@ -160,3 +160,12 @@ def test_every_manifest_is_sound_and_its_pods_land_on_nodes_that_the_cluster_has
     assert {spec["nodeSelector"]["kubernetes.io/hostname"] for spec in specs} <= names
     assert {container["image"] for spec in specs for container in spec["containers"]} == {"kitlib/my-nginx:1"}
     assert os.access(REPO / "lab-setup/kind/image/Dockerfile", os.R_OK)
+
+
+def test_a_cluster_in_nftables_mode_is_asked_of_kind(machine):
+    keep = machine / "bin/kind"
+    keep.write_text(keep.read_text() + f'\ncase "$*" in *--config*) /bin/cp "$4" "{machine}/config";; esac\n')
+    environment = {"PATH": str(machine / "bin"), "HOME": str(machine), "ROUTES": "[]"}
+    subprocess.run([sys.executable, SCRIPT, "up", "--mode", "nftables"], env=environment, capture_output=True,
+                   timeout=60, check=False)
+    assert "kubeProxyMode: nftables" in (machine / "config").read_text()

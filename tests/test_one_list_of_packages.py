@@ -1,7 +1,4 @@
-"""The netns lab's Debian packages are one list: README, CI, devcontainer and doctor all have it from there.
-
-What only tests need is in a list beside them, which CI reads too.
-"""
+"""The netns lab's Debian packages are one list: README, CI, devcontainer and doctor all have it from there."""
 
 from __future__ import annotations
 
@@ -27,8 +24,7 @@ def test_ci_installs_the_packages_from_the_lists() -> None:
     script = (REPO / ".ci" / "run").read_text()
     reading = re.search(r"packages=\$\((.*)\)", script)[1]
     read = subprocess.run(["sh", "-c", reading], cwd=REPO, capture_output=True, text=True, timeout=10, check=True)
-    for_tests = (REPO / "tests/apt-packages.txt").read_text().splitlines()
-    assert read.stdout.split() == [*needs.packages(), *(line.partition(":")[0] for line in for_tests)]
+    assert read.stdout.split() == list(needs.packages())
     assert "apt-get -q install --yes --no-install-recommends $packages" in script
 
 

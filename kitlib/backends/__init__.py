@@ -10,6 +10,8 @@ from typing import NamedTuple, Protocol
 from kitlib.result import Result
 from kitlib.sighting import Frame, VantagePoint
 
+KUBE_PROXY = "table ip kube-proxy"      # is there where kube-proxy is in nftables mode
+
 
 class PointCapture(NamedTuple):
     """What one vantage point caught: the frames, and what tcpdump prints of them (made when somebody asks for it)."""

@@ -1,7 +1,8 @@
-"""The kernel's own rule trace, live: TRACE rules for the question that is asked, taken out again whatever happens.
+"""The kernel's own rule trace, live: rules for the question that is asked, taken out again whatever happens.
 
 A query changes its addresses, ports and id on its way; the question in it stays, in CoreDNS's own query too. So the
-rules look for the question: iptables-extensions(8), string.
+rules look for the question: iptables-extensions(8), string. Where kube-proxy is in nftables mode they stand in a table
+of their own: nft(8), RAW PAYLOAD EXPRESSION and `meta nftrace`.
 """
 
 from __future__ import annotations
@@ -17,20 +18,37 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Protocol
 
-from kitlib.backends import CaptureData, RuleTrace
+from kitlib.backends import KUBE_PROXY, CaptureData, RuleTrace
 from kitlib.errors import KitError
 from kitlib.parsers import iptables_save
 from kitlib.result import Result
 from kitlib.shell import background
 
-MONITOR = ("xtables-monitor", "--trace")
+MONITOR, NFT_MONITOR = ("xtables-monitor", "--trace"), ("nft", "-a", "monitor", "trace")
 COMMENT = re.compile(r"kitlib-trace-(\w+)-(\d+)-(\d+)")    # of our rules: the machine, the process, when it was made
+OWN_LINES = re.compile(r"^trace id \S+ inet kitlib-trace-.*\n", re.MULTILINE)
 STALE_S = 600                             # no trace takes so long: whoever made the rule was killed
 HEADERS, LONGEST = 20 + 8 + 12, 128       # bytes of IPv4, UDP and DNS before the question; what -m string can look for
 DOTTED = re.compile(r"[\w-]+(?:\.[\w-]+)+")
 PLAIN = re.compile(r"(?<!\S)[a-z0-9][a-z0-9_-]+(?!\S)")
 RESOLVING = ("dig", "getent", "host", "nslookup", "curl", "wget", "ping")
 ADDRESS = re.compile(r"[\d.]+")
+QUESTION_AT = 8 * (8 + 12)                # bits of UDP and DNS before the question
+CHUNK = 16                                # bytes that nft compares at once
+NFT_TABLE = """table inet {name} {{
+    chain questions {{
+    }}
+    chain prerouting {{
+        type filter hook prerouting priority -350
+        udp dport 53 jump questions
+        udp sport 53 jump questions
+    }}
+    chain output {{
+        type filter hook output priority -350
+        udp dport 53 jump questions
+        udp sport 53 jump questions
+    }}
+}}"""
 START_S, LAST_WORDS_S = 0.2, 0.1          # xtables-monitor does not say when it listens, nor when it has said all
 
 
@@ -54,32 +72,41 @@ def tracing(lab: LiveRunner, places: Sequence[str], data: CaptureData) -> Iterat
     `data` gets the traces and the rules as they stood. Raises KitError if a node's kernel cannot be traced.
     """
     with ExitStack() as stack:
-        monitors = {place: stack.enter_context(background(lab.reach(place, MONITOR))) for place in places}
+        for place in places:        # what a killed session has left
+            sweep(lab, place)
+        in_nftables = {place for place in places if KUBE_PROXY in _nft_tables(lab, place)}
+        commands = {place: NFT_MONITOR if place in in_nftables else MONITOR for place in places}
+        monitors = {place: stack.enter_context(background(lab.reach(place, commands[place]))) for place in places}
         try:
-            for place in places:        # what a killed session has left
-                sweep(lab, place)
+            for place in in_nftables:
+                _run(lab, place, "nft", NFT_TABLE.format(name=_session()))
             time.sleep(START_S)
-            yield partial(_arm, lab, places, set())
+            yield partial(_arm, lab, places, in_nftables, set())
             rules = {place: lab.run(place, ("iptables-save",)) for place in places}
         finally:
             for place in places:
                 sweep(lab, place)
+        native = {place: [lab.run(place, ("nft", option, "list", "ruleset")) for option in ("-j", "-a")]
+                  for place in in_nftables}
         time.sleep(LAST_WORDS_S)
         for place, monitor in monitors.items():
             if not monitor.is_running:
                 raise KitError(f"The rule trace at {place} ended early. It said: {monitor.stderr.strip() or 'nothing'}")
-            text = monitor.stop().decode(errors="replace")
-            words = Result(lab.typed(place, MONITOR), MONITOR, 0, text, note="live")
-            data.traces[place] = RuleTrace(words, rules[place])
+            text = OWN_LINES.sub("", monitor.stop().decode(errors="replace"))
+            words = Result(lab.typed(place, commands[place]), commands[place], 0, text, note="live")
+            data.traces[place] = RuleTrace(words, rules[place], *native.get(place, ()))
 
 
-def _arm(lab: LiveRunner, places: Sequence[str], armed: set[bytes], argv: Sequence[str]) -> None:
+def _arm(lab: LiveRunner, places: Sequence[str], in_nftables: set[str], armed: set[bytes], argv: Sequence[str]) -> None:
     """Let the packets be traced that carry the questions this command will ask, and no others."""
     for question in dict.fromkeys(questions(argv)):
         if question in armed:
             continue
         armed.add(question)
         for place in places:
+            if place in in_nftables:
+                _run(lab, place, "nft", "add", "rule", "inet", _session(), "questions", *_nft_rule(question))
+                continue
             for chain in ("PREROUTING", "OUTPUT"):
                 _iptables(lab, place, "-I", chain, *_trace_rule(question))
 
@@ -105,8 +132,21 @@ def _trace_rule(question: bytes) -> tuple[str, ...]:
     """Return the rule that traces packets whose DNS question begins with these bytes, queries and responses."""
     return ("-p", "udp", "-m", "multiport", "--ports", "53", "-m", "string", "--algo", "kmp",
             "--from", str(HEADERS), "--to", str(HEADERS + len(question)), "--hex-string", f"|{question.hex()}|",
-            "-m", "comment", "--comment", f"kitlib-trace-{_machine()}-{os.getpid()}-{int(time.time())}",
-            "-j", "TRACE")
+            "-m", "comment", "--comment", _session(), "-j", "TRACE")
+
+
+def _nft_rule(question: bytes) -> Iterator[str]:
+    """Yield the words of the rule of nftables that traces packets whose DNS question begins with these bytes."""
+    for start in range(0, len(question), CHUNK):
+        part = question[start:start + CHUNK]
+        yield from (f"@th,{QUESTION_AT + 8 * start},{8 * len(part)}", f"0x{part.hex()}")
+    yield from ("meta", "nftrace", "set", "1")
+
+
+@cache
+def _session() -> str:
+    """Return what our rules and tables are called: by whom and when they were made."""
+    return f"kitlib-trace-{_machine()}-{os.getpid()}-{int(time.time())}"
 
 
 def sweep(lab: LiveRunner, place: str) -> None:
@@ -116,6 +156,16 @@ def sweep(lab: LiveRunner, place: str) -> None:
         for rule in chain.rules:
             if (comment := COMMENT.fullmatch(rule.comment or "")) and _is_over(*comment.groups()):
                 _iptables(lab, place, "-D", *shlex.split(rule.text)[1:])
+    for table in _nft_tables(lab, place):
+        name = table.rpartition(" ")[2]
+        if (ours := COMMENT.fullmatch(name)) and _is_over(*ours.groups()):
+            _run(lab, place, "nft", "delete", "table", "inet", name)
+
+
+def _nft_tables(lab: LiveRunner, place: str) -> list[str]:
+    """List the tables of nftables there: "table ip kube-proxy"; none where there is no nft."""
+    listed = lab.run(place, ("nft", "list", "tables"))
+    return [] if listed.rc else listed.stdout.splitlines()
 
 
 def _is_over(machine: str, process: str, made: str) -> bool:
@@ -136,6 +186,10 @@ def _machine() -> str:
 
 
 def _iptables(lab: LiveRunner, place: str, *words: str) -> None:
-    outcome = lab.run(place, ("iptables", "-w", "-t", "raw", *words))
+    _run(lab, place, "iptables", "-w", "-t", "raw", *words)
+
+
+def _run(lab: LiveRunner, place: str, *argv: str) -> None:
+    outcome = lab.run(place, argv)
     if outcome.rc:
         raise KitError(f"The kernel's rule trace cannot be had at {place}: {outcome.stderr.strip()}")

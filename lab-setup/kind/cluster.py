@@ -14,11 +14,13 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 NAME, IMAGE, NETWORK, LABEL = "kind-test1", "kitlib/my-nginx:1", "kind", "kitlib.cluster=kind-test1"
+MODES = ("iptables", "nftables")       # of kube-proxy
 NODES, PODS, SERVICES = "172.20.0.0/16", "10.244.0.0/16", "10.96.0.0/16"    # pods, Services: as in cluster.yaml
 CONTEXT = ("--context", f"kind-{NAME}")
 NEEDED = (
@@ -139,19 +141,23 @@ def clusters() -> list[str]:
     return answer("kind", "get", "clusters").split()
 
 
-def up() -> None:
-    """Bring up the cluster and its workload; what is there already is used."""
+def up(mode: str) -> None:
+    """Bring up the cluster, with kube-proxy in this mode, and its workload; what is there already is used."""
     check_programs()
     check_docker()
     if NAME in clusters():
-        say(f"The cluster {NAME} is there already: using it.")
+        say(f"The cluster {NAME} is there already: using it, in whatever mode its kube-proxy is.")
         check_answers()
     else:
         taken = taken_ranges()
         check_ranges(taken)
         make_network(taken)
         say("Making the cluster: about a minute, and a download of 400 MB the first time.")
-        do("kind", "create", "cluster", "--config", str(HERE / "cluster.yaml"), "--wait", "120s")
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as config:
+            wanted = (HERE / "cluster.yaml").read_text()
+            config.write(wanted.replace("kubeProxyMode: iptables", f"kubeProxyMode: {mode}"))
+            config.flush()
+            do("kind", "create", "cluster", "--config", config.name, "--wait", "120s")
     add_workload()
     add_outside()
     say("Ready. Live notebooks: KITLIB_LAB=kind make lab. Take the cluster away again: make cluster-down")
@@ -222,10 +228,14 @@ def main() -> int:
     """Bring up or take away; return 1 with a message if that cannot be."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=["up", "down"])
-    started, what = time.monotonic(), parser.parse_args().what
+    parser.add_argument("--mode", choices=MODES, default=MODES[0], help="kube-proxy's mode in a new cluster")
+    started, arguments = time.monotonic(), parser.parse_args()
     os.environ.pop("KIND_CLUSTER_NAME", None)     # it would outrank the name in cluster.yaml
     try:
-        {"up": up, "down": down}[what]()
+        if arguments.what == "up":
+            up(arguments.mode)
+        else:
+            down()
     except Problem as problem:
         print(f"[kit] {str(problem).replace(chr(10), chr(10) + '      ')}", file=sys.stderr)
         return 1

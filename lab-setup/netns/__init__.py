@@ -12,7 +12,7 @@ from kitlib.backends.rule_trace import sweep
 from kitlib.result import Result
 from netns_lab.answers import answer
 from netns_lab.build import up
-from netns_lab.description import read
+from netns_lab.description import LAB, read
 from netns_lab.holder import NamespaceHolder, find
 
 SHARED = "shared"       # the name of the lab that `lab up` brings up
@@ -21,10 +21,12 @@ SHARED = "shared"       # the name of the lab that `lab up` brings up
 def open_backend() -> NetnsLab:
     """Open the lab that `python -m kitlib lab up` brought up; without one, a lab that lasts as long as this Python.
 
-    KITLIB_NETNS names the description of another lab than lab.toml's: it is always one of the second kind.
+    KITLIB_NETNS names the description of another lab than lab.toml's, KITLIB_NETNS_MODE kube-proxy's mode (nftables):
+    it is always one of the second kind.
     """
-    if description := os.environ.get("KITLIB_NETNS"):
-        return NetnsLab(up(read(Path(description)), f"private-{uuid.uuid4().hex[:8]}"))
+    description, mode = os.environ.get("KITLIB_NETNS"), os.environ.get("KITLIB_NETNS_MODE", "")
+    if description or mode:
+        return NetnsLab(up(read(Path(description or LAB), mode), f"private-{uuid.uuid4().hex[:8]}"))
     shared = find(SHARED)
     if shared is None or not shared.is_ready:
         return NetnsLab(up(read(), f"private-{uuid.uuid4().hex[:8]}"))

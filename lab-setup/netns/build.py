@@ -20,7 +20,7 @@ WAIT_S, POLL_S = 60, 0.002
 WAVES = (       # which file is loaded by which program; a wave begins when the one before has ended
     {"cables.ip": ("ip", "-batch")},
     {"up.ip": ("ip", "-batch"), "node.sysctl": ("sysctl", "-e", "-q", "-p"), "node.rules": ("iptables-restore",)},
-    {"dnsmasq.conf": ("dnsmasq", "-C")},
+    {"dnsmasq.conf": ("dnsmasq", "-C"), "node.nft": ("nft", "-f")},     # the table of kube-proxy is the newest
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import tomllib
 import uuid
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from kitlib.parsers import docker, kubernetes
 
 FOLDER = Path(__file__).resolve().parent
 LAB = FOLDER / "lab.toml"
+MODES = ("iptables", "nftables")
 KINDS = {"nodes": "Node", "pods": "Pod", "services": "Service", "endpointslices": "EndpointSlice"}
 
 
@@ -47,6 +49,11 @@ class Description:
     network: docker.Network
 
     @property
+    def mode(self) -> str:
+        """Return kube-proxy's mode, one of MODES."""
+        return self.settings.get("mode", MODES[0])
+
+    @property
     def dns_address(self) -> str:
         """Return the ClusterIP of the Service kube-dns, "" without one."""
         return next((service.cluster_ip for service in self.services if service.name == "kube-dns"), "")
@@ -71,10 +78,11 @@ class Description:
                             for target in group.ports if target.name == port for endpoint in group.endpoints))
 
 
-def read(path: Path = LAB) -> Description:
-    """Read a description; KitError names the file and what is wrong in it."""
+def read(path: Path = LAB, mode: str = "") -> Description:
+    """Read a description, with another `mode` of kube-proxy if one is given; KitError names the file and its error."""
     try:
-        return parse(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        return parse(f'mode = "{mode}"\n{re.sub("(?m)^mode = .*$", "", text)}' if mode else text)
     except OSError as error:
         raise KitError(f"{path}: the description of the lab cannot be read ({error.strerror}).") from error
     except (ValueError, KeyError, TypeError, AttributeError, KitError) as error:     # ValueError: no TOML, no UTF-8
@@ -86,6 +94,8 @@ def parse(text: str) -> Description:
     """Parse the TOML text that describes a lab. Raises KeyError, TOMLDecodeError, KitError."""
     settings = tomllib.loads(text)
     _ = [settings[key] for key in ("cluster", "pod_range", "service_range", "domain", "network", "upstream")]
+    if settings.get("mode", MODES[0]) not in MODES:
+        raise KitError(f"mode is {settings['mode']!r}, and kube-proxy's are {' and '.join(MODES)}")
     items = {kind: list(settings.get(kind, ())) for kind in KINDS}
     items["endpointslices"] += [_slice(service, items["pods"]) for service in items["services"]
                                 if "selector" in service["spec"]]

@@ -8,6 +8,7 @@ from ipaddress import ip_network
 
 from kitlib.parsers import kubernetes
 from netns_lab.description import Description, cni_namespace, digest, fill, mac, place_of, veth
+from netns_lab.nft_rules import nft_ruleset, without_kube_proxy
 from netns_lab.rules import ruleset
 
 FILES = "/run/lab"          # in the lab's own /run; a folder for each place
@@ -58,8 +59,11 @@ class Site:
 def sites(lab: Description) -> Iterator[Site]:
     """Set up every place but the host; those that share a network come last."""
     rules, settings, resolver = ruleset(lab), fill("node.sysctl"), dockers_resolver(lab)
+    is_nftables = lab.mode == "nftables"
+    rules = without_kube_proxy(rules) if is_nftables else rules
     for node in lab.nodes:
         files = {"up.ip": _node_up(lab, node), "node.rules": rules, "node.sysctl": settings, "dnsmasq.conf": resolver}
+        files |= {"node.nft": nft_ruleset(lab, node)} if is_nftables else {}
         yield _site(f"node:{node.name}", node.address, node.name, _node_resolv_conf(lab), files)
     for container in lab.settings.get("containers", ()):
         name, address = container["name"], container["address"]

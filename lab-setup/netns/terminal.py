@@ -11,7 +11,7 @@ from kitlib.errors import KitError, NotFound
 from kitlib.shell import foreground
 from netns_lab import SHARED
 from netns_lab.build import up
-from netns_lab.description import LAB, read
+from netns_lab.description import LAB, MODES, read
 from netns_lab.holder import NamespaceHolder, find, running_labs
 
 
@@ -21,6 +21,7 @@ def add_commands(parent: Any) -> None:
     commands = parser.add_subparsers(dest="lab_command", required=True)
     command = commands.add_parser("up", help="build the netns lab; it stays until `lab down`")
     command.add_argument("description", nargs="?", type=Path, default=LAB, help="a TOML file (default: %(default)s)")
+    command.add_argument("--mode", choices=MODES, help="kube-proxy's mode, instead of the one in the file")
     command.set_defaults(do=_up)
     commands.add_parser("down", help="take the lab away").set_defaults(do=_down)
     commands.add_parser("status", help="say which labs are up").set_defaults(do=_status)
@@ -31,11 +32,11 @@ def add_commands(parent: Any) -> None:
 
 
 def _up(arguments: Namespace) -> int:
-    wanted = read(arguments.description)
+    wanted = read(arguments.description, arguments.mode or "")
     if there := find(SHARED):
         if there.is_ready and there.description.text != wanted.text:
-            raise KitError(f"Another netns lab is up, not that of {arguments.description}. Take it away first: "
-                           "python -m kitlib lab down")
+            raise KitError(f"Another netns lab is up, not that of {arguments.description} in {wanted.mode} mode. Take "
+                           "it away first: python -m kitlib lab down")
         print("The netns lab is up already. To build it anew: python -m kitlib lab down")
         return 0
     started = time.monotonic()

@@ -81,7 +81,7 @@ class Recorder:
             commands = block.main_first(min(times, default=0))
             for command in commands[1:]:
                 self.writer.add(command, to_take=False)
-            traces = {place: (_command(place, trace.words), _command(place, trace.rules))
+            traces = {place: [_command(place, each) for each in trace if each]
                       for place, trace in data.traces.items()}
             self.writer.take(commands, [(_point(point), point.frames) for point in data.seen], traces)
 

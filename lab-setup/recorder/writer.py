@@ -49,7 +49,7 @@ class Writer:
             append(self._take, {"command": asdict(command)})
 
     def take(self, commands: Sequence[Command], points: Sequence[tuple[Point, Sequence[Frame]]],
-             traces: Mapping[str, tuple[Command, Command]]) -> None:
+             traces: Mapping[str, Sequence[Command]]) -> None:
         """Write one run of a command under capture: the scene is the first command's, a new one if need be.
 
         `traces`: for each node with a rule trace, the trace and the rules as they stood.
@@ -61,8 +61,8 @@ class Writer:
                   for point, frames in points for frame in frames]
         path.with_suffix(".pcapng").write_bytes(write_pcapng(sorted(caught, key=lambda frame: frame.time_ns)))
         append(path, {"pcap": path.with_suffix(".pcapng").name}, *({"command": asdict(each)} for each in commands),
-               *({"point": asdict(point)} for point, _ in points), *({"trace": asdict(t)} for t, _ in traces.values()))
-        append(self.folder / "traced-rules.jsonl", *(asdict(rules) for _, rules in traces.values()))
+               *({"point": asdict(point)} for point, _ in points), *({"trace": asdict(t)} for t, *_ in traces.values()))
+        append(self.folder / "traced-rules.jsonl", *(asdict(each) for _, *rules in traces.values() for each in rules))
         scene["takes"].append(path.relative_to(self.folder).as_posix())
         self._take, self._after = path, {(command.place, command.argv) for command in commands}
         self._write_index()

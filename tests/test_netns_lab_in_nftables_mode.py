@@ -1,0 +1,160 @@
+"""The netns lab in nftables mode has the recorded cluster's rules; a query goes the same way as in iptables mode."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterator
+
+import pytest
+from namespaces import processes_of_labs, require_namespaces
+
+from kitlib import open_lab
+from kitlib.errors import KitError
+from kitlib.lab import Lab
+from kitlib.netfilter.nft_compare import traced_by_nft
+from netns_lab import NetnsLab
+from netns_lab.build import up
+from netns_lab.description import LAB, parse, read
+from netns_lab.nft_rules import nft_ruleset
+from recorder.backend import Recorder
+from recorder.validate import validate
+
+NAME = f"nftables-{os.getpid()}"
+NODES = ("worker3", "control-plane")
+
+
+@pytest.fixture(scope="module")
+def recorded() -> Lab:
+    return open_lab(recording="kind-test1-nftables")
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    require_namespaces()
+    holder = up(read(mode="nftables"), NAME)
+    yield Lab(NetnsLab(holder))
+    holder.end()
+    deadline = time.monotonic() + 1
+    while (left := [line for line in processes_of_labs() if NAME in line]) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert left == []
+
+
+def table(lab: Lab, node: str) -> dict[str, list[str]]:
+    """kube-proxy's chains, sets and maps as nft lists them: each with its lines, in any order."""
+    text = lab.node(node).run("nft", "list", "ruleset").stdout
+    body = re.search(r"^table ip kube-proxy \{\n(.*?)^\}", text, re.DOTALL | re.MULTILINE)[1]
+    blocks = re.findall(r"^\t((?:set|map|chain) \S+) \{\n(.*?)^\t\}", body, re.DOTALL | re.MULTILINE)
+    return {name: sorted(re.split(r",\s+|\n\t+|= \{ | \}", lines.strip())) for name, lines in blocks}
+
+
+@pytest.mark.parametrize("node", ["worker3", "control-plane", "worker", "worker2"])
+def test_the_table_is_the_one_that_kube_proxy_wrote(lab, recorded, node: str) -> None:
+    ours, theirs = table(lab, node), table(recorded, node)
+    assert ours == theirs and len(theirs) == 36
+
+
+def test_what_is_not_kube_proxys_stays_in_iptables(lab, recorded) -> None:
+    def rules(lab: Lab) -> list[str]:
+        text = lab.node("worker3").run("iptables-save").stdout
+        return sorted(re.sub(r"127\.0\.0\.11:\d+|--sport \d{4,}", "PORT", line) for line in text.splitlines()
+                      if line.startswith("-A"))
+    assert rules(lab) == rules(recorded)
+
+
+def test_a_query_passes_the_same_points_as_in_iptables_mode(lab) -> None:
+    other = open_lab("recorded")
+
+    def hops(lab: Lab) -> list[tuple[str, str]]:
+        with lab.capture() as seen:
+            lab.pod("my-nginx").dig("www.example.com")
+        return [(re.sub(r"veth[0-9a-f]+|br-\w+", "NAME", hop.sighting.point.title.replace("10.244.0.3", "10.244.0.2")),
+                 hop.sighting.direction) for hop in seen.journey().client_leg.hops]
+    assert hops(lab) == hops(other)
+
+
+def test_services_of_every_kind_load(lab) -> None:
+    service = """
+[[services]]
+metadata = { namespace = "default", name = "%s" }
+[services.spec]
+type = "NodePort"
+clusterIP = "10.96.7.%d"
+externalIPs = ["172.20.9.%d"]
+sessionAffinity = "ClientIP"
+selector = { %s }
+ports = [{ port = 53, protocol = "UDP", targetPort = 53, nodePort = 3005%d }]
+
+"""
+    more = service % ("kept", 7, 7, 'run = "my-nginx"', 7) + service % ("nobody", 8, 8, 'run = "nobody"', 8)
+    description = parse(LAB.read_text().replace("\n[upstream]", more + "[upstream]"))
+    node = lab.node("worker3")
+    text = nft_ruleset(description, description.nodes[0])
+    loaded = lab.backend.holder.file("more.nft")
+    loaded.write_text(text)
+    assert node.run("nft", "-c", "-f", "/run/lab/more.nft").stderr == ""
+    for part in ("udp . 30057 : goto external-", "udp . 30058 : goto reject-chain", "update @affinity-",
+                 "172.20.9.7 . udp . 53 : goto external-", "10.96.7.8 . udp . 53 : goto reject-chain",
+                 "timeout 10800s"):
+        assert part in text
+
+
+def test_a_mode_that_kube_proxy_has_not_is_refused() -> None:
+    with pytest.raises(KitError, match=r"mode is 'ipvs'.*iptables and nftables"):
+        read(mode="ipvs")
+
+
+def traced(lab: Lab):
+    with lab.capture(trace=True) as seen:
+        lab.pod("my-nginx").dig("www.example.com")
+    return seen
+
+
+def test_the_walk_equals_the_kernels_trace_on_both_nodes(lab) -> None:
+    seen = traced(lab)
+    paths = {node: seen.traced_paths(lab.node(node)) for node in NODES}
+    assert [one.differences for found in paths.values() for one in found if one.differences] == []
+    assert all({"NEW" in one.path.packet.states for one in found} == {True, False} for found in paths.values())
+    first = seen.traced_query(lab.node("worker3"))
+    assert first.path.jump("service-FY") == "service-FY5PMXPG-kube-system/kube-dns/udp/dns"
+    assert "kitlib-trace" not in seen.trace(lab.node("worker3")).stdout
+
+
+def test_no_table_of_ours_is_left_and_others_questions_are_not_traced(lab) -> None:
+    node = lab.node("worker3")
+    with lab.capture(trace=True) as seen:
+        assert node.run("nft", "list", "tables").stdout.count("kitlib-trace") == 1
+        lab.pod("my-nginx").dig(".".join(["abcdefghij"] * 12))       # more than nft compares at once
+    assert "kitlib-trace" not in node.run("nft", "list", "tables").stdout
+    assert len(seen.traced_paths(node)) >= 2
+    with pytest.raises(RuntimeError), lab.capture(trace=True):
+        raise RuntimeError
+    assert "kitlib-trace" not in node.run("nft", "list", "tables").stdout
+
+
+@pytest.mark.parametrize("chain", ["services", "filter-forward", "nat-postrouting"])
+def test_a_rule_that_the_kernel_has_and_the_walk_has_not_is_noticed(lab, chain: str) -> None:
+    node = lab.node("worker3")
+    before = node.run("nft", "-j", "list", "ruleset")
+    added = node.run("nft", "-a", "-e", "insert", "rule", "ip", "kube-proxy", chain, "counter").text
+    try:
+        with lab.backend.capture((), [node.id]) as data:
+            lab.pod("my-nginx").dig("www.example.com")
+    finally:
+        handle = re.search(r"# handle (\d+)", added)[1]
+        node.run("nft", "delete", "rule", "ip", "kube-proxy", chain, "handle", handle)
+    trace = data.traces[node.id]
+    found = traced_by_nft(node.netfilter(trace.rules, before), trace.words.text, trace.listing.text)
+    assert any(one.differences for one in found)
+
+
+def test_a_recording_of_it_replays_and_validates(lab, tmp_path) -> None:
+    live = Lab(Recorder(lab.backend, tmp_path / "mine"))
+    seen = traced(live)
+    node = live.node("worker3")
+    expected = seen.trace(node).stdout, seen.traced_paths(node)
+    assert live.topology and validate(tmp_path / "mine") == []
+    again = traced(open_lab(recording=tmp_path / "mine"))
+    assert (again.trace(node).stdout, again.traced_paths(node)) == expected
