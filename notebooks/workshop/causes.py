@@ -143,7 +143,8 @@ def _upstream_down(case: Case) -> Finding:
     name = next((at.name for at in case.lab.containers if at.address == server), "")
     listed = case.lab.run("host", CONTAINERS).text if name else ""
     is_up = any(line.endswith(name) and "(Paused)" not in line for line in listed.splitlines())
-    return Finding(case.lab.backend.live or not is_up, f"CoreDNS asked {f'{server} {name}'.strip()}, and nobody saw a response.")
+    asked = f"{server} {name}".strip()
+    return Finding(case.lab.backend.live or not is_up, f"CoreDNS asked {asked}, and nobody saw a response.")
 
 
 def _is_served(journey: Journey) -> bool:
