@@ -14,16 +14,23 @@ from follow import page, terminal
 from kitlib import open_lab
 from kitlib.__main__ import main
 from kitlib.backends import live
+from workshop.faults import LIVE
 from workshop.live_faults import break_lab, fix_lab
 
 FAULTS = sorted(path.name for path in (REPO / "lab-setup/recordings/kind-test1/faults").iterdir())
 ANSWERED = {"one-endpoint-dead", "route-wrong-node", "tcp-blocked"}       # not by each pod, way or protocol
 
+ASKED = {"tcp-blocked": ["big.example.com", "TXT"], "tcp-answer-lost": ["big.example.com", "TXT"],
+         "upstream-down": ["www.example.net"], "one-endpoint-dead": ["www.example.com", "--repeat", "6"],
+         "resolv-conf-of-the-node": ["my-nginx.default.svc.cluster.local"]}
+CAUSE = {"egress-names-the-clusterip": "forward-drop"}
+
 
 @pytest.fixture
 def run(monkeypatch, capsys):
     """Run a command line; return its exit status, stdout and stderr."""
-    monkeypatch.setattr("kitlib.__main__.os.environ", {})
+    for name in ("KITLIB_LAB", "KITLIB_RECORDING", "KITLIB_MODE", "KITLIB_POD"):
+        monkeypatch.delenv(name, raising=False)
 
     def run(*words: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["kitlib", *words])
@@ -88,7 +95,8 @@ def test_kubectl_finds_it_by_name(monkeypatch, capsys):
     assert 'kubectl-follow_dns = "follow.terminal:kubectl_plugin"' in (REPO / "pyproject.toml").read_text()
 
 
-@pytest.mark.parametrize("fault", ["forward-drop", "rp-filter"])
+@pytest.mark.parametrize("fault", ["forward-drop", "rp-filter", *(
+    pytest.param(fault, marks=pytest.mark.slow) for fault in LIVE if fault not in ("forward-drop", "rp-filter"))])
 def test_a_live_fault_is_named(run, monkeypatch, fault):
     require_namespaces()
     monkeypatch.setattr(live, "PATIENCE_S", 0.2)
@@ -97,7 +105,12 @@ def test_a_live_fault_is_named(run, monkeypatch, fault):
     monkeypatch.setattr("follow.query.open_lab", lambda name, fault: lab)
     break_lab(lab, pod, fault)
     try:
-        code, out, _ = run("follow", "www.example.com", "--json")
+        _, out, _ = run("follow", *ASKED.get(fault, ["www.example.com"]), "--json")
     finally:
         fix_lab(lab, pod, fault)
-    assert code == 1 and json.loads(out)["causes"] == [fault]
+    assert CAUSE.get(fault, fault) in json.loads(out)["causes"]
+
+
+def test_the_readme_shows_what_it_prints(run):
+    last = run("follow", "www.example.com")[1].splitlines()[-1]
+    assert f"    {last}\n" in (REPO / "README.md").read_text()

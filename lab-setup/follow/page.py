@@ -15,17 +15,21 @@ from kitlib.drawings.queries import queries_table
 from kitlib.drawings.rule_walk import hook_step_html, outcome
 from kitlib.drawings.topology import draw_topology
 from kitlib.errors import KitError, printable
+from kitlib.netfilter.packet import packet_from
 from kitlib.netfilter.path import PacketPath
+from kitlib.netfilter.simulate import simulate
 
 if TYPE_CHECKING:
     from follow.findings import Findings
     from follow.query import Report
+    from kitlib.place import Node
+    from kitlib.sighting import Sighting
 
 STYLE = """
 :root{color-scheme:light dark}
 body{font:16px/1.5 sans-serif;max-width:75rem;margin:auto;padding:1rem;overflow-wrap:anywhere}
 pre{overflow-x:auto;white-space:pre-wrap}
-.kit-drawing{background:#fff;margin:.5rem 0}
+.kit-drawing{margin:.5rem 0}
 section>div{overflow-x:auto}
 @media print{details>*{display:block}.kit-drawing,pre{break-inside:avoid}.kit-drawing img{min-width:0!important}}
 """
@@ -70,24 +74,45 @@ def paragraphs(words: Iterable[str]) -> str:
 def path_html(path: PacketPath) -> str:
     """Return one way of a packet: what becomes of it, its stops, each rule with its reason."""
     stops = "".join(hook_step_html(step) for step in path.hook_steps)
-    return f"<h3>{path.probability:.0%}</h3>{paragraphs([outcome(path)])}{draw_hooks(path).html}{stops}"
+    return f"{paragraphs([outcome(path)])}{draw_hooks(path).html}{stops}"
 
 
 def _rules(report: Report) -> str:
-    """Show the node's rules along the way that the query took, and in a line each the other ways."""
+    """Walk the rules of each node where the query was seen, from where it was seen there first."""
+    first: dict[str, Sighting] = {}
+    for hop in report.journey.client_leg.queries:
+        if hop.sighting.point:
+            first.setdefault(hop.sighting.point.place, hop.sighting)
+    nodes = {node.id: node for node in report.lab.nodes}
+    return _trace(report) + "".join(_node_rules(report, nodes[place], sighting)
+                                    for place, sighting in first.items() if place in nodes)
+
+
+def _trace(report: Report) -> str:
+    """Say whether the kernel's own trace agrees, if there is one."""
+    if not report.is_traced:
+        return ""
     try:
-        ends = report.case.udp_ends
-        if report.is_traced:
-            traced = report.seen.traced_query(report.pod.node)
-            agrees = [f"The kernel's own trace has {len(traced.trace_lines)} lines of this packet.",
-                      *(traced.differences or ["The walk says the same in each of them."])]
-            return paragraphs(agrees) + path_html(traced.path)
+        traced = report.seen.traced_query(report.pod.node)
     except KitError as error:
-        return paragraphs([f"The rules could not be walked: {error}"])
+        return paragraphs([f"There is no trace to compare with: {error}"])
+    return paragraphs([f"The trace of {report.pod.node.title}'s kernel has {len(traced.trace_lines)} lines of this "
+                       "packet.", *(traced.differences or ["The walk says the same in each of them."])])
+
+
+def _node_rules(report: Report, node: Node, sighting: Sighting) -> str:
+    """Show the way that the query took through a node, and in a line each the other ways."""
+    packet = packet_from(sighting)
+    if sighting.source.address == node.address:
+        packet = packet._replace(in_interface="")       # made here
+    try:
+        paths = simulate(report.case.netfilter(node), packet)
+    except KitError as error:
+        return paragraphs([f"The rules of {node.title} could not be walked: {error}"])
     target = report.journey.client_leg.endpoint.address
-    shown = next((end for end in ends if end.path.after.destination == target), ends[0])
-    others = [f"{end.node.title}: {outcome(end.path)} {end.loss}" for end in ends if end is not shown]
-    return paragraphs([f"On {shown.node.title}:"]) + path_html(shown.path) + paragraphs(others)
+    shown = next((path for path in paths if path.after.destination == target), paths[0])
+    others = [f"Or: {outcome(path)}" for path in paths if path is not shown]
+    return f"<h3>{_safe(node.title)}</h3>{path_html(shown)}{paragraphs(others)}"
 
 
 def _latency(report: Report) -> str:
