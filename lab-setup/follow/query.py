@@ -15,6 +15,8 @@ from workshop.case import Case
 
 OWN_PACE = ("+tries=", "+timeout=")       # how long a recorded dig waited is no part of the question
 
+ONE_ATTEMPT = ("+tries=1", "+timeout=5")  # as a resolver waits; dig's own three attempts show nothing more
+
 
 @dataclass(frozen=True)
 class Report:
@@ -65,7 +67,7 @@ def _argv(lab: Lab, pod: Pod, given: Namespace) -> tuple[str, ...]:
                *([f"@{given.server}"] if given.server else [])]
     argv = ("dig", *options, given.name, *([given.type.upper()] if given.type.upper() != "A" else []))
     if lab.backend.live:
-        return argv
+        return ("dig", *ONE_ATTEMPT, *argv[1:])
     scenes = [scene for scene in lab.backend.recording.scenes
               if scene.place == pod.id and scene.argv[0] == "dig" and (scene.traced or not given.trace)]
     found = next((scene.argv for scene in scenes if sorted(_question(scene.argv)) == sorted(argv)), None)
