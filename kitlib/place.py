@@ -154,7 +154,7 @@ class Node(Place):
             return [route for route in every if route.table != "main"]
         except NotRecorded:
             return [route for interface in self.interfaces() for address in interface.addresses if ":" not in address
-                    for route in _local_routes(interface.name, ip_interface(address))]
+                    for route in local_routes(interface.name, ip_interface(address))]
 
 
 def ebpf(interfaces: Iterable[str]) -> list[str]:
@@ -162,7 +162,7 @@ def ebpf(interfaces: Iterable[str]) -> list[str]:
     return [f"eBPF programs of {EBPF[name]} at {name}" for name in sorted(interfaces) if name in EBPF]
 
 
-def _local_routes(device: str, address: IPv4Interface) -> Iterator[ip.Route]:
+def local_routes(device: str, address: IPv4Interface) -> Iterator[ip.Route]:
     """Return what the kernel puts into its table local for an address (net/ipv4/fib_frontend.c, fib_add_ifaddr)."""
     def local(destination: object, kind: str = "local") -> ip.Route:
         return ip.Route(str(destination), device=device, type=kind, table="local")

@@ -14,7 +14,7 @@ import pytest
 
 REPO = Path(__file__).resolve().parent.parent
 PACKAGES = {"kitlib": "kitlib", "lessons": "notebooks/lessons", "workshop": "notebooks/workshop",
-            "netns_lab": "lab-setup/netns", "recorder": "lab-setup/recorder"}
+            "netns_lab": "lab-setup/netns", "recorder": "lab-setup/recorder", "follow": "lab-setup/follow"}
 OURS = sorted(file for folder in PACKAGES.values() for file in (REPO / folder).rglob("*.py")
               if file.name != "as-one-user.py")
 PYTHON = sorted({*OURS, *(file for folder in ("lab-setup", "benchmarks", "tests")
@@ -29,7 +29,7 @@ FLOORS = (      # of kitlib, from below
     {"__init__", "learners", "__main__"},
 )
 NEIGHBOURS = {"lessons": {"kitlib"}, "workshop": {"kitlib", "lessons"}, "netns_lab": {"kitlib"},
-              "recorder": {"kitlib", "lessons"}}
+              "recorder": {"kitlib", "lessons"}, "follow": {"kitlib", "workshop"}}
 PURE = ("journey", "netfilter", "search_list")     # they know nouns and parsers, and no lab
 HEAVY = {"sh", "scapy", "matplotlib", "ipywidgets", "tqdm"}
 NEVER = {"subprocess", "pickle", "marshal", "shelve", "scapy.all"}

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from workshop.case import CIRCLE, Case, QueryEnd
 from workshop.command_effects import CONTAINERS
+
+if TYPE_CHECKING:
+    from kitlib.journey.model import Journey
 
 
 class Finding(NamedTuple):
@@ -131,7 +134,8 @@ def _stale_connection(case: Case) -> Finding:
 
 def _upstream_down(case: Case) -> Finding:
     legs = [leg for journey in case.own_journeys for leg in journey.upstream_legs]
-    waiting = [leg for leg in legs if leg.response is None]
+    waiting = [leg for journey in case.own_journeys if not _is_served(journey) for leg in journey.upstream_legs
+               if leg.response is None]
     if not waiting:
         return Finding(False, "CoreDNS asked a server outside, and that answered." if legs else
                        "CoreDNS asked no server outside.")
@@ -139,7 +143,14 @@ def _upstream_down(case: Case) -> Finding:
     name = next((at.name for at in case.lab.containers if at.address == server), "")
     listed = case.lab.run("host", CONTAINERS).text if name else ""
     is_up = any(line.endswith(name) and "(Paused)" not in line for line in listed.splitlines())
-    return Finding(case.lab.backend.live or not is_up, f"CoreDNS asked {server} {name}, and nobody saw a response.")
+    asked = f"{server} {name}".strip()
+    return Finding(case.lab.backend.live or not is_up, f"CoreDNS asked {asked}, and nobody saw a response.")
+
+
+def _is_served(journey: Journey) -> bool:
+    """Say whether the client got what it asked for, by whichever server."""
+    response = journey.client_leg.response
+    return response is not None and response.rcode in ("NOERROR", "NXDOMAIN")
 
 
 def _strict_rp_filter(case: Case) -> Finding:

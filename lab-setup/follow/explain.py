@@ -1,0 +1,110 @@
+"""Say what a dump of rules does to a packet: every way, its probability, each rule and why."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from argparse import Namespace
+from ipaddress import ip_address, ip_interface
+from pathlib import Path
+
+from follow.page import html_page, paragraphs, path_html
+from kitlib.drawings.rule_walk import hook_step_text, outcome
+from kitlib.errors import KitError, ParseError, number, printable
+from kitlib.netfilter.packet import Packet
+from kitlib.netfilter.path import PacketPath
+from kitlib.netfilter.simulate import simulate
+from kitlib.netfilter.state import Netfilter
+from kitlib.parsers import conntrack, ip, iptables_save, nft
+from kitlib.parsers.conntrack import Connection
+from kitlib.parsers.ip import Interface, Route
+from kitlib.place import local_routes
+
+PACKET = re.compile(r"(udp|tcp) (\S+):(\d+) > (\S+):(\d+)(?: in (\S+))?(?: out (\S+))?")
+EXPECTED = "'udp 10.244.2.3:40000 > 10.96.0.10:53 in veth0' (or tcp; [address]:port for IPv6; out INTERFACE)"
+ARRIVES = ("goes out", "is delivered", "comes in again")
+
+
+def explain_and_print(given: Namespace) -> int:
+    """Print every way; return 0 if all are accepted, 1 if one is dropped, rejected or lost, 2 if one is undecided."""
+    packet = parse_packet(given.packet)
+    paths = simulate(_netfilter(given, packet), packet, _connection(given, packet))
+    if given.json:
+        print(json.dumps([_as_json(path) for path in paths], indent=2))
+    else:
+        print(printable("\n\n".join(map(_text, paths))))
+    if given.html:
+        page = html_page(given.packet, [("Every way", paragraphs(map(outcome, paths))),
+                                        *((f"Way {count}", path_html(path)) for count, path in enumerate(paths, 1))])
+        given.html.write_text(page, encoding="utf-8")
+    if any(path.assumptions or path.end == "is undecided" for path in paths):
+        return 2
+    return 0 if all(path.end.startswith(ARRIVES) for path in paths) else 1
+
+
+def parse_packet(text: str) -> Packet:
+    """Parse a packet as people write it. Raises ParseError, which shows one that is right."""
+    found = PACKET.fullmatch(" ".join(text.split()))
+    try:
+        protocol, source, sport, destination, dport, comes_by, leaves_by = found.groups(default="")
+        addresses = [str(ip_address(address.strip("[]"))) for address in (source, destination)]
+    except (AttributeError, ValueError):
+        raise ParseError("packet", EXPECTED, text) from None
+    ports = [number(port, "port") for port in (sport, dport)]
+    if max(ports) > 65535:
+        raise ParseError("packet", "ports up to 65535", text)
+    return Packet(*addresses, protocol, *ports, comes_by, leaves_by)
+
+
+def _netfilter(given: Namespace, packet: Packet) -> Netfilter:
+    """Read what decides. What was not given is unknown, and makes undecided what may depend on it."""
+    rules = _read(given.rules)
+    interfaces = ip.interfaces(_read(given.addresses)) if given.addresses else ()
+    routes = ip.routes(_read(given.routes)) if given.routes else ()
+    if not given.routes and packet.out_interface:
+        routes = (Route("::/0" if ":" in packet.destination else "default", device=packet.out_interface),)
+    unknown = [] if routes else ["the routes: give --routes FILE, or in the packet `out INTERFACE`"]
+    if not any(route.table == "local" for route in routes):
+        routes = (*_local(interfaces), *routes)
+        unknown += [] if interfaces else ["which addresses are this machine's: give --addresses FILE"]
+    native = nft.ruleset(rules) if rules.lstrip().startswith("{") else None
+    saved = iptables_save.parse("" if native else rules)
+    if not native and not saved.tables:
+        raise ParseError("rules", "iptables-save, ip6tables-save or nft -j list ruleset", rules.strip())
+    return Netfilter(saved, routes, interfaces, True, tuple(unknown), native)
+
+
+def _local(interfaces: tuple[Interface, ...]) -> list[Route]:
+    """Return what the kernel puts into its table local for these addresses."""
+    version_4 = [route for one in interfaces for address in one.addresses if ":" not in address
+                 for route in local_routes(one.name, ip_interface(address))]
+    version_6 = [Route(address.partition("/")[0], device=one.name, type="local", table="local")
+                 for one in interfaces for address in one.addresses if ":" in address]
+    return version_4 + version_6
+
+
+def _connection(given: Namespace, packet: Packet) -> Connection | None:
+    """Return the connection that conntrack knows this packet by, if it does."""
+    ends = ((packet.source, packet.sport), (packet.destination, packet.dport))
+    known = conntrack.connections(_read(given.conntrack)) if given.conntrack else ()
+    return next((one for one in known if one.protocol == packet.protocol and ends in [
+        (tuple(each.source), tuple(each.destination)) for each in (one.original, one.reply)]), None)
+
+
+def _read(name: str) -> str:
+    try:
+        return sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise KitError(f"{name}: expected text, found bytes that are no UTF-8.") from None
+
+
+def _text(path: PacketPath) -> str:
+    return "\n".join([f"{path.probability:.1%}: {outcome(path)}", *map(hook_step_text, path.hook_steps)])
+
+
+def _as_json(path: PacketPath) -> dict[str, object]:
+    rules = [{"table": step.table, "chain": step.chain, "rule": step.rule.text if step.rule else None,
+              "outcome": step.outcome.value, "why": step.why, "verdict": step.verdict} for step in path.steps]
+    return {"end": path.end, "why": path.why, "probability": path.probability, "assumptions": path.assumptions,
+            "packet": str(path.packet), "after": str(path.after), "rules": rules}

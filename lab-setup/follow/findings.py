@@ -1,0 +1,112 @@
+"""What a followed query shows, in plain words: answered or not, seen last where, why, at which price."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from statistics import median
+
+from follow.query import Report
+from kitlib.errors import KitError
+from kitlib.journey.model import Journey
+from kitlib.left_out import left_out_lines
+from workshop.causes import causes_for
+
+ANSWERS = ("NOERROR", "NXDOMAIN")       # that a name does not exist is an answer, too
+
+
+@dataclass(frozen=True)
+class Findings:
+    """The sentences, the names of the causes that hold, and what could not be decided."""
+
+    is_answered: bool
+    sentences: tuple[str, ...]
+    causes: tuple[str, ...]
+    undecided: tuple[str, ...]
+
+
+def findings(report: Report) -> Findings:
+    """Look at a report for all that an engineer would write into the ticket."""
+    names, evidence, undecided = [], [], [*report.journey.ambiguous, *left_out_lines(report.seen.left_out)]
+    for cause in causes_for(report.case):
+        try:
+            found = cause.examine(report.case)
+        except KitError as error:
+            undecided.append(f"Whether {cause.sentence}: {str(error).splitlines()[0]}")
+            continue
+        if found.holds:
+            names.append(cause.name)
+            evidence.append(f"Cause: {cause.sentence}. Evidence: {found.evidence}")
+    journeys = report.case.own_journeys
+    sentences = [_answer(report.journey), *evidence, *_price(journeys), *_truncation(journeys), *_latency(journeys),
+                 *_endpoints(journeys), *(f"Not decided: {words}" for words in undecided)]
+    return Findings(all(map(_is_answered, journeys)), tuple(sentences), tuple(names), tuple(undecided))
+
+
+def as_json(report: Report, found: Findings) -> dict[str, object]:
+    """Return what --json prints."""
+    question = report.journey.question
+    return {"name": question and question.name, "type": question and question.type, "pod": report.pod.name,
+            "lab": report.lab.name, "answered": found.is_answered, "causes": found.causes,
+            "findings": found.sentences, "undecided": found.undecided,
+            "milliseconds": [_milliseconds(one) for one in report.case.own_journeys if one.came_back],
+            "hops": [{"point": hop.sighting.point and hop.sighting.point.title, "time_ns": hop.sighting.time_ns,
+                      "direction": hop.direction, "source": str(hop.sighting.source),
+                      "destination": str(hop.sighting.destination), "rewrites": list(map(str, hop.rewrites))}
+                     for hop in report.journey.hops],
+            "commands": [result.typed for result in report.results]}
+
+
+def _is_answered(journey: Journey) -> bool:
+    response = journey.client_leg.response
+    return journey.came_back and response is not None and response.rcode in ANSWERS
+
+
+def _answer(journey: Journey) -> str:
+    leg = journey.client_leg
+    if not leg.response:
+        point = leg.farthest.sighting.point
+        where = point.title if point else "an unknown place"
+        return f"Not answered: the query was last seen at {where}, addressed to {leg.endpoint}."
+    if not journey.came_back:
+        point = leg.responses[-1].sighting.point
+        return f"Not answered: a response was last seen at {point.title if point else 'an unknown place'}."
+    if leg.response.rcode in ANSWERS:
+        return f"Answered by {leg.endpoint}: {leg.response.rcode}, in {_milliseconds(journey):.1f} ms."
+    upstream = next((each for each in journey.upstream_legs if each.response
+                     and each.response.rcode == leg.response.rcode), None)
+    return f"Answered wrongly: {leg.response.rcode}, from {upstream.endpoint if upstream else leg.endpoint}."
+
+
+def _milliseconds(journey: Journey) -> float:
+    leg = journey.client_leg
+    return (leg.responses[-1].sighting.time_ns - leg.hops[0].sighting.time_ns) / 1e6
+
+
+def _price(journeys: tuple[Journey, ...]) -> list[str]:
+    names = dict.fromkeys(one.question.name for one in journeys if one.question)
+    if len(names) < 2:
+        return []
+    return [f"The search list made {len(journeys)} queries for one name: {', '.join(names)}. "
+            "The full name with a dot at its end would need one."]
+
+
+def _truncation(journeys: tuple[Journey, ...]) -> list[str]:
+    if any(one.client_leg.response and "tc" in one.client_leg.response.flags for one in journeys):
+        return ["The answer over UDP was truncated, so it was asked for again over TCP."]
+    return []
+
+
+def _latency(journeys: tuple[Journey, ...]) -> list[str]:
+    times = [_milliseconds(one) for one in journeys if one.came_back]
+    if len(times) < 2:
+        return []
+    return [f"Latency of {len(times)} answers: median {median(times):.1f} ms, from {min(times):.1f} to "
+            f"{max(times):.1f} ms."]
+
+
+def _endpoints(journeys: tuple[Journey, ...]) -> list[str]:
+    counts = Counter(str(one.client_leg.endpoint) for one in journeys)
+    if len(journeys) < 2:
+        return []
+    return [f"Endpoints chosen: {', '.join(f'{end} {count} times' for end, count in sorted(counts.items()))}."]

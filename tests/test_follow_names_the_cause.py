@@ -1,0 +1,118 @@
+"""`follow` says where a query went and why it went no further, in a terminal and as one safe page of HTML."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+
+import pytest
+from namespaces import require_namespaces
+
+from conftest import REPO
+from follow import page, terminal
+from kitlib import open_lab
+from kitlib.__main__ import main
+from kitlib.backends import live
+from workshop.faults import LIVE
+from workshop.live_faults import break_lab, fix_lab
+
+FAULTS = sorted(path.name for path in (REPO / "lab-setup/recordings/kind-test1/faults").iterdir())
+ANSWERED = {"one-endpoint-dead", "route-wrong-node", "tcp-blocked"}       # not by each pod, way or protocol
+
+ASKED = {"tcp-blocked": ["big.example.com", "TXT"], "tcp-answer-lost": ["big.example.com", "TXT"],
+         "upstream-down": ["www.example.net"], "one-endpoint-dead": ["www.example.com", "--repeat", "6"],
+         "resolv-conf-of-the-node": ["my-nginx.default.svc.cluster.local"]}
+NOT_BY_DIG = ("stale-conntrack", "second-answer-lost")      # they need one port for several queries
+CAUSE = {"egress-names-the-clusterip": "forward-drop"}
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run a command line; return its exit status, stdout and stderr."""
+    for name in ("KITLIB_LAB", "KITLIB_RECORDING", "KITLIB_MODE", "KITLIB_POD"):
+        monkeypatch.delenv(name, raising=False)
+
+    def run(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["kitlib", *words])
+        return main(), *capsys.readouterr()
+    return run
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_each_recorded_fault_is_named_with_its_evidence(run, fault):
+    name = "www.example.net" if fault == "upstream-down" else "www.example.com"
+    code, out, _ = run("follow", name, "--fault", fault, "--repeat", "6", "--json")
+    found = json.loads(out)
+    assert found["causes"] == [fault]
+    assert any("Evidence:" in sentence for sentence in found["findings"])
+    assert code == (0 if found["answered"] else 1)
+    assert found["answered"] or fault not in ANSWERED - {"one-endpoint-dead"}
+
+
+@pytest.mark.parametrize("words", [("www.example.com",), ("www.example.com", "AAAA"), ("my-nginx", "--search"),
+                                   ("www.example.com", "--tcp"), ("big.example.com", "TXT"),
+                                   ("no-such-name.example.com",), ("www.example.com", "--trace"),
+                                   ("www.example.com", "--from", "default/neighbour")])
+def test_a_healthy_lab_has_no_cause_and_a_page_that_stands_alone(run, tmp_path, words):
+    out = tmp_path / "page.html"
+    code, text, _ = run("follow", *words, "--out", str(out))
+    written = out.read_text()
+    assert code == 0 and "Answered by" in text and "Cause:" not in text
+    assert len(written.encode()) <= 500_000
+    assert not re.findall(r"<script|<link|<iframe|url\(|(?:src|href)=\"(?!data:image/svg)", written)
+    for section in ("Summary", "Map", "Ladder", "Rules", "Resolver settings", "Latency", "Commands", "Versions"):
+        assert f"<h2>{section}" in written
+
+
+def test_several_queries_are_counted(run):
+    _, text, _ = run("follow", "www.example.com", "--repeat", "5")
+    assert "Latency of 5 answers: median" in text and "Endpoints chosen:" in text
+    assert "truncated" in run("follow", "big.example.com", "TXT")[1]
+
+
+@pytest.mark.parametrize(("words", "message"), [
+    (("www.example.org",), "What can be asked there: www.example.com"),
+    (("www.example.com", "--from", "shop/web"), "There is no pod 'web'"),
+    (("www.example.com", "--from", "shop/neighbour"), "is in the namespace default"),
+    (("www.example.com", "--lab", "moon"), "There is no lab 'moon'"),
+    (("www.example.com", "--repeat", "0"), "expected 1 or more"),
+    (("+short",), "options of dig"),
+    (("www.example.com", "--out", "/no/such/folder/page.html"), "No such file")])
+def test_what_cannot_be_looked_at_is_exit_status_2_and_one_message(run, words, message):
+    code, _, error = run("follow", *words)
+    assert code == 2 and message in error and "Traceback" not in error
+
+
+@pytest.mark.parametrize("text", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "\x1b[2J", "\u202e"])
+def test_nothing_from_data_is_markup(text):
+    written = page.html_page(text, [("Summary", page.paragraphs([text]))])
+    assert text not in written and "<img" not in written
+
+
+def test_kubectl_finds_it_by_name(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["kubectl-follow_dns", "www.example.com", "--lab", "recorded"])
+    assert terminal.kubectl_plugin() == 0 and "Answered by" in capsys.readouterr().out
+    assert 'kubectl-follow_dns = "follow.terminal:kubectl_plugin"' in (REPO / "pyproject.toml").read_text()
+
+
+@pytest.mark.parametrize("fault", ["forward-drop", "rp-filter", *(
+    pytest.param(fault, marks=pytest.mark.slow) for fault in LIVE
+    if fault not in ("forward-drop", "rp-filter", *NOT_BY_DIG))])
+def test_a_live_fault_is_named(run, monkeypatch, fault):
+    require_namespaces()
+    monkeypatch.setattr(live, "PATIENCE_S", 0.2)
+    lab = open_lab("netns")
+    pod = lab.pod("my-nginx")
+    monkeypatch.setattr("follow.query.open_lab", lambda name, fault: lab)
+    break_lab(lab, pod, fault)
+    try:
+        _, out, _ = run("follow", *ASKED.get(fault, ["www.example.com"]), "--json")
+    finally:
+        fix_lab(lab, pod, fault)
+    assert CAUSE.get(fault, fault) in json.loads(out)["causes"]
+
+
+def test_the_readme_shows_what_it_prints(run):
+    last = run("follow", "www.example.com")[1].splitlines()[-1]
+    assert f"    {last}\n" in (REPO / "README.md").read_text()
