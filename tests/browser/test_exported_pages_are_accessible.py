@@ -11,8 +11,8 @@ from jupyterlab import CHROMIUM, chromium
 from nbconvert import HTMLExporter
 from playwright.sync_api import Browser, sync_playwright
 
-# What is nbconvert's own: the colours of its prompts, of code and of links, and that a Markdown table needs a header.
-NOT_OURS = [[".jp-InputPrompt"], [".jp-OutputPrompt"], [".highlight"], [".jp-RenderedMarkdown thead"]]
+# What is nbconvert's own: the colours of its prompts, of code and of links.
+NOT_OURS = [[".jp-InputPrompt"], [".jp-OutputPrompt"], [".highlight"]]
 LINK_COLOURS = {"rules": {"link-in-text-block": {"enabled": False}}}
 
 
