@@ -50,7 +50,11 @@ class Report:
     @property
     def verdict(self) -> str:
         """Return the report in one sentence."""
-        return "This machine is ready." if self.ready else "This machine is not ready yet: see the fixes above."
+        if not self.ready:
+            return "This machine is not ready yet: see the fixes above."
+        lacking = dict.fromkeys(check.what.partition(":")[0] for check in self.checks if check.problem)
+        return f"This machine is ready, but not for the {' and the '.join(lacking)}." if lacking else \
+            "This machine is ready."
 
     def __str__(self) -> str:
         lines = []

@@ -48,7 +48,8 @@ def main() -> int:
         if args.what == "lab":
             open_lab()
     except subprocess.CalledProcessError as error:
-        fail(f"This did not work (exit code {error.returncode}): {' '.join(map(str, error.cmd))}")
+        fail(f"This did not work (exit code {error.returncode}): {' '.join(map(str, error.cmd))}\n"
+             "      Is there a network, or a folder of wheels (PIP_FIND_LINKS)?")
     except KeyboardInterrupt:
         return 130
     return 0
@@ -135,6 +136,8 @@ def open_lab() -> NoReturn:
         fail("There is no notebook in notebooks/.")
     # JupyterLab strips stored drawings out of notebooks that it does not trust.
     subprocess.run([PYTHON, "-m", "jupyter", "trust", *notebooks], check=False, stdout=subprocess.DEVNULL)
+    if os.environ.get("KITLIB_LAB") and subprocess.run([PYTHON, "-m", "kitlib", "doctor"], check=False).returncode:
+        fail("JupyterLab was not started: see the fixes above.")
     options = ["--allow-root"] if is_root() else []
     if can_open_browser():
         say("Starting JupyterLab; it opens in your browser. Ctrl+C twice ends it.")

@@ -59,7 +59,7 @@ def test_each_span_says_what_lies_between() -> None:
                          (Span(SERVER, "makes its answer"), 316),
                          (Span(SERVER, "before it asks upstream"), 536),
                          (Span(UPSTREAM, "beyond the bridge"), 761),
-                         (Span(UPSTREAM, "CoreDNS's node: a resolver asks on"), 442),
+                         (Span(UPSTREAM, "CoreDNS's node: a resolver asks the next server"), 442),
                          (Span(BACK, "worker3: eth0 → veth (DNAT undone, route)"), 21)):
         assert found[span] == micros * 1000
 

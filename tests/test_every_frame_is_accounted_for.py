@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from conftest import REPO
 from kitlib import left_out, open_lab
-from kitlib.backends.live import _dropped
+from kitlib.backends.live import _dropped, _note
 from kitlib.cluster import Cluster
 from kitlib.drawings.ladder import ladder
 from kitlib.journey.join import join
@@ -203,6 +203,11 @@ def test_a_capture_says_what_was_left_out_and_nothing_where_nothing_was() -> Non
 def test_packets_that_tcpdump_could_not_take_are_told() -> None:
     words = "9 packets captured\n3 packets dropped by kernel\n0 packets dropped by interface"
     assert _dropped(SimpleNamespace(stderr=words)) == ["3 packets were dropped by the kernel and are not seen"]
+
+
+def test_a_capture_has_an_end_and_says_so() -> None:
+    ended = SimpleNamespace(is_running=False, stderr="listening on eth0\n100000 packets captured\n")
+    assert _note(ended) == "live; what came after 100,000 packets was left out: capture for a shorter time"
 
 
 def test_dns_behind_another_port_is_followed_by_what_kubectl_says() -> None:

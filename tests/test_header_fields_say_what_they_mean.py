@@ -86,13 +86,13 @@ def test_a_udp_checksum_is_right_left_to_the_card_or_wrong(version: int) -> None
     while total > 0xFFFF:
         total = (total & 0xFFFF) + (total >> 16)
     partial = changed(changed(made, at, total >> 8), at + 1, total & 255)
-    assert "left to the network card" in field(partial, "UDP", "checksum").meaning
+    assert "leaves the rest to a network card" in field(partial, "UDP", "checksum").meaning
 
 
 def test_recorded_checksums_are_left_to_the_card_and_none_is_wrong() -> None:
     every = [one for file in sorted(FIXTURES.glob("*.pcap")) for frame in frames(file.read_bytes())
              for one in header_fields(frame) if one.name == "checksum"]
-    assert every and all("left to the network card" in one.meaning for one in every)
+    assert every and all("leaves the rest to a network card" in one.meaning for one in every)
     assert field(packet(checksum=False), "UDP", "checksum").meaning == "0: the sender made none"
 
 

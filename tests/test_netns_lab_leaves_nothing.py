@@ -27,6 +27,14 @@ lab = open_lab("netns")
 print(lab.pod("my-nginx").dig("+short", "www.example.com").stdout, lab.backend.holder.pid, flush=True)
 import time; time.sleep(60)
 """
+BUSY = """
+from kitlib import open_lab
+lab = open_lab("netns")
+while True:
+    with lab.capture(trace=True) as seen:
+        lab.pod("my-nginx").dig("www.example.com")
+    seen.journeys()
+"""
 USERS = """
 import os, time
 from kitlib import open_lab
@@ -94,6 +102,29 @@ def test_a_private_lab_ends_with_its_python_even_by_kill_9() -> None:
     python.kill()
     python.wait(10)
     gone_within(2, int(pid))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", range(12))
+def test_kill_9_at_any_moment_leaves_nothing(moment: int) -> None:
+    """While it builds, listens with a rule trace, runs commands or joins journeys."""
+    require_namespaces()
+    python = subprocess.Popen([sys.executable, "-c", BUSY], cwd=REPO, stdout=subprocess.DEVNULL)
+    time.sleep(0.1 + moment * 0.25)
+    mine = {int(pid) for pid in processes_below(python.pid)}
+    python.kill()
+    python.wait(10)
+    deadline = time.monotonic() + 5
+    while any(Path(f"/proc/{pid}").exists() for pid in mine):
+        assert time.monotonic() < deadline, mine
+        time.sleep(0.05)
+    assert not on_this_machine()
+
+
+def processes_below(pid: int) -> list[int]:
+    """The processes that this one has started, and those that they have."""
+    found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False, timeout=20).stdout
+    return [below for child in map(int, found.split()) for below in (child, *processes_below(child))]
 
 
 def test_a_build_that_fails_says_what_failed_and_leaves_nothing() -> None:

@@ -19,7 +19,8 @@ from kitlib.shell import Running, has, run
 from kitlib.sighting import DNS_PORT, VantagePoint
 
 Reach = Callable[[str, tuple[str, ...]], tuple[str, ...]]
-LISTEN = ("--immediate-mode", "-U", "-w", "-")
+MOST_PACKETS = 100_000      # at one vantage point: on a busy machine tcpdump would fill the memory
+LISTEN = ("--immediate-mode", "-U", "-c", str(MOST_PACKETS), "-w", "-")
 FRAGMENTS = "(ip[6:2] & 0x1fff != 0) or (ip6[6] == 44)"       # behind the first they have no ports (pcap-filter(7))
 READ = ("tcpdump", "-v", "-n", "-r", "-")
 START_S = 20        # a tcpdump that does not listen by then never will
@@ -101,6 +102,8 @@ def _note(listener: Running) -> str:
     """Return how these frames were caught; a listener that has ended by itself did not hear everything."""
     if listener.is_running:
         return "live"
+    if f"{MOST_PACKETS} packets captured" in listener.stderr:
+        return f"live; what came after {MOST_PACKETS:,} packets was left out: capture for a shorter time"
     return f"live; tcpdump ended early: {' '.join(listener.stderr.split()) or 'it did not say why'}"
 
 

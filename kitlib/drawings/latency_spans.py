@@ -76,7 +76,7 @@ def _span(before: Row, now: Row, journey: Journey) -> Span:
     if 0 in (before.leg_index, now.leg_index):
         what = "makes its answer" if now.hop.direction == "response" else "before it asks upstream"
         return Span(SERVER, what if who == next_who == "CoreDNS" else f"{way}: {what}")
-    what = "hands the answer on" if now.hop.direction == "response" else "asks on"
+    what = "passes the answer back" if now.hop.direction == "response" else "asks the next server"
     return Span(UPSTREAM, f"{who}: a resolver {what}" if who == next_who else way)
 
 

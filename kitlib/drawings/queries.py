@@ -21,7 +21,7 @@ LONGEST_ANSWER = 48        # letters
 def draw_search_list(candidates: Iterable[Candidate], title: str = "What the resolver asks for, in order") -> Table:
     """Number the candidates in a table; it says so if there is none, as for an address."""
     rows = tuple((str(number), candidate.name, candidate.why) for number, candidate in enumerate(candidates, 1))
-    return Table(title, ("", "the resolver asks for", "why"), rows)
+    return Table(title, ("no.", "the resolver asks for", "why"), rows)
 
 
 def queries_table(journeys: Sequence[Journey], title: str = "") -> Table:

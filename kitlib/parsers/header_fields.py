@@ -118,7 +118,7 @@ def _checksum(value: int, layer: Layer) -> str:
     if ones_sum(pseudo_header + layer.data) == 0xFFFF:
         return "over addresses, ports and data: right"
     # Linux puts the sum of the pseudo-header there for the network card to go on from (CHECKSUM_PARTIAL).
-    return "of the addresses and the length only: the rest is left to the network card, and on veth there is none" \
+    return "unfinished: the kernel leaves the rest to a network card, and a veth has none" \
         if value == ones_sum(pseudo_header) else "wrong: the packet was damaged or rewritten"
 
 

@@ -194,10 +194,21 @@ def _second_lost(case: Case) -> Finding:
 
 def _answer_lost(case: Case) -> Finding:
     for leg in (journey.client_leg for journey in case.own_journeys):
-        if leg.responses and not leg.came_back and leg.responses[-1].sighting.point:
+        last = leg.responses[-1].sighting.point if leg.responses and not leg.came_back else None
+        if last and last.place != case.pod.id:
             return Finding(True, f"The response over {leg.hops[0].sighting.protocol} was last seen at "
-                                 f"{leg.responses[-1].sighting.point.title}, on its way back.")
+                                 f"{last.title}, on its way back.")
     return Finding(False, "Every response that was seen came back to the pod.")
+
+
+def _answer_from_elsewhere(case: Case) -> Finding:
+    for leg in (journey.client_leg for journey in case.own_journeys if journey.client_leg.queries):
+        asked = leg.queries[0].sighting.destination
+        for response in (hop.sighting for hop in leg.responses):
+            if response.point and response.point.place == case.pod.id and response.source != asked:
+                return Finding(True, f"The pod asked {asked}, and the response that reached it came from "
+                                     f"{response.source}: {case.pod.node.title} did not put the old address back.")
+    return Finding(False, "Every response that reached the pod came from the address that it had asked.")
 
 
 def _last_rule(end: QueryEnd) -> str:
@@ -242,4 +253,6 @@ LIVE_CAUSES = (
           _second_lost),
     Cause("tcp-answer-lost", "TCP connects, but the big segments with the answer are lost on their way back",
           _answer_lost),
+    Cause("answer-from-elsewhere", "the answer comes back from another address than the pod asked, and is not taken",
+          _answer_from_elsewhere),
 )

@@ -154,6 +154,9 @@ LIVE = RECIPES | {
         (("pod", "cp /run/lab/{pod}/kept /etc/resolv.conf"),)),
     "second-answer-lost": Recipe(                   # A and AAAA leave one port together; the first AAAA is lost
         (("node", f"iptables -t mangle -I {FIRST_AAAA}"),), (("node", f"iptables -t mangle -D {FIRST_AAAA}"),)),
+    "answer-from-elsewhere": Recipe(                # as behind a bridge that hides answers from conntrack
+        (("node", "iptables -t raw -I PREROUTING -p udp --sport 53 -j NOTRACK"),),
+        (("node", "iptables -t raw -D PREROUTING -p udp --sport 53 -j NOTRACK"),)),
     "tcp-answer-lost": Recipe(                      # as behind a link whose MTU is too small and that does not say so
         (("node", f"iptables -I {BIG_SEGMENTS}"),), (("node", f"iptables -D {BIG_SEGMENTS}"),)),
 }
