@@ -10,8 +10,8 @@ from namespaces import require_namespaces, run_on_the_netns_lab
 
 from conftest import NOTEBOOKS
 
-# From 10 on, in the workshop, the lab is broken: test_the_workshop_is_fixed_on_the_netns_lab.py
-LESSONS = [path for path in NOTEBOOKS if path.stem < "10"]
+# From 20 on, in the workshop, the lab is broken: test_the_workshop_is_fixed_on_the_netns_lab.py
+LESSONS = [path for path in NOTEBOOKS if path.stem < "20"]
 
 
 @pytest.mark.parametrize("lesson", LESSONS, ids=[path.stem for path in LESSONS])

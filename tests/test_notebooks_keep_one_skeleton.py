@@ -22,11 +22,11 @@ def cells(path: Path, kind: str) -> list[str]:
     return [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == kind]
 
 
-LESSON = [path for path in NOTEBOOKS if path.name < "10"]
-WORKSHOP = [path for path in NOTEBOOKS if path.name >= "10"]
+LESSON = [path for path in NOTEBOOKS if path.name < "20"]
+WORKSHOP = [path for path in NOTEBOOKS if path.name >= "20"]
 
 
-@pytest.mark.parametrize(("part", "first"), [(LESSON, 0), (WORKSHOP, 10)], ids=["lesson", "workshop"])
+@pytest.mark.parametrize(("part", "first"), [(LESSON, 0), (WORKSHOP, 20)], ids=["lesson", "workshop"])
 def test_the_notebooks_are_numbered_without_a_gap(part: list[Path], first: int) -> None:
     assert part, "there is no notebook in notebooks/"
     assert [path.name[:3] for path in part] == [f"{number:02}-" for number in range(first, first + len(part))]
