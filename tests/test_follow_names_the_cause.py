@@ -17,7 +17,7 @@ from kitlib.backends import live
 from workshop.faults import LIVE
 from workshop.live_faults import break_lab, fix_lab
 
-FAULTS = sorted(path.name for path in (REPO / "lab-setup/recordings/kind-test1/faults").iterdir())
+FAULTS = sorted(path.name for path in (REPO / "kitlib/recordings/kind-test1/faults").iterdir())
 ANSWERED = {"one-endpoint-dead", "route-wrong-node", "tcp-blocked"}       # not by each pod, way or protocol
 
 ASKED = {"tcp-blocked": ["big.example.com", "TXT"], "tcp-answer-lost": ["big.example.com", "TXT"],
