@@ -1,5 +1,5 @@
 // Runs every notebook of the browser edition in the same Pyodide under Node, and compares with what is stored.
-// Usage: node check.mjs SITE NOTEBOOK...   (make test-browser-edition does it)
+// Usage: node check.mjs SITE NOTEBOOK...   (make test-browser does it)
 
 import fs from "node:fs";
 import path from "node:path";
@@ -17,8 +17,9 @@ python.runPython(fs.readFileSync(new URL("check.py", import.meta.url), "utf8"));
 const check = python.globals.get("check");
 
 let failed = 0;
+python.FS.mkdir("/course");
 for (const notebook of notebooks) {
-  const copy = "/home/pyodide/" + path.basename(notebook);
+  const copy = "/course/" + path.basename(notebook);
   python.FS.writeFile(copy, fs.readFileSync(notebook));
   const differences = check(copy);
   failed += differences ? 1 : 0;
