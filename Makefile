@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help lab browser test test-browser test-slow test-kind notebooks workshop cluster cluster-down doctor benchmark clean
+.PHONY: help lab browser site test test-browser test-slow test-kind notebooks workshop cluster cluster-down doctor benchmark clean
 
 PYTHON := .venv/bin/python
 SETUP  := sh lab-setup/with-python.sh lab-setup/environment.py
@@ -14,15 +14,19 @@ lab:  ## Open JupyterLab on the first notebook (makes the environment first)
 	@$(SETUP) lab
 
 browser:  ## Build the course for a browser tab (JupyterLite; needs npm), and serve it on this machine
-	@$(SETUP) ready --browser-tests
+	@$(SETUP) ready --browser
 	@$(PYTHON) lab-setup/browser/build.py --serve
+
+site:  ## Build the book to read, with the edition for a browser tab beside it (needs npm)
+	@$(SETUP) ready --browser
+	@$(PYTHON) lab-setup/site/build.py
 
 test:  ## Run the whole test suite
 	@$(SETUP) ready
 	@$(PYTHON) -m pytest -n 3
 
 test-browser:  ## Open and run every notebook in a real browser (Chromium)
-	@$(SETUP) ready --browser-tests
+	@$(SETUP) ready --browser
 	@sh lab-setup/with-chromium.sh $(PYTHON) -m pytest tests/browser
 
 test-slow:  ## Break and fix every case of the workshop on the netns lab (a few minutes)
