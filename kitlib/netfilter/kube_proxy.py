@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from kitlib.errors import NotFound
+from kitlib.netfilter import nft_kube_proxy
 from kitlib.netfilter.packet import RuleStep
 from kitlib.netfilter.path import PacketPath
 from kitlib.parsers.iptables_save import Chain, Rule, Ruleset, parse
@@ -146,8 +147,13 @@ def masquerade_mark(ruleset: Ruleset) -> int:
 
 
 def masquerade_step(path: PacketPath) -> RuleStep:
-    """Find the rule that marks packets to the Service, to be masqueraded: it matched this packet or did not."""
+    """Find the rule that marks packets to the Service, to be masqueraded: it matched this packet or did not.
+
+    In either mode of kube-proxy; NotFound if the packet did not come by a Service's chain.
+    """
     for step in path.steps:
-        if step.rule and step.chain.startswith(SERVICE) and step.rule.target == MARK:
+        if step.rule and step.chain.startswith((SERVICE, nft_kube_proxy.SERVICE)) and \
+                step.rule.target in (MARK, nft_kube_proxy.MARK):
             return step
-    raise NotFound(f"{path.packet} met no rule that could mark it: it did not come by a chain {SERVICE}….")
+    raise NotFound(f"{path.packet} met no rule that could mark it: it did not come by a chain {SERVICE}… or "
+                   f"{nft_kube_proxy.SERVICE}….")

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 from kitlib.drawings.rule_walk import ending
 from kitlib.drawings.table import Table
 from kitlib.errors import KitError
-from kitlib.netfilter.kube_proxy import SERVICE, endpoints, masquerade_mark, with_endpoints
+from kitlib.netfilter import kube_proxy, nft_kube_proxy
 from kitlib.netfilter.packet import Packet
 from kitlib.netfilter.path import PacketPath
 from kitlib.netfilter.simulate import simulate
 from kitlib.netfilter.state import Netfilter
 from kitlib.netfilter.targets import split_socket
+from kitlib.parsers.nft import Chain
 from kitlib.widgets.controls import WithFallback, html_output
 
 if TYPE_CHECKING:
@@ -34,16 +35,17 @@ Case = tuple[str, str, str]     # what stands in the fields
 def what_if(netfilter: Netfilter, packet: Packet) -> WithFallback:
     """Show the paths of a packet through a machine, ready to be changed; the stored output has a few changes."""
     before = simulate(netfilter, packet)
-    service = next((step.verdict.removeprefix("JUMP:") for path in before for step in path.matched
-                    if step.verdict.startswith(f"JUMP:{SERVICE}")), "")
-    known = endpoints(netfilter.ruleset, service) if service else ()
+    service = _service_of(netfilter, before)
+    writer, of = (nft_kube_proxy, "nft") if netfilter.nft else (kube_proxy, "ruleset")
+    known = writer.endpoints(getattr(netfilter, of), service) if service else ()
     cases = dict(_cases(netfilter, packet, known))
 
     def paths(*fields: str) -> tuple[PacketPath, ...]:
         changed, behind = _read(packet, *fields)
         if behind == known:
             return simulate(netfilter, changed)
-        return simulate(replace(netfilter, ruleset=with_endpoints(netfilter.ruleset, service, behind)), changed)
+        rules = writer.with_endpoints(getattr(netfilter, of), service, behind)
+        return simulate(replace(netfilter, **{of: rules}), changed)
 
     def build() -> list:
         import ipywidgets
@@ -63,13 +65,26 @@ def what_if(netfilter: Netfilter, packet: Packet) -> WithFallback:
     return WithFallback("".join(table.html for table in tables), "\n\n".join(table.text for table in tables), build)
 
 
+def _service_of(netfilter: Netfilter, paths: Sequence[PacketPath]) -> str | Chain:
+    """Find the chain of the Service that the packet came to, "" if it came to none."""
+    for step in (step for path in paths for step in path.matched):
+        name = step.verdict.partition(":")[2]
+        if netfilter.nft and name.startswith(nft_kube_proxy.SERVICE) and "/" in name:  # no service-endpoints-check
+            return netfilter.nft.tables[step.table].chains[name]
+        if name.startswith(kube_proxy.SERVICE):
+            return name
+    return ""
+
+
 def _cases(netfilter: Netfilter, packet: Packet, known: tuple[str, ...]) -> Iterator[tuple[str, Case]]:
     """The case as it is, and what one would try first."""
     source, mark, behind = packet.source, f"{packet.mark:#x}", ", ".join(known)
     yield f"As it is: {packet}", (source, mark, behind)
     outside = OUTSIDE[ip_address(source).version]
     yield f"What if it came from {outside}?", (outside, mark, behind)
-    masquerade = f"{masquerade_mark(netfilter.ruleset):#x}"
+    bit = nft_kube_proxy.masquerade_mark(netfilter.nft) if netfilter.nft else \
+        kube_proxy.masquerade_mark(netfilter.ruleset)
+    masquerade = f"{bit:#x}"
     yield f"What if it carried the mark {masquerade}?", (source, masquerade, behind)
     if known:
         address, _ = split_socket(known[-1])
