@@ -11,26 +11,27 @@ import os
 import re
 import sys
 import uuid
-from collections.abc import Callable
+from argparse import Namespace
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Any
 
 from kitlib.backends.kind_tools import require_name
 from kitlib.errors import KitError
-from kitlib.shell import Completed
+from kitlib.shell import Completed, run
 from kubernetes_lab.refusals import refusal
 
 LABEL = "kitlib.session"        # its value is the session's id
 IMAGE = "nicolaka/netshoot:v0.13"
 LIFE_S = 900                    # a helper ends by itself then, whatever happens here
 START_S = 60
-PLAN = """The kubernetes lab makes a pod on each node that the query needs (the client's and CoreDNS's), and nothing else:
+PLAN = """The kubernetes lab makes a pod on each of {nodes}, and nothing else:
   what    kubectl debug node/NAME --profile=sysadmin --image={image}   (pulled on the node if it is not there)
   where   namespace {namespace}, context {context}
   rights  privileged, in the node's network and process namespaces: it can see and do all that root can on that node
   end     taken away when this Python ends; ends by itself after 15 minutes; leftovers: python -m kitlib cleanup
-It changes no Service and no pod. Only with trace=True it puts TRACE rules into the nodes' raw tables, and takes them out.
-Where a node refuses, an ephemeral container listens in the pod itself: it ends as well, but the pod lists it until
-the pod is deleted."""
+It changes no Service and no pod. Only with trace=True it puts TRACE rules into the nodes' raw
+tables, and takes them out."""
 Ask = Callable[..., Completed]
 
 
@@ -54,21 +55,12 @@ class Helpers:
     def at_node(self, node: str) -> tuple[str, ...]:
         """Return the argv before a program that runs in this node's helper. Raises Refused."""
         if node not in self._reach:
-            self._require_consent()
-            self._reach[node] = self._make(require_name("container", node))
+            self._reach[node] = self._make(require_name("pod", node))
         return self._reach[node]
 
-    def in_pod(self, namespace: str, pod: str) -> tuple[str, ...]:
-        """Return the argv before a program that runs in an ephemeral container of this pod. Raises Refused."""
-        key = f"{namespace}/{pod}"
-        if key not in self._reach:
-            self._require_consent()
-            name = f"kitlib-{self.session}"
-            self._step(f"An ephemeral container in {key}", namespace, "patch pods --subresource=ephemeralcontainers",
-                       "debug", f"pod/{pod}", "--profile=netadmin", f"--image={self.image}", f"--container={name}",
-                       "--", "sleep", str(LIFE_S))
-            self._reach[key] = (*self.kubectl, "-n", namespace, "exec", pod, "-c", name, "--")
-        return self._reach[key]
+    def forget(self) -> None:
+        """Make a helper anew when it is next needed: it may have ended; `end` takes both away."""
+        self._reach.clear()
 
     def end(self) -> None:
         """Take away the pods of this session."""
@@ -114,17 +106,16 @@ class Helpers:
         return refusal(doing, stderr, namespace=namespace, image=self.image,
                        can_i=f"kubectl --context={self.context} -n {namespace} auth can-i {right}")
 
-    def _require_consent(self) -> None:
+    def require_consent(self, nodes: Sequence[str]) -> None:
         """Ask once on a terminal. Raises KitError: what would be made, and how to agree to it."""
         if self._consent or os.environ.get("KITLIB_CONSENT") == "yes":
             return
-        plan = PLAN.format(image=self.image, namespace=self.namespace, context=self.context)
+        plan = PLAN.format(nodes=", ".join(nodes), image=self.image, namespace=self.namespace, context=self.context)
         if not (sys.stdin and sys.stdin.isatty()):
             raise KitError(f'{plan}\nTo agree: open_lab("kubernetes", consent=True), or KITLIB_CONSENT=yes.')
         print(plan)
         if input("Go ahead? [y/N] ").strip().lower() not in ("y", "yes"):
             raise KitError("Nothing was made.")
-        self._consent = True
 
 
 def remove(ask: Ask, kubectl: tuple[str, ...], selector: str) -> str:
@@ -134,3 +125,16 @@ def remove(ask: Ask, kubectl: tuple[str, ...], selector: str) -> str:
         raise refusal("Taking our pods away", outcome.stderr, namespace="", image="",
                       can_i="kubectl auth can-i delete pods -A")
     return outcome.stdout
+
+
+def add_commands(parent: Any) -> None:
+    """Give the kit's command line (argparse's subparsers) the subcommand `cleanup`."""
+    command = parent.add_parser("cleanup", help="take away the pods that the kubernetes lab has left, by their label")
+    command.add_argument("--context", help="the cluster (default: kubectl's current context)")
+    command.set_defaults(do=_cleanup)
+
+
+def _cleanup(arguments: Namespace) -> int:
+    context = (f"--context={arguments.context}",) if arguments.context else ()
+    print(remove(run, ("kubectl", *context, "-A"), LABEL).strip() or "Nothing was left.")
+    return 0

@@ -32,4 +32,3 @@ def refusal(doing: str, stderr: str, **facts: str) -> Refused:
     meaning = next((words for pattern, words in REASONS if re.search(pattern, stderr)), "To see more: {can_i}.")
     last = (stderr.strip().splitlines() or ["nothing"])[-1]
     return Refused(f"{doing} was refused. {meaning.format(**facts)} (kubectl said: {last})")
-
