@@ -15,6 +15,7 @@ from kitlib.backends import CaptureData
 from kitlib.backends.kind import ANSWER_S, COMMAND_S, SILENT, KindLab
 from kitlib.backends.kind_tools import LISTEN_S, Namespaces, Tools, is_listener, require_name
 from kitlib.errors import KitError, NotFound
+from kitlib.parsers import ip
 from kitlib.result import Result
 from kitlib.shell import Completed, run
 from kitlib.sighting import DNS_PORT, VantagePoint
@@ -22,7 +23,7 @@ from kubernetes_lab.helpers import Helpers
 from kubernetes_lab.refusals import refusal
 
 OWN_CLOCKS = "the nodes' clocks are not compared: trust times within one machine only"
-NO_DOCKER = json.dumps([{"Name": "none", "Id": "", "Driver": "none"}])      # the facts that Docker would have to give
+GATEWAY_NOTE = "worked out from the client's node's routes: this lab asks no Docker, and its host is the nodes' gateway"
 LISTED = {("get", "nodes"): lambda item: item["metadata"]["name"],
           ("get", "pods"): lambda item: item["spec"].get("nodeName", "")}
 
@@ -53,11 +54,19 @@ class KubernetesLab(KindLab):
     def run(self, place: str, argv: tuple[str, ...]) -> Result:
         """Run argv at a place; of nodes and pods, list those that this lab can reach."""
         if place == "host" and argv[:3] == ("docker", "network", "inspect"):
-            return Result(" ".join(argv), argv, 0, NO_DOCKER, note="not run: this lab has no Docker")
+            return Result(" ".join(argv), argv, 0, self._nodes_network(), note=GATEWAY_NOTE)
         result = super().run(place, argv)
         if place != "host" or result.rc or argv[1:3] not in LISTED or "json" not in argv:
             return result
         return self._reachable(result, LISTED[argv[1:3]])
+
+    def _nodes_network(self) -> str:
+        """Return the network that the nodes are on, as Docker prints one: with no bridge and no containers."""
+        routes = ip.routes(super().run(f"node:{self.nodes[0]}", ("ip", "route")).text)
+        way_out = next((route for route in routes if route.destination == "default" and route.via), None)
+        config = [{"Subnet": route.destination, "Gateway": way_out.via} for route in routes
+                  if way_out and not route.via and route.device == way_out.device and "/" in route.destination]
+        return json.dumps([{"Name": "nodes", "Id": "", "Driver": "none", "IPAM": {"Config": config[:1]}}])
 
     def _reachable(self, result: Result, node_of: Callable[[dict], str]) -> Result:
         listing = json.loads(result.stdout)
