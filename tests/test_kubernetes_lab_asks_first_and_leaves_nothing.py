@@ -132,5 +132,5 @@ def test_what_is_no_name_never_reaches_kubectl(place, argv):
 
 def test_leftovers_are_found_by_their_label_alone():
     asked = Asked({})
-    remove(asked, ("kubectl", "-A"), LABEL)
-    assert asked.argvs[0][:5] == ("kubectl", "-A", "delete", "pods", f"--selector={LABEL}")
+    remove(asked, ("kubectl",), ("-A",), LABEL)
+    assert asked.argvs[0][:5] == ("kubectl", "delete", "pods", "-A", f"--selector={LABEL}")

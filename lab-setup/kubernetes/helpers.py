@@ -66,7 +66,7 @@ class Helpers:
         """Take away the pods of this session."""
         atexit.unregister(self.end)
         self._reach.clear()
-        remove(self._ask, (*self.kubectl, "-n", self.namespace), f"{LABEL}={self.session}")
+        remove(self._ask, self.kubectl, ("-n", self.namespace), f"{LABEL}={self.session}")
 
     def _make(self, node: str) -> tuple[str, ...]:
         atexit.register(self.end)
@@ -118,9 +118,10 @@ class Helpers:
             raise KitError("Nothing was made.")
 
 
-def remove(ask: Ask, kubectl: tuple[str, ...], selector: str) -> str:
+def remove(ask: Ask, kubectl: tuple[str, ...], scope: tuple[str, ...], selector: str) -> str:
     """Delete the pods with this label; return kubectl's list of them. Raises Refused."""
-    outcome = ask((*kubectl, "delete", "pods", f"--selector={selector}", "--grace-period=1", "--wait=false"), START_S)
+    outcome = ask((*kubectl, "delete", "pods", *scope, f"--selector={selector}", "--grace-period=1", "--wait=false"),
+                  START_S)
     if outcome.rc:
         raise refusal("Taking our pods away", outcome.stderr, namespace="", image="",
                       can_i="kubectl auth can-i delete pods -A")
@@ -136,5 +137,6 @@ def add_commands(parent: Any) -> None:
 
 def _cleanup(arguments: Namespace) -> int:
     context = (f"--context={arguments.context}",) if arguments.context else ()
-    print(remove(run, ("kubectl", *context, "-A"), LABEL).strip() or "Nothing was left.")
+    removed = remove(run, ("kubectl", *context), ("-A",), LABEL).strip()
+    print("Nothing was left." if removed in ("", "No resources found") else removed)
     return 0
