@@ -27,11 +27,13 @@ HOW_TO_MAKE = {**dict.fromkeys((WALKTHROUGH_POD, "neighbour", "host-client", "ho
                "outside": " To make it: make cluster"}
 
 
-def open_lab(name: str | None = None, recording: str | Path | None = None, fault: str | None = None) -> Lab:
+def open_lab(name: str | None = None, recording: str | Path | None = None, fault: str | None = None,
+             consent: bool = False) -> Lab:
     """Open the lab `name`, or the one that KITLIB_LAB names, or the recorded one.
 
     `recording` is the folder to replay (or KITLIB_RECORDING names it): a name under kitlib/recordings, or a path
     of your own. `fault` opens the lab as it was while that was broken; NotFound lists the faults there are.
+    `consent` agrees to what the kubernetes lab makes on nodes (or KITLIB_CONSENT=yes does).
     With KITLIB_MODE=record, everything that a live lab answers is written to that folder.
     """
     explain_what_is_lacking()
@@ -43,11 +45,11 @@ def open_lab(name: str | None = None, recording: str | Path | None = None, fault
         return Lab(RecordedLab(with_fault(loaded, fault) if fault else loaded))
     if fault:
         raise NotFound(f"A fault is played from a recording. On the {name} lab, live_faults.break_lab makes one.")
-    backend = _live_backend(name)
+    backend = _live_backend(name, consent)
     return Lab(plugins("kitlib.recorders")["recorder"].load()(backend, folder) if is_recording else backend)
 
 
-def _live_backend(name: str) -> Backend:
+def _live_backend(name: str, consent: bool) -> Backend:
     live = plugins("kitlib.labs")
     if name == "recorded":
         raise UnknownLab("KITLIB_MODE=record needs a live lab, and the lab chosen is the recorded one. "
@@ -55,7 +57,7 @@ def _live_backend(name: str) -> Backend:
     if name not in live:
         raise UnknownLab(f"There is no lab {name!r}. This kit has: {', '.join(['recorded', *live])}. "
                          "Choose one with open_lab(NAME) or the environment variable KITLIB_LAB.")
-    return live[name].load()()
+    return live[name].load()(**({"consent": True} if consent else {}))
 
 
 class Lab(Cluster):

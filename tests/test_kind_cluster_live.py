@@ -19,6 +19,7 @@ from nbclient import NotebookClient
 from conftest import NOTEBOOKS
 from kitlib.errors import KitError, PlaceGone
 from kitlib.lab import open_lab
+from kubernetes_lab.helpers import LABEL
 from recorder.validate import validate
 
 pytestmark = pytest.mark.kind
@@ -164,3 +165,41 @@ def test_an_api_server_that_hangs_is_one_error_and_the_lab_goes_on():
         shell("docker", "unpause", control.name)
     time.sleep(3)
     assert json.loads(lab.host.run("kubectl", "get", "nodes", "-o", "json").stdout)["items"]
+
+
+NODES_AT = 5        # where `meaning` has the number of nodes
+
+
+def helper_pods() -> str:
+    return shell("kubectl", "get", "pods", "-A", "-l", LABEL, "-o", "name").strip()
+
+
+def gone(deadline_s: float = 20) -> bool:
+    end = time.monotonic() + deadline_s
+    while helper_pods() and time.monotonic() < end:
+        time.sleep(0.5)
+    return not helper_pods()
+
+
+def test_the_kubernetes_lab_sees_the_same_journey_as_the_kind_lab():
+    lab = open_lab("kubernetes", consent=True)
+    try:
+        ours, theirs = list(meaning(lab)), list(meaning(open_lab("kind")))
+        assert (ours.pop(NODES_AT), theirs.pop(NODES_AT)) == (2, 4)        # it reaches no other nodes
+        assert ours == theirs
+    finally:
+        lab.backend.helpers.end()
+    assert gone()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_the_kubernetes_lab_leaves_no_helper_after_an_interrupt_nor_cleanup_after_a_kill(number):
+    held = HOLD.replace('open_lab("kind")', 'open_lab("kubernetes", consent=True)').replace(", lab.host", "")
+    holder = subprocess.Popen([sys.executable, "-c", held], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout.readline() == "listening\n"
+    assert len(helper_pods().split()) == 2
+    holder.send_signal(number)
+    holder.wait(30)
+    if number == signal.SIGKILL:
+        assert "deleted" in shell(sys.executable, "-m", "kitlib", "cleanup")
+    assert gone()
