@@ -24,6 +24,7 @@ from generated_rules import ruleset  # noqa: E402
 
 from kitlib.errors import KitError, ParseError  # noqa: E402
 from kitlib.journey.join import join  # noqa: E402
+from kitlib.netfilter.compare import traced_paths  # noqa: E402
 from kitlib.netfilter.packet import Packet  # noqa: E402
 from kitlib.netfilter.simulate import simulate  # noqa: E402
 from kitlib.netfilter.state import Netfilter  # noqa: E402
@@ -65,7 +66,7 @@ def texts() -> dict[str, tuple[str, Callable[[str], object]]]:
         "processes": (fixture("ps/control-plane.txt"),
                       lambda text: flag(text, "kube-controller-manager", "cluster-cidr")),
         "rules": (fixture("iptables/save-1.8.9.txt"), _every_rule),
-        "trace": (fixture("bridge-cni/xtables-monitor.txt"), traces)}
+        "trace": (fixture("bridge-cni/xtables-monitor.txt"), _traced_paths)}
 
 
 def _resolver(text: str) -> None:
@@ -78,6 +79,10 @@ def _routes(text: str) -> None:
     netfilter = Netfilter(iptables_save.parse(""), ip.routes(text))
     for address in ("10.1.0.7", "fd00::1"):
         netfilter.source_for(netfilter.route(address))
+
+
+def _traced_paths(text: str) -> None:
+    traced_paths(Netfilter(iptables_save.parse(""), ()), traces(text))
 
 
 def _every_rule(text: str) -> None:

@@ -110,5 +110,6 @@ def test_an_id_that_comes_again_is_another_packet():
     found = traces(one * 2)
     assert list(found) == ["1", "1'"] and found["1"] == found["1'"]
     assert [(line.verdict, line.rule) for line in found["1"]] == [("JUMP:d/e", "# handle 3"), ("DROP", "")]
-    with pytest.raises(ParseError, match="nft monitor trace"):
-        traces("PACKET: 2 1234 IN=eth0\n")
+    for text in ("PACKET: 2 1234 IN=eth0\n", "trace id 1 ip t c policy accept\n", one.replace("10.0.0.1", "1.1")):
+        with pytest.raises(ParseError, match="nft monitor trace"):
+            traces(text)

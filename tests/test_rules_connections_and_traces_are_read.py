@@ -134,6 +134,9 @@ def test_every_line_of_every_recorded_trace_is_read() -> None:
 @pytest.mark.parametrize("text", [
     " TRACE: 2 8fcbe6d9 raw:PREROUTING:policy:ACCEPT \n",
     "PACKET: 2 8fcbe6d9 IN=eth0 SRC=1.1.1.1 DST=2.2.2.2 \n TRACE: 2 8fcbe6d9 raw:X:rule:ACCEPT\n",
+    *(f"PACKET: 2 8fcbe6d9 IN=eth0 {fields}\n" for fields in (
+        "DST=2.2.2.2", "SRC=1.1.1.1", "SRC=1.1.1 DST=2.2.2.2", "SRC=1.1.1.1 DST=2.2.2.2 SPORT=abc",
+        "SRC=1.1.1.1 DST=2.2.2.2 DPORT=", "SRC=1.1.1.1 DST=2.2.2.2 DPORT=053", "SRC=1.1.1.1 DST=2.2.2.2 MARK=0xg")),
     "xtables-monitor: not found\n"])
 def test_a_bad_trace_is_a_parse_error(text: str) -> None:
     with pytest.raises(ParseError, match="xtables-monitor"):

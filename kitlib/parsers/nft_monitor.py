@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 
 from kitlib.errors import ParseError, parse_context
-from kitlib.parsers.xtables_monitor import TraceLine
+from kitlib.parsers.xtables_monitor import TraceLine, checked_header
 
 HEAD = re.compile(r"trace id (\S+) (\w+) (\S+) (\S+) (packet: |unknown rule |rule |policy |conntrack: |verdict )(.*)")
 VERDICT = re.compile(r"(.*?) *\(verdict (\w+)(?: (.*))?\)")
@@ -43,9 +43,11 @@ def traces(text: str) -> dict[str, tuple[TraceLine, ...]]:
             if (name, f"{family} {table}", chain) in visited:
                 name = latest[ident] = f"{name}'"
             visited.add((name, f"{family} {table}", chain))
-            headers[name] = _headers(rest)
+            headers[name] = checked_header(_headers(rest), line)
         elif kind in ("rule ", "unknown rule ", "policy "):
-            trace_line = _trace_line(f"{family} {table}", chain, kind, rest, headers.get(name, {}))
+            if name not in headers:
+                raise ParseError("a trace", "the line packet: of a packet first", line)
+            trace_line = _trace_line(f"{family} {table}", chain, kind, rest, headers[name])
             found.setdefault(name, []).append(trace_line)
     return {packet: tuple(lines) for packet, lines in found.items()}
 

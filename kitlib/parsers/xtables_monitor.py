@@ -8,12 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 
 from kitlib.errors import ParseError
 
 PACKET = re.compile(r"PACKET: (\d+) ([0-9a-f]+) (.*)")
 TRACE = re.compile(r" TRACE: (\d+) ([0-9a-f]+) (\w+):(\S+?):(rule|return|policy):(\S+)\s*(.*)")
 RULE = re.compile(r"0x[0-9a-f]+:(\S+)")
+NUMBERS = {"SPORT": r"0|[1-9]\d{0,4}", "DPORT": r"0|[1-9]\d{0,4}", "MARK": "0|0x[0-9a-f]{1,8}"}
 VERDICTS = {"0xfffffffb": "RETURN", "0xffffffff": "CONTINUE"}     # what xtables-monitor has no word for
 
 
@@ -43,7 +45,7 @@ def traces(text: str) -> dict[str, tuple[TraceLine, ...]]:
     found: dict[str, list[TraceLine]] = {}
     for line in text.splitlines():
         if packet := PACKET.match(line):
-            headers[packet[2]] = dict(_fields(packet[3]))
+            headers[packet[2]] = checked_header(dict(_fields(packet[3])), line)
         elif (match := TRACE.match(line)) and match[2] in headers:
             name = latest.get(match[2], match[2])
             if match[3] == "raw" and name in found and found[name][-1].table != "raw":     # back at the beginning
@@ -72,6 +74,19 @@ def _trace_line(line: re.Match, packet: dict[str, str]) -> TraceLine:
         raise ParseError("xtables-monitor --trace", "rule:HANDLE:VERDICT", line.string)
     rule = re.sub(rf"^-[46] -t {table} ", "", text).strip()
     return TraceLine(table, chain, VERDICTS.get(verdict[1], verdict[1]), rule, packet)
+
+
+def checked_header(header: dict[str, str], line: str) -> dict[str, str]:
+    """Return the header fields of a packet. Raises ParseError if its addresses, ports or mark are none."""
+    try:
+        for name in ("SRC", "DST"):
+            ip_address(header.get(name, ""))
+        is_right = all(re.fullmatch(pattern, header.get(name, "0")) for name, pattern in NUMBERS.items())
+    except ValueError:
+        is_right = False
+    if not is_right:
+        raise ParseError("xtables-monitor --trace", "addresses SRC and DST, numbers SPORT, DPORT, MARK", line)
+    return header
 
 
 def _fields(text: str) -> Iterator[tuple[str, str]]:
