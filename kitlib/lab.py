@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import cached_property
+from inspect import signature
 from itertools import chain
 from pathlib import Path
 
@@ -57,7 +58,8 @@ def _live_backend(name: str, consent: bool) -> Backend:
     if name not in live:
         raise UnknownLab(f"There is no lab {name!r}. This kit has: {', '.join(['recorded', *live])}. "
                          "Choose one with open_lab(NAME) or the environment variable KITLIB_LAB.")
-    return live[name].load()(**({"consent": True} if consent else {}))
+    open_backend = live[name].load()
+    return open_backend(consent=True) if consent and "consent" in signature(open_backend).parameters else open_backend()
 
 
 class Lab(Cluster):
@@ -91,8 +93,10 @@ class Lab(Cluster):
         return tuple(pod for pod in self.every_pod if pod.name.startswith(name))
 
     def pod(self, name: str) -> Pod:
-        """Return the pod of this name, or the only one whose name starts with it."""
-        return _one("pod", name, self.every_pod, self.pods(name))
+        """Return the pod of this name ("web" or "shop/web"), or the only one whose name starts with it."""
+        namespace, _, start = name.rpartition("/")
+        near = [pod for pod in self.pods(start) if namespace in ("", pod.namespace)]
+        return _one("pod", name, self.every_pod, tuple(pod for pod in near if pod.name == start) or tuple(near))
 
     @cached_property
     def client(self) -> Pod:

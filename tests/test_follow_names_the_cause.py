@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 
@@ -14,6 +15,7 @@ from follow import page, terminal
 from kitlib import open_lab
 from kitlib.__main__ import main
 from kitlib.backends import live
+from recorder.validate import validate
 from workshop.faults import LIVE
 from workshop.live_faults import break_lab, fix_lab
 
@@ -31,7 +33,7 @@ CAUSE = {"egress-names-the-clusterip": "forward-drop"}
 def run(monkeypatch, capsys):
     """Run a command line; return its exit status, stdout and stderr."""
     for name in ("KITLIB_LAB", "KITLIB_RECORDING", "KITLIB_MODE", "KITLIB_POD"):
-        monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv(name, "")        # taken back at the end, whatever a command line makes of it
 
     def run(*words: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["kitlib", *words])
@@ -73,11 +75,12 @@ def test_several_queries_are_counted(run):
 
 @pytest.mark.parametrize(("words", "message"), [
     (("www.example.org",), "What can be asked there: www.example.com"),
-    (("www.example.com", "--from", "shop/web"), "There is no pod 'web'"),
-    (("www.example.com", "--from", "shop/neighbour"), "is in the namespace default"),
+    (("www.example.com", "--from", "shop/web"), "There is no pod 'shop/web'"),
+    (("www.example.com", "--from", "shop/neighbour"), "There is no pod 'shop/neighbour'. There are:"),
     (("www.example.com", "--lab", "moon"), "There is no lab 'moon'"),
     (("www.example.com", "--repeat", "0"), "expected 1 or more"),
     (("+short",), "options of dig"),
+    (("www.example.com", "--scrub", "--repeat", "2"), "one query at a time"),
     (("www.example.com", "--out", "/no/such/folder/page.html"), "No such file")])
 def test_what_cannot_be_looked_at_is_exit_status_2_and_one_message(run, words, message):
     code, _, error = run("follow", *words)
@@ -88,6 +91,31 @@ def test_what_cannot_be_looked_at_is_exit_status_2_and_one_message(run, words, m
 def test_nothing_from_data_is_markup(text):
     written = page.html_page(text, [("Summary", page.paragraphs([text]))])
     assert text not in written and "<img" not in written
+
+
+@pytest.mark.parametrize("words", [("www.example.com", "--trace"), ("my-nginx", "--search"),
+                                   ("www.example.com", "--fault", "forward-drop")])
+def test_what_is_recorded_is_followed_again_without_the_lab(run, tmp_path, words):
+    mine, page_of = str(tmp_path / "mine"), tmp_path / "page.html"
+    code, out, _ = run("follow", *words, "--record", mine, "--json")
+    os.environ["KITLIB_RECORDING"] = mine
+    words = [word for word in words if word not in ("--fault", "forward-drop")]
+    again, replayed, _ = run("follow", *words, "--out", str(page_of), "--json")
+    known, found = json.loads(out), json.loads(replayed)
+    assert (again, found["causes"], found["hops"]) == (code, known["causes"], known["hops"])
+    assert "could not be" not in page_of.read_text() and not validate(tmp_path / "mine")
+
+
+def test_scrubbing_reaches_the_terminal_the_page_and_the_recording(run, tmp_path):
+    page_of, mine = tmp_path / "page.html", tmp_path / "mine"
+    words = ("follow", "www.example.com", "--out", str(page_of), "--record", str(mine), "--scrub", "--trace")
+    code, out, told = run(*words)
+    assert code == 0 and "Answered by" in out and "It may still tell:" in told and validate(mine) == []
+    node = open_lab().nodes[0].name
+    assert node.endswith("-control-plane") and node not in out + page_of.read_text()
+    assert not [path for path in mine.rglob("*") if path.is_file() and node.encode() in path.read_bytes()]
+    again, _, error = run(*words)
+    assert again == 2 and "is there already" in error
 
 
 def test_kubectl_finds_it_by_name(monkeypatch, capsys):
@@ -104,7 +132,7 @@ def test_a_live_fault_is_named(run, monkeypatch, fault):
     monkeypatch.setattr(live, "PATIENCE_S", 0.2)
     lab = open_lab("netns")
     pod = lab.pod("my-nginx")
-    monkeypatch.setattr("follow.query.open_lab", lambda name, fault: lab)
+    monkeypatch.setattr("follow.query.open_lab", lambda name, **_: lab)
     break_lab(lab, pod, fault)
     try:
         _, out, _ = run("follow", *ASKED.get(fault, ["www.example.com"]), "--json")

@@ -10,7 +10,6 @@ from follow.query import Report
 from kitlib.errors import KitError
 from kitlib.journey.model import Journey
 from kitlib.left_out import left_out_lines
-from workshop.causes import causes_for
 
 ANSWERS = ("NOERROR", "NXDOMAIN")       # that a name does not exist is an answer, too
 
@@ -27,8 +26,9 @@ class Findings:
 
 def findings(report: Report) -> Findings:
     """Look at a report for all that an engineer would write into the ticket."""
-    names, evidence, undecided = [], [], [*report.journey.ambiguous, *left_out_lines(report.seen.left_out)]
-    for cause in causes_for(report.case):
+    names, evidence = [], []
+    undecided = [*report.journey.ambiguous, *left_out_lines(report.seen.left_out), *report.left_out]
+    for cause in report.causes:
         try:
             found = cause.examine(report.case)
         except KitError as error:
