@@ -20,6 +20,7 @@ from workshop.causes import Cause, causes_for
 
 OWN_PACE = ("+tries=", "+timeout=")       # how long a recorded dig waited is no part of the question
 
+NO_SUCH_PROGRAM = (126, 127)              # exit codes of kubectl exec, timeout and env
 ONE_ATTEMPT = ("+tries=1", "+timeout=5")  # as a resolver waits; dig's own three attempts show nothing more
 
 
@@ -83,19 +84,29 @@ def _argv(lab: Lab, pod: Pod, given: Namespace) -> tuple[tuple[str, ...], int]:
     for word in (given.name, given.type, given.server):
         if word.startswith(("-", "+", "@")):
             raise KitError(f"Expected a name, a type or a server, found {word!r}: options of dig are not taken here.")
-    options = [*(["+tcp"] if given.tcp else []), *(["+search", "+showsearch"] if given.search else []),
-               *([f"@{given.server}"] if given.server else [])]
-    argv = ("dig", *options, given.name, *([given.type.upper()] if given.type.upper() != "A" else []))
+    record_type = given.type.upper() if given.type.upper() != "A" else ""
+    if given.search and (record_type or given.server or given.tcp or given.port):
+        raise KitError("--search asks as the pod's resolver does: leave out the type, --server, --tcp and --port.")
+    argv = ("getent", "ahosts", given.name) if given.search else tuple(filter(None, (
+        "dig", "+tcp" if given.tcp else "", f"@{given.server}" if given.server else "", given.name, record_type)))
     if lab.backend.live:
-        return ("dig", *ONE_ATTEMPT, *argv[1:]), given.repeat
+        return _live_argv(pod, argv, given.port), given.repeat
     scenes = [scene for scene in lab.backend.recording.scenes
-              if scene.place == pod.id and scene.argv[0] == "dig" and (scene.traced or not given.trace)]
+              if scene.place == pod.id and scene.argv[0] == argv[0] and (scene.traced or not given.trace)]
     found = next((scene for scene in scenes if sorted(_question(scene.argv)) == sorted(argv)), None)
     if found is None:
         known = ", ".join(dict.fromkeys(" ".join(_question(scene.argv)[1:]) for scene in scenes))
         raise NotRecorded(f"{' '.join(argv)} was not recorded in {pod.title}. What can be asked there: "
                           f"{known or 'nothing'}.")
     return found.argv, len(found.takes)
+
+
+def _live_argv(pod: Pod, argv: tuple[str, ...], port: int | None) -> tuple[str, ...]:
+    """Return the command for a live pod: dig from this port, or getent; where that is missing, dig."""
+    if argv[0] != "getent":
+        return ("dig", *ONE_ATTEMPT, *(("-b", f"{pod.address}#{port}") if port else ()), *argv[1:])
+    lacks_getent = pod.run("getent", "ahosts", "localhost").rc in NO_SUCH_PROGRAM
+    return ("dig", *ONE_ATTEMPT, "+search", "+showsearch", argv[-1]) if lacks_getent else argv
 
 
 def _question(argv: tuple[str, ...]) -> list[str]:
