@@ -79,6 +79,7 @@ def wheels(folder: Path) -> None:
     run("pip", "download", "--quiet", "--no-deps", "--platform", "any", "--python-version", PYTHON, "--abi", "none",
         "--implementation", "py", "--dest", folder, *pinned, *ONLY_THERE)
     run("pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, REPO)
+    shutil.rmtree(REPO / "kitlib.egg-info", ignore_errors=True)     # in the checkout it would hide what is installed
 
 
 def lock(folder: Path) -> None:
