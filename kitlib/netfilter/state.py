@@ -36,7 +36,7 @@ class Decision:
     @property
     def is_local(self) -> bool:
         """True if the packet is for this machine itself (or for everybody)."""
-        return self.route is not None and self.route.type in ("local", "broadcast", "multicast")
+        return self.route is not None and self.route.type in ("local", "broadcast", "multicast", "anycast")
 
     @property
     def is_unicast(self) -> bool:
@@ -70,10 +70,9 @@ class Netfilter:
         """Routes as (IP version, address, mask, route), in the order in which the kernel prefers them."""
         found = []
         for route in (route for route in self.routes if route.table in TABLES):
-            version = 6 if ":" in f"{route.destination}{route.via}" else 4
-            everything = "::/0" if version == 6 else "0.0.0.0/0"
+            everything = "::/0" if route.version == 6 else "0.0.0.0/0"
             network = ip_network(everything if route.destination == "default" else route.destination)
-            found.append((version, int(network.network_address), int(network.netmask), route))
+            found.append((route.version, int(network.network_address), int(network.netmask), route))
         return sorted(found, key=lambda entry: (TABLES.index(entry[3].table), -entry[2]))
 
     def _fitting(self, destination: str) -> Iterator[Route]:
@@ -92,7 +91,7 @@ class Netfilter:
         longer = [_named(route) for route in fitting if route is not chosen and route.table == chosen.table]
         words += f", a longer prefix than {' and '.join(longer)}" if longer and not own else ""
         unknown = f"{destination} is an address of IPVS, which sends it to an endpoint by a table of its own" \
-            if chosen.device == IPVS else "" if chosen.table == "local" else self._other_tables()
+            if chosen.device == IPVS else "" if chosen.table == "local" else chosen.unknown or self._other_tables()
         return Decision(destination, chosen, f"{words}: {_consequence(chosen)}", fitting, unknown)
 
     def _other_tables(self) -> str:
@@ -101,7 +100,7 @@ class Netfilter:
         return others and f"there are routes in table {others}, and which packets use them is not known here"
 
     def type_of(self, address: str) -> str:
-        """Return what addrtype calls an address: LOCAL, BROADCAST, MULTICAST or UNICAST (net/ipv4/fib_frontend.c)."""
+        """Return what addrtype calls an address: LOCAL, BROADCAST, MULTICAST, … (net/ipv4/fib_frontend.c)."""
         if ip_address(address).is_multicast:
             return "MULTICAST"
         if address in ("0.0.0.0", "255.255.255.255"):
@@ -113,7 +112,9 @@ class Netfilter:
         """Return the address that this machine gives what it sends that way (`src` of `ip route get`)."""
         if decision.route is None:
             return ""
-        return decision.route.source or self.address_of(decision.route.device, decision.route.via)
+        if ":" in decision.destination:
+            return decision.route.source or self._source_by_rfc_6724(decision.device, decision.destination)
+        return decision.route.source or self.address_of(decision.route.device, _next_hop(decision.route))
 
     def masquerade_address(self, interface: str, destination: str) -> str:
         """Return the address that MASQUERADE takes: the out-interface's, near the next hop; on lo, no loopback address.
@@ -123,7 +124,7 @@ class Netfilter:
         if ":" in destination:
             return self._source_by_rfc_6724(interface, destination)
         route = self.route(destination).route
-        near = route.via if route and route.via else destination
+        near = _next_hop(route) or destination
         others = (self.address_of(found.name, near) for found in self.interfaces if found.name != "lo")
         return self.address_of(interface, near, loopback=False) or next(filter(None, others), "")
 
@@ -158,11 +159,18 @@ def _is_global(address: IPv6Address) -> bool:
     return not (address.is_link_local or address.is_loopback)
 
 
+def _next_hop(route: Route | None) -> str:
+    """Return the next hop's address if it is one of IPv4, which the choice of a source address looks at."""
+    return route.via if route and ":" not in route.via else ""
+
+
 def _named(route: Route) -> str:
     return "the default route" if route.destination == "default" else route.destination
 
 
 def _consequence(route: Route) -> str:
+    if route.unknown:
+        return route.unknown
     if route.type in NO_WAY:
         return f"{route.type}, {NO_WAY[route.type]}"
     if route.type != "unicast":
