@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from functools import cached_property
 from ipaddress import IPv6Address, ip_address, ip_interface, ip_network
 from typing import TYPE_CHECKING
@@ -64,6 +64,11 @@ class Netfilter:
     forwards: bool = True                 # net.ipv4.ip_forward
     unknown: tuple[str, ...] = ()
     nft: nft.Ruleset | None = None        # where nftables decides; `ruleset` then explains the tables of iptables-nft
+    ipv6: Callable[[], Netfilter] | None = field(default=None, repr=False, compare=False)
+
+    def of(self, address: str) -> Netfilter:
+        """Return what decides about packets from this address: IPv6 has rules of its own, read when first needed."""
+        return self.ipv6() if self.ipv6 and ":" in address else self
 
     @cached_property
     def _networks(self) -> list[tuple[int, int, int, Route]]:
@@ -90,9 +95,19 @@ class Netfilter:
         words = f"{destination} has a route of its own" if own else f"{destination} fits {_named(chosen)}"
         longer = [_named(route) for route in fitting if route is not chosen and route.table == chosen.table]
         words += f", a longer prefix than {' and '.join(longer)}" if longer and not own else ""
-        unknown = f"{destination} is an address of IPVS, which sends it to an endpoint by a table of its own" \
-            if chosen.device == IPVS else "" if chosen.table == "local" else chosen.unknown or self._other_tables()
-        return Decision(destination, chosen, f"{words}: {_consequence(chosen)}", fitting, unknown)
+        return Decision(destination, chosen, f"{words}: {_consequence(chosen)}", fitting,
+                        self._doubt(destination, chosen, fitting))
+
+    def _doubt(self, destination: str, chosen: Route, fitting: tuple[Route, ...]) -> str:
+        """Say why the kernel may not use the chosen route; "" if it does."""
+        if chosen.unknown:
+            return chosen.unknown
+        if chosen.device == IPVS:
+            return f"{destination} is an address of IPVS, which sends it to an endpoint by a table of its own"
+        twins = [route for route in fitting if (route.destination, route.table) == (chosen.destination, chosen.table)]
+        if chosen.version == 6 and len(twins) > 1:
+            return f"{_named(chosen)} is there {len(twins)} times, and which is taken is not known here"
+        return "" if chosen.table == "local" else self._other_tables()
 
     def _other_tables(self) -> str:
         """Say that `ip rule` may send packets to other tables; "" if no other has a route. Table local comes first."""
@@ -100,13 +115,16 @@ class Netfilter:
         return others and f"there are routes in table {others}, and which packets use them is not known here"
 
     def type_of(self, address: str) -> str:
-        """Return what addrtype calls an address: LOCAL, BROADCAST, MULTICAST, … (net/ipv4/fib_frontend.c)."""
+        """Return what addrtype calls an address: LOCAL, BROADCAST, MULTICAST, … (net/ipv4/fib_frontend.c).
+
+        UNKNOWN where the table local is.
+        """
         if ip_address(address).is_multicast:
             return "MULTICAST"
         if address in ("0.0.0.0", "255.255.255.255"):
             return "BROADCAST"
         local = next((route for route in self._fitting(address) if route.table == "local"), None)
-        return local.type.upper() if local else "UNICAST"
+        return "UNKNOWN" if local and local.unknown else local.type.upper() if local else "UNICAST"
 
     def source_for(self, decision: Decision) -> str:
         """Return the address that this machine gives what it sends that way (`src` of `ip route get`)."""
