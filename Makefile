@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help lab browser site test test-browser test-slow test-kind notebooks workshop cluster cluster-down doctor benchmark clean
+.PHONY: help lab browser site release-check test test-browser test-slow test-kind notebooks workshop cluster cluster-down doctor benchmark clean
 
 PYTHON := .venv/bin/python
 SETUP  := sh lab-setup/with-python.sh lab-setup/environment.py
@@ -20,6 +20,9 @@ browser:  ## Build the course for a browser tab (JupyterLite; needs npm), and se
 site:  ## Build the book to read, with the edition for a browser tab beside it (needs npm)
 	@$(SETUP) ready --browser
 	@$(PYTHON) lab-setup/site/build.py
+
+release-check:  ## Build and try wheel, book and browser edition from a fresh clone of what is committed
+	@sh lab-setup/release-check.sh
 
 test:  ## Run the whole test suite
 	@$(SETUP) ready

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kitlib.backends import Backend
-from kitlib.errors import CommandFailed, KitError, NotFound, NotRecorded, PlaceGone
+from kitlib.errors import CommandFailed, KitError, NoAccess, NotFound, NotRecorded, PlaceGone
 from kitlib.parsers import docker, kubernetes
 from kitlib.parsers.process_flags import flag
 from kitlib.place import TUNNELS, Host, Node, Place, Pod, ebpf
@@ -164,8 +164,14 @@ class Cluster:
 
     @cached_property
     def ranges(self) -> Ranges:
-        """Read the pod range and the Service range, from the controller-manager's flags."""
-        processes = self.control_plane.run("ps", "-ef").text
+        """Read the pod range and the Service range, from the controller-manager's flags.
+
+        Of a control plane that cannot be looked into, the nodes know which ranges their pods have, and nobody the rest.
+        """
+        try:
+            processes = self.control_plane.run("ps", "-ef").text
+        except (NotFound, NoAccess):
+            return Ranges(",".join(dict.fromkeys(node.pod_range for node in self.nodes if node.pod_range)), "")
         return Ranges(flag(processes, "kube-controller-manager", "cluster-cidr"),
                       flag(processes, "kube-controller-manager", "service-cluster-ip-range"))
 
@@ -224,7 +230,7 @@ def differences(cluster: Cluster) -> tuple[str, ...]:
             return list(ask())
         except NotRecorded:
             return []
-        except CommandFailed as error:
+        except (CommandFailed, NoAccess) as error:
             failures.append(f"This may be a difference and is not known. {error}")
             return []
 

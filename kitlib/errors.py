@@ -77,6 +77,10 @@ class NotFound(KitError):
     """The lab has no such place, service or interface."""
 
 
+class NoAccess(KitError):
+    """A place of a live lab cannot be entered: the cluster does not allow it, or does not answer."""
+
+
 class PlaceGone(NotFound):
     """A place of a live lab was there, and is not any more."""
 

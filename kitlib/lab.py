@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import suppress
 from functools import cached_property
+from inspect import signature
 from itertools import chain
 from pathlib import Path
 
@@ -12,7 +15,7 @@ from kitlib.backends.recording import load, with_fault
 from kitlib.backends.replay import RecordedLab
 from kitlib.capture import Capture
 from kitlib.cluster import Cluster, differences
-from kitlib.errors import KitError, NotFound, UnknownLab
+from kitlib.errors import KitError, NoAccess, NotFound, UnknownLab
 from kitlib.lacking import explain_what_is_lacking
 from kitlib.parsers.kubernetes import Service
 from kitlib.place import Node, Place, Pod
@@ -57,7 +60,8 @@ def _live_backend(name: str, consent: bool) -> Backend:
     if name not in live:
         raise UnknownLab(f"There is no lab {name!r}. This kit has: {', '.join(['recorded', *live])}. "
                          "Choose one with open_lab(NAME) or the environment variable KITLIB_LAB.")
-    return live[name].load()(**({"consent": True} if consent else {}))
+    open_backend = live[name].load()
+    return open_backend(consent=True) if consent and "consent" in signature(open_backend).parameters else open_backend()
 
 
 class Lab(Cluster):
@@ -83,7 +87,7 @@ class Lab(Cluster):
     def _vantage_points(self) -> tuple[VantagePoint, ...]:
         """Find both ends of every pod's cable, CoreDNS's last; then nodes, bridge, containers."""
         cabled = sorted((pod for pod in self.every_pod if not pod.host_network), key=lambda pod: pod.kind == "coredns")
-        cables = [point for pod in cabled for point in (pod.eth0, pod.veth)]
+        cables = [point for pod in cabled for point in _ends(pod)]
         return (*cables, *(place.default_point for place in (*self.nodes, self.host, *self.containers)))
 
     def pods(self, name: str = "") -> tuple[Pod, ...]:
@@ -91,8 +95,10 @@ class Lab(Cluster):
         return tuple(pod for pod in self.every_pod if pod.name.startswith(name))
 
     def pod(self, name: str) -> Pod:
-        """Return the pod of this name, or the only one whose name starts with it."""
-        return _one("pod", name, self.every_pod, self.pods(name))
+        """Return the pod of this name ("web" or "shop/web"), or the only one whose name starts with it."""
+        namespace, _, start = name.rpartition("/")
+        near = [pod for pod in self.pods(start) if namespace in ("", pod.namespace)]
+        return _one("pod", name, self.every_pod, tuple(pod for pod in near if pod.name == start) or tuple(near))
 
     @cached_property
     def client(self) -> Pod:
@@ -145,6 +151,13 @@ class Lab(Cluster):
         """Return the vantage point at an interface of the place with this id."""
         places = (self.host, *self.nodes, *self.every_pod, *self.containers)
         return _one("place", place, places, tuple(at for at in places if at.id == place)).at(interface)
+
+
+def _ends(pod: Pod) -> Iterator[VantagePoint]:
+    """Yield both ends of a pod's cable; the pod's alone where its node cannot be asked for the other."""
+    yield pod.eth0
+    with suppress(NoAccess):
+        yield pod.veth
 
 
 def _has_dig(pod: Pod) -> bool:

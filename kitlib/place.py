@@ -140,8 +140,8 @@ class Node(Place):
             forwards = self.run("sysctl", "net.ipv6.conf.all.forwarding").text.strip().endswith("= 1")
         except (NotRecorded, CommandFailed) as error:
             lacking = f"the rules and routes of IPv6 ({str(error).splitlines()[0]})"
-            return replace(ipv4, routes=(ip.Route("default", version=6, unknown=lacking),), ipv6=None,
-                           ruleset=iptables_save.parse(""), unknown=(*ipv4.unknown, lacking))
+            return replace(ipv4, ruleset=iptables_save.parse(""), routes=(), ipv6=None, unknown_routes=lacking,
+                           unknown_addresses=lacking, unknown=(*ipv4.unknown, lacking))
         return replace(ipv4, ruleset=ruleset, routes=routes, forwards=forwards, ipv6=None)
 
     def _nftables(self, listed: Result | None) -> tuple[nft.Ruleset | None, list[str]]:

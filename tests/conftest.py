@@ -6,10 +6,11 @@ import gc
 import json
 import re
 from base64 import b64decode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from inspect import getmembers, isfunction
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
@@ -17,6 +18,9 @@ from hypothesis import settings
 from kitlib.backends.recording import read_take
 from kitlib.parsers.sightings import sightings
 from kitlib.quiz import Outcome, Quiz, check, predict
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 REPO = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((REPO / "notebooks").glob("*.ipynb"))
@@ -29,6 +33,18 @@ def pytest_generate_tests(metafunc) -> None:
     """A test with an argument `stored` runs once for each stored notebook."""
     if "stored" in metafunc.fixturenames:
         metafunc.parametrize("stored", NOTEBOOKS, ids=[path.stem for path in NOTEBOOKS])
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One Chromium for all tests in tests/browser: Playwright can be started only once in a process."""
+    from jupyterlab import CHROMIUM, chromium
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), headless=True, args=CHROMIUM)
+        yield browser
+        browser.close()
 
 
 def recorded_scenes() -> dict[str, int]:

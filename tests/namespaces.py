@@ -5,6 +5,7 @@ A test that needs a program of this machine, or a right, says so by one of the `
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -77,10 +78,12 @@ def require_programs(*programs: str) -> None:
 
 
 def as_ordinary_user(*argv: str, timeout: float = 60) -> subprocess.CompletedProcess:
-    """Run a program as nobody, who has no right that an ordinary user has not."""
-    return subprocess.run(["unshare", "--mount", "sh", "-c", AS_NOBODY, "sh", sys.base_prefix, str(REPO), *argv],
-                          cwd="/", capture_output=True, text=True, timeout=timeout, check=False,
-                          env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", "PYTHONDONTWRITEBYTECODE": "1"})
+    """Run a program as nobody, an ordinary user without any right; one at a time, for nobody has one lab."""
+    with open(__file__) as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        return subprocess.run(["unshare", "--mount", "sh", "-c", AS_NOBODY, "sh", sys.base_prefix, str(REPO), *argv],
+                              cwd="/", capture_output=True, text=True, timeout=timeout, check=False,
+                              env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", "PYTHONDONTWRITEBYTECODE": "1"})
 
 
 def on_this_machine() -> list[str]:

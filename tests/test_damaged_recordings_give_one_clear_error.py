@@ -3,12 +3,15 @@
 import json
 import os
 import shutil
+import struct
 
 import pytest
 
 from kitlib.backends.recording import load
-from kitlib.errors import RecordingError
+from kitlib.errors import KitError, RecordingError
 from kitlib.lab import RECORDINGS, open_lab
+from kitlib.parsers.pcap import frames
+from recorder.validate import validate
 
 SCENE = "scenes/pod-dig-external"
 
@@ -189,3 +192,54 @@ def test_a_file_without_end_is_not_read(copy):
 def test_a_recording_that_is_not_there_is_named(tmp_path):
     with pytest.raises(RecordingError, match=r"nowhere/recording\.json: the recording lacks this file"):
         open_lab(recording=tmp_path / "nowhere")
+
+
+FACTS, TAKE, CAPTURE = "facts.jsonl", f"{SCENE}/take01.jsonl", f"{SCENE}/take01.pcapng"
+# What a text file is damaged with: what is replaced where it first stands, and by what.
+TEXT = [(b'"', b'\xff"'), (b'"', b'\xc0\x80"'), (b'"', b'\xed\xa0\x80"'), (b'"', b'\0"'), (b"{", b"\xef\xbb\xbf{"),
+        (b"{", b"[" * 100_000), (b"{", b'{"a":' * 100_000), (b"{", b"[{"), (b"{", b"7 {"), (b"{", b""), (b":", b""),
+        (b'": ', b'": NaN, "x": '), (b'": ', b'": 1e999, "x": '), (b'": ', b'": ' + b"9" * 5000 + b', "x": '),
+        (b'": ', b'": null, "x": '), (b'": ', b'": "\\ud800", "x": '), (b'": ', b'": "../../x", "x": '),
+        (b'": ', b'": "/etc/passwd", "x": '), (b'": ', b'": {"a": [[]]}, "x": '), (b", ", b"\r"), (b", ", b",\n\n")]
+# The first bytes of an enhanced packet block, of an interface block and of the section; what is written at an offset.
+BLOCKS = {"packet": struct.pack("<I", 6), "interface": struct.pack("<I", 1), "section": struct.pack("<I", 0x0A0D0D0A)}
+LENGTHS = [0, 1, 8, 13, 0x7FFFFFFC, 0xFFFFFFFC, 0xFFFFFFFF]
+FIELDS = [*((block, 4, length) for block in BLOCKS for length in LENGTHS),
+          *(("packet", 8 + 4 * field, value) for field in range(5) for value in (1, 0xFFFF, 0xFFFFFFFF)),
+          *(("interface", 8, value) for value in (0, 113, 0xFFFF)),
+          *(("interface", 12, value) for value in (1, 2**32 - 1)),
+          *(("section", offset, value) for offset in (8, 12, 16) for value in (0, 0xFFFFFFFE))]
+RESOLUTIONS = [0, 0x7F, 0x80, 0xBF, 0xFF]
+DNS = [b"\xc0\x0c" * 8, b"\xff" * 16, b"\x3f" * 16, b"\0" * 16]        # over the question: loops, lengths past the end
+
+
+def overwritten(data: bytes, block: str, offset: int, value: int) -> bytes:
+    at = data.index(BLOCKS[block], 0 if block == "section" else 28) + offset
+    return data[:at] + struct.pack("<I", value) + data[at + 4:]
+
+
+def with_resolution(data: bytes, value: int) -> bytes:
+    return data.replace(b"\x09\0\x01\0\x09", bytes([9, 0, 1, 0, value]))
+
+
+def with_question(data: bytes, words: bytes) -> bytes:
+    return data.replace(b"\x03www\x07example\x03com"[:len(words)], words)
+
+
+DAMAGES = [*((file, bytes.replace, (old, new, 1)) for file in ("recording.json", FACTS, TAKE) for old, new in TEXT),
+           *((CAPTURE, overwritten, field) for field in FIELDS),
+           *((CAPTURE, with_resolution, (value,)) for value in RESOLUTIONS),
+           *((CAPTURE, with_question, (words,)) for words in DNS)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("file", "damage", "values"), DAMAGES)
+def test_any_damage_ends_in_the_kits_error_or_is_harmless(copy, file, damage, values):
+    whole = (copy / file).read_bytes()
+    (copy / file).write_bytes(damaged := damage(whole, *values))
+    assert damaged != whole
+    for use in (lambda: play(copy).journeys(), lambda: frames((copy / CAPTURE).read_bytes()), lambda: validate(copy)):
+        try:
+            use()
+        except KitError as error:
+            assert str(error).replace("\n", " ").isprintable()

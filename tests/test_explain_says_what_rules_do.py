@@ -54,6 +54,55 @@ def test_without_routes_and_addresses_it_is_undecided_and_says_so(run, dump):
     assert code == 2 and "--routes FILE" in out and "--addresses FILE" in out
 
 
+@pytest.mark.parametrize(("raw", "status"), [
+    ("-A PREROUTING -p udp -m udp --dport 53 -j DROP", 1), ("-A PREROUTING -p udp -m udp --dport 54 -j DROP", 2),
+    ("-A PREROUTING -m addrtype --dst-type LOCAL -j DROP", 2), ("-A PREROUTING -m addrtype --dst-type MULTICAST", 2),
+    ("-A PREROUTING -m nobody-knows -j DROP\n-A PREROUTING -j DROP", 1)])
+def test_what_is_dropped_before_routing_needs_no_routes(run, monkeypatch, raw, status):
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"*raw\n:PREROUTING ACCEPT [0:0]\n{raw}\nCOMMIT\n"))
+    code, out, _ = run("-", "udp 10.0.0.1:40000 > 10.9.0.1:53 in veth0")
+    assert code == status, out
+    assert ("--routes FILE" in out) == (status == 2)
+
+
+def test_nft_rules_that_drop_before_routing_need_no_routes(run, tmp_path):
+    chain = {"family": "ip", "table": "t", "name": "c", "handle": 1, "type": "filter", "hook": "prerouting",
+             "prio": -300, "policy": "accept"}
+    rule = {"family": "ip", "table": "t", "chain": "c", "handle": 2, "expr": [
+        {"match": {"op": "==", "left": {"fib": {"result": "type", "flags": ["daddr"]}}, "right": "local"}},
+        {"drop": None}]}
+    for expressions, status in ((rule["expr"], 2), (rule["expr"][1:], 1)):
+        rules = [{"metainfo": {"json_schema_version": 1}}, {"table": {"family": "ip", "name": "t", "handle": 1}},
+                 {"chain": chain}, {"rule": {**rule, "expr": expressions}}]
+        (tmp_path / "rules").write_text(json.dumps({"nftables": rules}))
+        code, out, _ = run(tmp_path / "rules", "udp 10.0.0.1:40000 > 10.9.0.1:53 in veth0")
+        assert code == status, out
+
+
+KNOWN = ("udp 17 20 src=10.244.2.3 dst=10.96.0.10 sport=40000 dport=53 "
+         "src=10.244.0.2 dst=10.244.2.3 sport=53 dport=40000 mark=0 use=1\n")
+
+
+@pytest.mark.parametrize(("packet", "says"), [
+    ("udp 10.244.2.3:40000 > 10.96.0.10:53 in veth0", "becomes 10.244.2.3:40000 → 10.244.0.2:53"),
+    ("udp 10.244.0.2:53 > 10.244.2.3:40000 in eth0", "becomes 10.96.0.10:53 → 10.244.2.3:40000"),
+    ("udp 10.244.2.3:40001 > 10.96.0.10:53 in veth0", "10.244.0.3")])
+def test_what_conntrack_remembers_comes_before_the_rules(run, tmp_path, packet, says):
+    (tmp_path / "rules").write_text("*nat\n:PREROUTING ACCEPT [0:0]\n:POSTROUTING ACCEPT [0:0]\n"
+                                    "-A PREROUTING -d 10.96.0.10/32 -j DNAT --to-destination 10.244.0.3\nCOMMIT\n")
+    (tmp_path / "conntrack").write_text(KNOWN)
+    (tmp_path / "routes").write_text("default via 172.20.0.1 dev eth0\nlocal 172.20.0.4 dev eth0 table local\n")
+    given = (word for name in ("routes", "conntrack") for word in (f"--{name}", tmp_path / name))
+    code, out, _ = run(tmp_path / "rules", packet, *given)
+    assert code == 0 and says in out
+
+
+def test_a_file_that_is_no_conntrack_table_is_exit_status_2(run, dump, tmp_path):
+    (tmp_path / "conntrack").write_text("udp 17 nonsense\n")
+    code, _, error = run(dump[0] / "rules", dump[1], "--conntrack", tmp_path / "conntrack")
+    assert code == 2 and "expected" in error
+
+
 @pytest.mark.parametrize(("policy", "rule", "status"), [
     ("ACCEPT", "", 0), ("DROP", "", 1), ("ACCEPT", "-A FORWARD -p udp -j REJECT\n", 1),
     ("ACCEPT", "-A FORWARD -m nobody-knows --x 1 -j DROP\n", 2)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 
@@ -14,7 +15,12 @@ from follow import page, terminal
 from kitlib import open_lab
 from kitlib.__main__ import main
 from kitlib.backends import live
-from workshop.faults import LIVE
+from kitlib.lab import Lab
+from netns_lab import NetnsLab
+from netns_lab.build import up
+from netns_lab.description import read
+from recorder.validate import validate
+from workshop.faults import KEPT_PORT, LIVE
 from workshop.live_faults import break_lab, fix_lab
 
 FAULTS = sorted(path.name for path in (REPO / "kitlib/recordings/kind-test1/faults").iterdir())
@@ -22,8 +28,10 @@ ANSWERED = {"one-endpoint-dead", "route-wrong-node", "tcp-blocked"}       # not 
 
 ASKED = {"tcp-blocked": ["big.example.com", "TXT"], "tcp-answer-lost": ["big.example.com", "TXT"],
          "upstream-down": ["www.example.net"], "one-endpoint-dead": ["www.example.com", "--repeat", "6"],
-         "resolv-conf-of-the-node": ["my-nginx.default.svc.cluster.local"]}
-NOT_BY_DIG = ("stale-conntrack", "second-answer-lost")      # they need one port for several queries
+         "resolv-conf-of-the-node": ["my-nginx.default.svc.cluster.local"],
+         "stale-conntrack": ["www.example.com", "--port", str(KEPT_PORT)],
+         "second-answer-lost": ["www.example.com.", "--search"]}
+BY_CHAINS = ("no-endpoints", "service-rules-missing", "stale-conntrack")     # made in the chains of iptables mode
 CAUSE = {"egress-names-the-clusterip": "forward-drop"}
 
 
@@ -31,7 +39,7 @@ CAUSE = {"egress-names-the-clusterip": "forward-drop"}
 def run(monkeypatch, capsys):
     """Run a command line; return its exit status, stdout and stderr."""
     for name in ("KITLIB_LAB", "KITLIB_RECORDING", "KITLIB_MODE", "KITLIB_POD"):
-        monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv(name, "")        # taken back at the end, whatever a command line makes of it
 
     def run(*words: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["kitlib", *words])
@@ -65,19 +73,31 @@ def test_a_healthy_lab_has_no_cause_and_a_page_that_stands_alone(run, tmp_path, 
         assert f"<h2>{section}" in written
 
 
+@pytest.mark.parametrize("words", [("www.example.com",), ("www.example.com", "--trace")])
+def test_a_cluster_in_nftables_mode_is_followed_too(run, monkeypatch, tmp_path, words):
+    monkeypatch.setenv("KITLIB_RECORDING", "kind-test1-nftables")
+    code, text, _ = run("follow", *words, "--out", str(tmp_path / "page.html"))
+    assert code == 0 and "Answered by" in text and "Cause:" not in text
+    assert "service-ETLUH4FB" in (written := (tmp_path / "page.html").read_text()) or "kube-proxy" in written
+    assert "could not be walked" not in written
+
+
 def test_several_queries_are_counted(run):
     _, text, _ = run("follow", "www.example.com", "--repeat", "5")
     assert "Latency of 5 answers: median" in text and "Endpoints chosen:" in text
     assert "truncated" in run("follow", "big.example.com", "TXT")[1]
+    assert "8 queries in" in run("follow", "www.example.com", "--search")[1]
+    assert "asked 12 times, not 30" in run("follow", "www.example.com", "--repeat", "30")[1]
 
 
 @pytest.mark.parametrize(("words", "message"), [
     (("www.example.org",), "What can be asked there: www.example.com"),
-    (("www.example.com", "--from", "shop/web"), "There is no pod 'web'"),
-    (("www.example.com", "--from", "shop/neighbour"), "is in the namespace default"),
+    (("www.example.com", "--from", "shop/web"), "There is no pod 'shop/web'"),
+    (("www.example.com", "--from", "shop/neighbour"), "There is no pod 'shop/neighbour'. There are:"),
     (("www.example.com", "--lab", "moon"), "There is no lab 'moon'"),
     (("www.example.com", "--repeat", "0"), "expected 1 or more"),
     (("+short",), "options of dig"),
+    (("www.example.com", "--scrub", "--repeat", "2"), "one query at a time"),
     (("www.example.com", "--out", "/no/such/folder/page.html"), "No such file")])
 def test_what_cannot_be_looked_at_is_exit_status_2_and_one_message(run, words, message):
     code, _, error = run("follow", *words)
@@ -90,6 +110,31 @@ def test_nothing_from_data_is_markup(text):
     assert text not in written and "<img" not in written
 
 
+@pytest.mark.parametrize("words", [("www.example.com", "--trace"), ("my-nginx", "--search"),
+                                   ("www.example.com", "--fault", "forward-drop")])
+def test_what_is_recorded_is_followed_again_without_the_lab(run, tmp_path, words):
+    mine, page_of = str(tmp_path / "mine"), tmp_path / "page.html"
+    code, out, _ = run("follow", *words, "--record", mine, "--json")
+    os.environ["KITLIB_RECORDING"] = mine
+    words = [word for word in words if word not in ("--fault", "forward-drop")]
+    again, replayed, _ = run("follow", *words, "--out", str(page_of), "--json")
+    known, found = json.loads(out), json.loads(replayed)
+    assert (again, found["causes"], found["hops"]) == (code, known["causes"], known["hops"])
+    assert "could not be" not in page_of.read_text() and not validate(tmp_path / "mine")
+
+
+def test_scrubbing_reaches_the_terminal_the_page_and_the_recording(run, tmp_path):
+    page_of, mine = tmp_path / "page.html", tmp_path / "mine"
+    words = ("follow", "www.example.com", "--out", str(page_of), "--record", str(mine), "--scrub", "--trace")
+    code, out, told = run(*words)
+    assert code == 0 and "Answered by" in out and "It may still tell:" in told and validate(mine) == []
+    node = open_lab().nodes[0].name
+    assert node.endswith("-control-plane") and node not in out + page_of.read_text()
+    assert not [path for path in mine.rglob("*") if path.is_file() and node.encode() in path.read_bytes()]
+    again, _, error = run(*words)
+    assert again == 2 and "is there already" in error
+
+
 def test_kubectl_finds_it_by_name(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["kubectl-follow_dns", "www.example.com", "--lab", "recorded"])
     assert terminal.kubectl_plugin() == 0 and "Answered by" in capsys.readouterr().out
@@ -97,20 +142,32 @@ def test_kubectl_finds_it_by_name(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("fault", ["forward-drop", "rp-filter", *(
-    pytest.param(fault, marks=pytest.mark.slow) for fault in LIVE
-    if fault not in ("forward-drop", "rp-filter", *NOT_BY_DIG))])
+    pytest.param(fault, marks=pytest.mark.slow) for fault in LIVE if fault not in ("forward-drop", "rp-filter"))])
 def test_a_live_fault_is_named(run, monkeypatch, fault):
     require_namespaces()
+    assert CAUSE.get(fault, fault) in causes_found(run, monkeypatch, open_lab("netns"), fault)
+
+
+@pytest.mark.parametrize("fault", ["forward-drop", *(pytest.param(fault, marks=pytest.mark.slow) for fault in LIVE
+                                                     if fault not in ("forward-drop", *BY_CHAINS))])
+def test_a_live_fault_is_named_in_nftables_mode(run, monkeypatch, fault):
+    require_namespaces()
+    holder = up(read(mode="nftables"), f"follow-{os.getpid()}")
+    try:
+        assert CAUSE.get(fault, fault) in causes_found(run, monkeypatch, Lab(NetnsLab(holder)), fault)
+    finally:
+        holder.end()
+
+
+def causes_found(run, monkeypatch, lab: Lab, fault: str) -> list[str]:
     monkeypatch.setattr(live, "PATIENCE_S", 0.2)
-    lab = open_lab("netns")
+    monkeypatch.setattr("follow.query.open_lab", lambda name, **_: lab)
     pod = lab.pod("my-nginx")
-    monkeypatch.setattr("follow.query.open_lab", lambda name, fault: lab)
     break_lab(lab, pod, fault)
     try:
-        _, out, _ = run("follow", *ASKED.get(fault, ["www.example.com"]), "--json")
+        return json.loads(run("follow", *ASKED.get(fault, ["www.example.com"]), "--json")[1])["causes"]
     finally:
         fix_lab(lab, pod, fault)
-    assert CAUSE.get(fault, fault) in json.loads(out)["causes"]
 
 
 def test_the_readme_shows_what_it_prints(run):

@@ -29,7 +29,7 @@ FLOORS = (      # of kitlib, from below
     {"__init__", "learners", "__main__"},
 )
 NEIGHBOURS = {"lessons": {"kitlib"}, "workshop": {"kitlib", "lessons"}, "netns_lab": {"kitlib"},
-              "recorder": {"kitlib", "lessons"}, "follow": {"kitlib", "workshop"}}
+              "recorder": {"kitlib", "lessons"}, "follow": {"kitlib", "workshop", "recorder"}}
 PURE = ("journey", "netfilter", "search_list")     # they know nouns and parsers, and no lab
 HEAVY = {"sh", "scapy", "matplotlib", "ipywidgets", "tqdm"}
 NEVER = {"subprocess", "pickle", "marshal", "shelve", "scapy.all"}

@@ -6,22 +6,45 @@ import json
 
 import pytest
 
-from kitlib.errors import KitError
+from kitlib.backends.rule_trace import session_name
+from kitlib.errors import KitError, NoAccess, NotFound
+from kitlib.lab import Lab
 from kitlib.result import Result
 from kitlib.shell import Completed
 from kubernetes_lab import KubernetesLab
-from kubernetes_lab.helpers import LABEL, remove
+from kubernetes_lab.cleanup import clean_up
+from kubernetes_lab.helpers import LABEL
 
 
-def pod(name: str, node: str, **labels: str) -> dict:
-    return {"metadata": {"name": name, "labels": labels}, "spec": {"nodeName": node}, "status": {"podIP": "10.9.0.7"}}
+def pod(name: str, node: str, namespace: str = "default") -> dict:
+    status = {"podIP": "10.9.0.8" if "coredns" in name else "10.9.0.7", "hostIP": f"172.20.0.{node[-1]}"}
+    return {"kind": "Pod", "metadata": {"name": name, "namespace": namespace}, "status": status,
+            "spec": {"nodeName": node, "dnsPolicy": "ClusterFirst"}}
 
 
-PODS = {"items": [pod("my-nginx-1", "n1"), pod("coredns-1", "n2", **{"k8s-app": "kube-dns"}), pod("other", "n3")]}
-NODES = {"items": [{"metadata": {"name": name}} for name in ("n1", "n2", "n3")]}
-NAMESPACES = "\nnetns: cni-a\n2: eth0    inet 10.9.0.7/24 scope global eth0\n"
-ANSWERS = (("get pods -A", json.dumps(PODS)), ("get nodes", json.dumps(NODES)), ("netns exec ip", NAMESPACES),
-           ("get pod web", json.dumps(pod("web", "n1"))),
+def items(*objects: dict) -> str:
+    return json.dumps({"kind": "List", "items": objects})
+
+
+def node(name: str) -> dict:
+    return {"kind": "Node", "metadata": {"name": name}, "spec": {},
+            "status": {"addresses": [{"type": "InternalIP", "address": f"172.20.0.{name[-1]}"}]}}
+
+
+NEAR = items(pod("my-nginx-1", "n1"), pod("neighbour", "n2"), pod("dns-none", "n3"), pod("other", "n1"))
+SLICE = {"kind": "EndpointSlice", "metadata": {"name": "kube-dns-1", "namespace": "kube-system",
+         "labels": {"kubernetes.io/service-name": "kube-dns"}}, "ports": [], "addressType": "IPv4",
+         "endpoints": [{"addresses": ["10.9.0.8"], "nodeName": "n2",
+                        "targetRef": {"kind": "Pod", "name": "coredns-1"}}]}
+NAMESPACES = "netns: cni-a\n2: eth0    inet 10.9.0.7/24 scope global eth0\n"
+RUNNING = '{"running":{"startedAt":"2026-11-28T20:00:00Z"}}'
+ANSWERS = (("get pods -A -o json", NEAR), ("-n default pods", NEAR), ("get pods -n default", NEAR),
+           ("get pods -n kube-system coredns-1", items(pod("coredns-1", "n2", "kube-system"))),
+           ("get endpointslices", items(SLICE)), ("get nodes n1 n2", items(node("n1"), node("n2"))),
+           ("run/netns/*", NAMESPACES), ("Statuses", RUNNING),
+           ("get pod web", json.dumps(pod("web", "n1", "shop"))),
+           ("get pod my-nginx-1 -o json", json.dumps(pod("my-nginx-1", "n1"))),
+           ("get pod coredns-1 -o json", json.dumps(pod("coredns-1", "n2", "kube-system"))),
            (" debug node/", "Creating debugging pod node-debugger-n1-x with container debugger on node n1.\n"))
 WRITE = ("tcpdump", "-i", "eth0", "-w", "-")
 
@@ -31,13 +54,13 @@ class Asked:
 
     def __init__(self, failing: dict[str, str]) -> None:
         self.argvs: list[tuple[str, ...]] = []
-        self.failing = failing
+        self.failing, self.answers = failing, ANSWERS
 
     def __call__(self, argv, timeout):
         self.argvs.append(tuple(argv))
         words = " ".join(argv)
         failed = next((stderr for part, stderr in self.failing.items() if part in words), "")
-        return Completed(bool(failed), next((said for part, said in ANSWERS if part in words), ""), failed, 0.1)
+        return Completed(bool(failed), next((said for part, said in self.answers if part in words), ""), failed, 0.1)
 
     def of(self, verb: str) -> list[tuple[str, ...]]:
         return [argv for argv in self.argvs if verb in argv]
@@ -62,13 +85,32 @@ def test_without_consent_nothing_is_made_and_what_would_be_made_is_said(monkeypa
     assert not asked.of("debug")
 
 
-def test_only_the_clients_and_corednss_nodes_are_shown_and_that_is_said():
+def names(result: Result) -> list[str]:
+    return [item["metadata"]["name"] for item in json.loads(result.stdout)["items"]]
+
+
+def test_only_what_a_query_needs_is_listed_and_that_is_said():
     made = lab()
-    listed = Result("kubectl get nodes", ("kubectl", "get", "nodes"), 0, json.dumps(NODES))
-    shown = made._reachable(listed, lambda item: item["metadata"]["name"])
-    assert made.nodes == ("n1", "n2")
-    assert [item["metadata"]["name"] for item in json.loads(shown.stdout)["items"]] == ["n1", "n2"]
-    assert shown.note.startswith("2 of 3")
+    pods = made.run("host", ("kubectl", "get", "pods", "-A", "-o", "json"))
+    assert made.nodes == ("n1", "n2") and "on n1, where default/my-nginx-1 runs, and on n2" in str(made)
+    assert names(pods) == ["my-nginx-1", "neighbour", "coredns-1"] and "only what a query needs" in pods.note
+    assert names(made.run("host", ("kubectl", "get", "nodes", "-o", "json"))) == ["n1", "n2"]
+
+
+def test_a_client_that_is_named_with_its_namespace_needs_no_right_beyond_it(monkeypatch):
+    monkeypatch.setenv("KITLIB_POD", "default/my-nginx")
+    made = lab(**{" -A ": "(Forbidden)", "get nodes": "(Forbidden)", "kube-system": "(Forbidden)"})
+    assert made.nodes == ("n1",) and "Left out: Listing endpointslices" in str(made)
+    found = Lab(made)
+    assert [node.address for node in found.nodes] == ["172.20.0.1"] and [pod.name for pod in found.pods()] == [
+        "my-nginx-1"]
+
+
+def test_a_name_that_several_pods_have_is_not_guessed(monkeypatch):
+    for wanted, says in (("nobody", "0 pods are called nobody"), ("", "4 pods .* default/my-nginx-1, default/nei")):
+        monkeypatch.setenv("KITLIB_POD", f"default/{wanted}")
+        with pytest.raises(NotFound, match=f"{says}.*KITLIB_POD=NAMESPACE/NAME"):
+            lab()
 
 
 def test_a_node_is_reached_through_one_helper_that_is_labelled_bounded_and_removed():
@@ -76,9 +118,11 @@ def test_a_node_is_reached_through_one_helper_that_is_labelled_bounded_and_remov
     for _ in range(2):
         argv = made.reach("node:n1", ("ip", "route", "a b"))
     assert argv[:2] == ("kubectl", "--context=prod")
-    assert argv[-13:] == ("node-debugger-n1-x", "--", "nsenter", "--target", "1", "--mount", "--net", "--",
-                          "timeout", "60", "ip", "route", "a b")
-    assert len(made._ask.of("debug")) == 1 and made._ask.of("debug")[0][-2:] == ("sleep", "900")
+    assert argv[-13:] == ("node-debugger-n1-x", "--", "timeout", "60", "nsenter", "--target", "1", "--mount", "--net",
+                          "--", "ip", "route", "a b")
+    made_by, = made._ask.of("debug")
+    assert f"--container=kitlib-{made.helpers.session}" in made_by      # so cleanup knows it before it has its label
+    assert "sleep 900 & wait; end" in made_by[-1] and session_name() in made_by[-1]
     mark = json.loads(made._ask.of("patch")[0][-1])
     assert mark == {"metadata": {"labels": {LABEL: made.helpers.session}}, "spec": {"activeDeadlineSeconds": 900}}
     made.helpers.end()
@@ -99,10 +143,10 @@ def test_an_interrupt_while_a_helper_starts_removes_it():
     made.helpers._wait = _interrupted
     with pytest.raises(KeyboardInterrupt):
         made.reach("node:n1", ("ip",))
-    assert made._ask.argvs[-1][-4:] == ("delete", "pod", "node-debugger-n1-x", "--wait=false")
+    assert made._ask.argvs[-1][3:5] == ("delete", "pods") and "node-debugger-n1-x" in made._ask.argvs[-1]
 
 
-def _interrupted(doing, name):
+def _interrupted(*_):
     raise KeyboardInterrupt
 
 
@@ -112,12 +156,43 @@ def _interrupted(doing, name):
     ("debug", "error: unknown profile: sysadmin", "kubectl 1.30 or newer"),
     ("debug", "Unable to connect to the server: dial tcp", "API server does not answer.*auth can-i"),
     ("debug", 'Error from server (NotFound): nodes "n1" not found', "kubectl get nodes"),
-    ("wait", "error: timed out waiting for the condition", "not ready in time.*auth can-i create pods/exec"),
-    ("wait", "timed out ErrImagePull", "could not pull the image.*KITLIB_TOOLS_IMAGE"),
+    ("exec", "Error from server (Forbidden): no", "auth can-i create pods --subresource=exec"),
+    ("get pod", "Error from server (Forbidden): no", "auth can-i get pods"),
     ("patch", "Error from server (Forbidden): no", "auth can-i patch pods")])
 def test_each_refusal_is_a_sentence_with_what_shows_it(step, stderr, says):
     with pytest.raises(KitError, match=says):
         lab(**{f" {step} ": stderr}).reach("node:n1", ("ip",))
+
+
+@pytest.mark.parametrize(("state", "says"), [
+    ('{"waiting":{"reason":"ErrImagePull"}}', "could not pull the image nicolaka.*KITLIB_TOOLS_IMAGE"),
+    ('{"terminated":{"reason":"Error"}}', "not ready in time.*get events"), ("", "not ready in time.*get events")])
+def test_a_helper_that_does_not_start_says_what_it_waits_for(monkeypatch, state, says):
+    monkeypatch.setattr("kubernetes_lab.helpers.START_S", 0.01)
+    made = lab()
+    made._ask.answers = (("Statuses", state), *ANSWERS)
+    with pytest.raises(NoAccess, match=says):
+        made.reach("node:n1", ("ip",))
+
+
+def test_without_nodes_the_clients_pod_is_listened_at_from_beside_it_and_that_is_said():
+    made = lab(**{" debug node/": "Error from server (Forbidden): no"})
+    found = Lab(made)
+    client, coredns = found.client, found.coredns[0]
+    assert client.eth0 in found._vantage_points and made._obstacle(client.id) == ""
+    for place in (coredns, client.node, coredns.node):
+        assert "auth can-i create pods" in made._obstacle(place.id)
+    argv = made.reach(client.id, WRITE)
+    assert argv[argv.index("exec") + 1:][:3] == ("my-nginx-1", f"--container=kitlib-{made.helpers.session}", "--")
+    assert len(made._ask.of("--profile=baseline")) == 1 and len(made._ask.of("--profile=sysadmin")) == 2
+    made.helpers.end()
+    assert made._ask.argvs[-2][-3:] == ("sh", "-c", "kill 1")
+
+
+def test_a_pod_that_may_not_be_entered_is_one_sentence():
+    made = lab(**{"exec my-nginx-1": 'Error from server (Forbidden): pods "my-nginx-1" is forbidden'})
+    with pytest.raises(NoAccess, match=r"may not do this.*-n default auth can-i create pods --subresource=exec"):
+        made.run("pod:default/my-nginx-1", ("dig", "example.com"))
 
 
 @pytest.mark.parametrize("place", ["node:--privileged", "node:", "node:UPPER", "pod:shop/a b", "pod:-n/web"])
@@ -130,7 +205,15 @@ def test_what_is_no_name_never_reaches_kubectl(place, argv):
     assert len(made._ask.argvs) == before
 
 
-def test_leftovers_are_found_by_their_label_alone():
+LEFT = "default a debugger|\ndefault node-debugger-n1-x kitlib-1|\nshop web app sidecar|kitlib-2 debugger-y\n"
+
+
+def test_leftovers_are_found_by_what_they_are_called_and_nothing_else_is_touched():
     asked = Asked({})
-    remove(asked, ("kubectl",), ("-A",), LABEL)
-    assert asked.argvs[0][:5] == ("kubectl", "delete", "pods", "-A", f"--selector={LABEL}")
+    asked.answers = (("get pods -A", LEFT), ("delete pods", "pod deleted\n"))
+    assert clean_up(asked, ("kubectl",)) == ["pod deleted", "container kitlib-2 in pod shop/web ended"]
+    done = [argv[1:] for argv in asked.argvs[1:]]
+    assert done == [("delete", "pods", "-n", "default", "node-debugger-n1-x", "--grace-period=5", "--wait=false"),
+                    ("-n", "shop", "exec", "web", "--container=kitlib-2", "--", "sh", "-c", "kill 1")]
+    with pytest.raises(NoAccess, match="auth can-i list pods -A"):
+        clean_up(Asked({"get pods": "(Forbidden)"}), ("kubectl",))

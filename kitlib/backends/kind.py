@@ -28,7 +28,8 @@ GONE = re.compile(r"^Error from server \(NotFound\): (pods|nodes) |^error: .*una
                   r"not found|^Error.*(No such container|is not running)|cannot exec .* in a completed pod", re.M)
 SILENT = re.compile(r"^Unable to connect to the server|^The connection to the server .* was refused|^Error from server "
                     r"\(Timeout\)|^error: .*(deadline exceeded|i/o timeout|handshake timeout|connection refused)", re.M)
-LACKING = re.compile(r'exec: "[^"]*": (executable file not found|stat .*no such file)|^timeout: failed to run', re.M)
+LACKING = re.compile(r'exec: "[^"]*": (executable file not found|stat .*no such file)|^timeout: failed to run|'
+                     r'^nsenter: failed to execute', re.M)
 
 
 def kind_lab() -> KindLab:

@@ -79,7 +79,7 @@ def tracing(lab: LiveRunner, places: Sequence[str], data: CaptureData) -> Iterat
         monitors = {place: stack.enter_context(background(lab.reach(place, commands[place]))) for place in places}
         try:
             for place in in_nftables:
-                _run(lab, place, "nft", NFT_TABLE.format(name=_session()))
+                _run(lab, place, "nft", NFT_TABLE.format(name=session_name()))
             time.sleep(START_S)
             yield partial(_arm, lab, places, in_nftables, set())
             rules = {place: lab.run(place, ("iptables-save",)) for place in places}
@@ -105,7 +105,7 @@ def _arm(lab: LiveRunner, places: Sequence[str], in_nftables: set[str], armed: s
         armed.add(question)
         for place in places:
             if place in in_nftables:
-                _run(lab, place, "nft", "add", "rule", "inet", _session(), "questions", *_nft_rule(question))
+                _run(lab, place, "nft", "add", "rule", "inet", session_name(), "questions", *_nft_rule(question))
                 continue
             for chain in ("PREROUTING", "OUTPUT"):
                 _iptables(lab, place, "-I", chain, *_trace_rule(question))
@@ -132,7 +132,7 @@ def _trace_rule(question: bytes) -> tuple[str, ...]:
     """Return the rule that traces packets whose DNS question begins with these bytes, queries and responses."""
     return ("-p", "udp", "-m", "multiport", "--ports", "53", "-m", "string", "--algo", "kmp",
             "--from", str(HEADERS), "--to", str(HEADERS + len(question)), "--hex-string", f"|{question.hex()}|",
-            "-m", "comment", "--comment", _session(), "-j", "TRACE")
+            "-m", "comment", "--comment", session_name(), "-j", "TRACE")
 
 
 def _nft_rule(question: bytes) -> Iterator[str]:
@@ -144,7 +144,7 @@ def _nft_rule(question: bytes) -> Iterator[str]:
 
 
 @cache
-def _session() -> str:
+def session_name() -> str:
     """Return what our rules and tables are called: by whom and when they were made."""
     return f"kitlib-trace-{_machine()}-{os.getpid()}-{int(time.time())}"
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from kitlib.errors import CommandFailed, NotRecorded
+from kitlib.errors import CommandFailed, NoAccess, NotRecorded
 from kitlib.journey.model import Hop, Journey, Leg
 from kitlib.lab import Lab
 from kitlib.netfilter.packet import packet_from
@@ -67,7 +67,7 @@ def _delivery(lab: Lab, leg: Leg) -> PacketPath | None:
 
 
 def _paths(node: Node, last: object) -> Sequence[PacketPath]:
-    with suppress(NotRecorded, CommandFailed):      # rules that are not known tell nothing
+    with suppress(NotRecorded, CommandFailed, NoAccess):      # rules that are not known tell nothing
         return simulate(node.netfilter(), packet_from(last))
     return ()
 

@@ -86,7 +86,7 @@ def _title(topology: Topology) -> str:
 
 def _ranges(topology: Topology) -> str:
     """Say where the addresses of Services and pods come from."""
-    return f"Services: {topology.service_range} · Pods: {topology.pod_range}"
+    return f"Services: {topology.service_range or 'not known'} · Pods: {topology.pod_range or 'not known'}"
 
 
 def _alt_text(topology: Topology, lit: Lit) -> str:

@@ -94,7 +94,7 @@ def _is_found(found: object, wanted: str) -> bool | None:
 def _has_type(address: object, wanted: str) -> bool | None:
     """One of the types for IPv4; every one for IPv6, where what is LOCAL is UNICAST too (xt_addrtype.c)."""
     (written, kind), types = address, set(wanted.split(","))
-    if {*types, kind} - KNOWN_TYPES:
+    if types - KNOWN_TYPES or not kind:
         return None
     return types <= {kind, "UNICAST" if kind == "LOCAL" else kind} if ":" in written else kind in types
 

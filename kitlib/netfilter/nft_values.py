@@ -139,9 +139,11 @@ def _fib(body: dict[str, Any], context: Context) -> str:
         raise Unknown(f"unknown here: {expression({'fib': body})}")
     address = context.packet.destination if flags(body) == ["daddr"] else context.packet.source
     kind = context.netfilter.type_of(address).lower()
-    if kind == "unknown":
-        raise Unknown(f"the type of {address} is not known here")
-    if kind == "unicast" and ":" in address and context.netfilter.route(address).route is None:
+    decision = context.netfilter.route(address) if kind == "unicast" and ":" in address else None
+    if not kind or (decision and decision.unknown):
+        why = context.netfilter.unknown_addresses if not kind else decision.unknown
+        raise Unknown(f"unknown here: {expression({'fib': body})}: {why}")
+    if decision and decision.route is None:
         return "unreachable"
     return kind
 

@@ -54,6 +54,7 @@ class Netfilter:
     """What decides about packets on one machine. `routes` are of all tables (`ip route show table all`).
 
     `unknown`: what else decides here, in words ("eBPF programs at eth0"): every packet's end is undecided then.
+    `unknown_routes`, `unknown_addresses`: why these are not known, if so: what depends on them is undecided.
     Not looked at: rp_filter, route_localnet. Taken for granted: some rule needs conntrack (DNAT, `-m conntrack`, …);
     where none does, the kernel tracks nothing and does not look into nat.
     """
@@ -64,6 +65,8 @@ class Netfilter:
     forwards: bool = True                 # net.ipv4.ip_forward
     unknown: tuple[str, ...] = ()
     nft: nft.Ruleset | None = None        # where nftables decides; `ruleset` then explains the tables of iptables-nft
+    unknown_routes: str = ""
+    unknown_addresses: str = ""
     ipv6: Callable[[], Netfilter] | None = field(default=None, repr=False, compare=False)
 
     def of(self, address: str) -> Netfilter:
@@ -90,7 +93,8 @@ class Netfilter:
         fitting = tuple(self._fitting(destination))
         chosen = next((route for route in fitting if route.type != "throw"), None)
         if chosen is None:
-            return Decision(destination, None, f"{destination}: {NO_WAY['']}", (), self._other_tables())
+            why = f"{destination}: {self.unknown_routes or NO_WAY['']}"
+            return Decision(destination, None, why, (), self._other_tables())
         own = chosen.destination == destination
         words = f"{destination} has a route of its own" if own else f"{destination} fits {_named(chosen)}"
         longer = [_named(route) for route in fitting if route is not chosen and route.table == chosen.table]
@@ -110,21 +114,25 @@ class Netfilter:
         return "" if chosen.table == "local" else self._other_tables()
 
     def _other_tables(self) -> str:
-        """Say that `ip rule` may send packets to other tables; "" if no other has a route. Table local comes first."""
+        """Say why another route may be used, as when `ip rule` sends packets to other tables; "" if none may be."""
+        if self.unknown_routes:
+            return self.unknown_routes
         others = ", ".join(sorted({route.table for route in self.routes} - {*TABLES}))
         return others and f"there are routes in table {others}, and which packets use them is not known here"
 
     def type_of(self, address: str) -> str:
-        """Return what addrtype calls an address: LOCAL, BROADCAST, MULTICAST, … (net/ipv4/fib_frontend.c).
+        """Return what addrtype calls an address: LOCAL, BROADCAST, MULTICAST or UNICAST; "" if that is not known.
 
-        UNKNOWN where the table local is.
+        Source: net/ipv4/fib_frontend.c, inet_addr_type.
         """
         if ip_address(address).is_multicast:
             return "MULTICAST"
         if address in ("0.0.0.0", "255.255.255.255"):
             return "BROADCAST"
         local = next((route for route in self._fitting(address) if route.table == "local"), None)
-        return "UNKNOWN" if local and local.unknown else local.type.upper() if local else "UNICAST"
+        if local is None:
+            return "" if self.unknown_addresses else "UNICAST"
+        return "" if local.unknown else local.type.upper()
 
     def source_for(self, decision: Decision) -> str:
         """Return the address that this machine gives what it sends that way (`src` of `ip route get`)."""

@@ -75,6 +75,8 @@ def redirect(packet: Packet, hook: str, port: str, netfilter: Netfilter) -> Targ
     """Send a packet to this machine itself; an interface without an address drops it (nf_nat_redirect.c)."""
     any_address, loopback = ("::", "::1") if ":" in packet.destination else ("0.0.0.0", "127.0.0.1")
     address = loopback if hook == "OUTPUT" else netfilter.address_of(packet.in_interface, any_address)
+    if not address and netfilter.unknown_addresses:
+        return TargetEffect("", packet, f"which address that is here is not known: {netfilter.unknown_addresses}")
     return to_destination(packet, address, port) if address else TargetEffect("DROP", packet)
 
 

@@ -38,9 +38,16 @@ def explain_and_print(given: Namespace) -> int:
         page = html_page(given.packet, [("Every way", paragraphs(map(outcome, paths))),
                                         *((f"Way {count}", path_html(path)) for count, path in enumerate(paths, 1))])
         given.html.write_text(page, encoding="utf-8")
-    if any(path.assumptions or path.end == "is undecided" for path in paths):
+    return _status(paths)
+
+
+def _status(paths: tuple[PacketPath, ...]) -> int:
+    """Return the exit status. What rests on assumptions is decided where every way ends alike."""
+    arrives = [path.end.startswith(ARRIVES) for path in paths]
+    differ = any(arrives) and not all(arrives)
+    if any(path.end == "is undecided" or (differ and path.assumptions) for path in paths):
         return 2
-    return 0 if all(path.end.startswith(ARRIVES) for path in paths) else 1
+    return 0 if all(arrives) else 1
 
 
 def parse_packet(text: str) -> Packet:
@@ -58,22 +65,27 @@ def parse_packet(text: str) -> Packet:
 
 
 def _netfilter(given: Namespace, packet: Packet) -> Netfilter:
-    """Read what decides. What was not given is unknown, and makes undecided what may depend on it."""
+    """Read what decides. What was not given is unknown, and makes undecided what depends on it, and nothing else.
+
+    A packet that goes out of an interface by its own words needs no route, and is for another machine.
+    """
     rules = _read(given.rules)
     interfaces = ip.interfaces(_read(given.addresses)) if given.addresses else ()
     version = 6 if ":" in packet.destination else 4
     routes = ip.routes(_read(given.routes), version) if given.routes else ()
     if not given.routes and packet.out_interface:
         routes = (Route("default", device=packet.out_interface, version=version),)
-    unknown = [] if routes else ["the routes: give --routes FILE, or in the packet `out INTERFACE`"]
+    no_routes = "" if routes else "not known: the routes: give --routes FILE, or in the packet `out INTERFACE`"
+    no_addresses = ""
     if not any(route.table == "local" for route in routes):
         routes = (*_local(interfaces), *routes)
-        unknown += [] if interfaces else ["which addresses are this machine's: give --addresses FILE"]
+        no_addresses = "" if interfaces else "not known: which addresses are this machine's: give --addresses FILE"
+    no_way = "" if packet.out_interface else "; ".join(filter(None, (no_routes, no_addresses)))
     native = nft.ruleset(rules) if rules.lstrip().startswith("{") else None
     saved = iptables_save.parse("" if native else rules)
     if not native and not saved.tables:
         raise ParseError("rules", "iptables-save, ip6tables-save or nft -j list ruleset", rules.strip())
-    return Netfilter(saved, routes, interfaces, True, tuple(unknown), native)
+    return Netfilter(saved, routes, interfaces, unknown_routes=no_way, unknown_addresses=no_addresses, nft=native)
 
 
 def _local(interfaces: tuple[Interface, ...]) -> list[Route]:

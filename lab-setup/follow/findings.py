@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from statistics import median
 
@@ -10,7 +11,6 @@ from follow.query import Report
 from kitlib.errors import KitError
 from kitlib.journey.model import Journey
 from kitlib.left_out import left_out_lines
-from workshop.causes import causes_for
 
 ANSWERS = ("NOERROR", "NXDOMAIN")       # that a name does not exist is an answer, too
 
@@ -27,8 +27,9 @@ class Findings:
 
 def findings(report: Report) -> Findings:
     """Look at a report for all that an engineer would write into the ticket."""
-    names, evidence, undecided = [], [], [*report.journey.ambiguous, *left_out_lines(report.seen.left_out)]
-    for cause in causes_for(report.case):
+    names, evidence = [], []
+    undecided = [*report.journey.ambiguous, *left_out_lines(report.seen.left_out), *report.left_out]
+    for cause in report.causes:
         try:
             found = cause.examine(report.case)
         except KitError as error:
@@ -39,7 +40,7 @@ def findings(report: Report) -> Findings:
             evidence.append(f"Cause: {cause.sentence}. Evidence: {found.evidence}")
     journeys = report.case.own_journeys
     sentences = [_answer(report.journey), *evidence, *_price(journeys), *_truncation(journeys), *_latency(journeys),
-                 *_endpoints(journeys), *(f"Not decided: {words}" for words in undecided)]
+                 *_endpoints(journeys), *_kept_ports(report, names), *(f"Not decided: {words}" for words in undecided)]
     return Findings(all(map(_is_answered, journeys)), tuple(sentences), tuple(names), tuple(undecided))
 
 
@@ -84,11 +85,13 @@ def _milliseconds(journey: Journey) -> float:
 
 
 def _price(journeys: tuple[Journey, ...]) -> list[str]:
-    names = dict.fromkeys(one.question.name for one in journeys if one.question)
+    questions = [one.question for one in journeys if one.question]
+    names, types = (dict.fromkeys(getattr(each, part) for each in questions) for part in ("name", "type"))
     if len(names) < 2:
         return []
-    return [f"The search list made {len(journeys)} queries for one name: {', '.join(names)}. "
-            "The full name with a dot at its end would need one."]
+    times = [hop.sighting.time_ns for one in journeys for hop in one.client_leg.hops]
+    return [f"{len(journeys)} queries in {(max(times) - min(times)) / 1e6:.1f} ms, where {len(types)} would do: the "
+            f"search list made {', '.join(names)} of one name. With a dot at its end, the full name is asked at once."]
 
 
 def _truncation(journeys: tuple[Journey, ...]) -> list[str]:
@@ -109,4 +112,18 @@ def _endpoints(journeys: tuple[Journey, ...]) -> list[str]:
     counts = Counter(str(one.client_leg.endpoint) for one in journeys)
     if len(journeys) < 2:
         return []
-    return [f"Endpoints chosen: {', '.join(f'{end} {count} times' for end, count in sorted(counts.items()))}."]
+    chosen = ", ".join(f"{end} {count} of {len(journeys)}" for end, count in sorted(counts.items()))
+    return [f"Endpoints chosen: {chosen}."]
+
+
+def _kept_ports(report: Report, causes: list[str]) -> list[str]:
+    """Say which ports of the pod conntrack still sends to an endpoint that the rules would not choose."""
+    case = report.case
+    with suppress(KitError):
+        kept = {entry.original.source.port: entry.reply.source.address for entry in case.connections
+                if entry.reply.source.address not in case.chosen_servers}
+        if kept and case.chosen_servers and "stale-conntrack" not in causes:
+            flows = ", ".join(f"port {port} to {address}" for port, address in sorted(kept.items()))
+            return [f"Conntrack on {case.pod.node.title} still leads {flows}, which the rules choose no more. "
+                    "To ask from such a port: --port N."]
+    return []

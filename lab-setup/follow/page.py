@@ -50,11 +50,9 @@ def follow_page(report: Report, found: Findings) -> str:
     """Return the page of a query that was followed."""
     journey = report.journey
     question = journey.question
-    points = [hop.sighting.point for hop in journey.hops if hop.sighting.point]
-    topology = report.lab.topology.along(journey)
     return html_page(f"{question.name if question else 'A query'} from {report.pod.title}", [
         ("Summary", paragraphs(found.sentences)),
-        ("Map", _picture(draw_topology(topology, points))),
+        ("Map", _map(report)),
         ("Ladder", _picture(ladder(journey, gaps(report.lab, journey)))),
         ("Rules", _rules(report)),
         ("Queries", queries_table(report.case.own_journeys).html),
@@ -75,6 +73,14 @@ def path_html(path: PacketPath) -> str:
     """Return one way of a packet: what becomes of it, its stops, each rule with its reason."""
     stops = "".join(hook_step_html(step) for step in path.hook_steps)
     return f"{paragraphs([outcome(path)])}{draw_hooks(path).html}{stops}"
+
+
+def _map(report: Report) -> str:
+    points = [hop.sighting.point for hop in report.journey.hops if hop.sighting.point]
+    try:
+        return _picture(draw_topology(report.lab.topology.along(report.journey), points))
+    except KitError as error:
+        return paragraphs([f"The map could not be drawn: {error}"])
 
 
 def _rules(report: Report) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from follow import explain, findings, page, query
 from kitlib.drawings.gaps import gaps
 from kitlib.drawings.ladder import ladder
 from kitlib.errors import KitError, printable
+from recorder.scrub import scrub
 
 EXAMPLE = "example:\n  python -m kitlib follow www.example.com --repeat 5 --out ticket.html"
 EXPLAIN_EXAMPLE = ("example:\n  iptables-save | python -m kitlib explain - "
@@ -41,15 +44,19 @@ def add_follow_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("name", help="the name to ask for")
     command.add_argument("type", nargs="?", default="A", help="the record type (%(default)s)")
     command.add_argument("--from", dest="pod", default="", metavar="NAMESPACE/POD", help="the pod that asks")
-    command.add_argument("--lab", help="recorded, netns, kind (default: KITLIB_LAB, or recorded)")
+    command.add_argument("--lab", help="recorded, netns, kind, kubernetes (default: KITLIB_LAB, or recorded)")
     command.add_argument("--fault", help="the recorded lab as it was while this was broken")
     command.add_argument("--server", default="", help="ask this server, and not that of resolv.conf")
     command.add_argument("--tcp", action="store_true", help="ask over TCP")
+    command.add_argument("--port", type=int, metavar="N", help="ask from this port, as a client that keeps its own")
     command.add_argument("--trace", action="store_true", help="let the kernel report which rules the query meets")
     command.add_argument("--repeat", type=int, default=1, metavar="N", help="ask so often (%(default)s)")
-    command.add_argument("--search", action="store_true", help="ask for each candidate of the pod's search list")
+    command.add_argument("--search", action="store_true", help="ask as the pod's own resolver does, by its search list")
     command.add_argument("--out", type=Path, metavar="FILE.html", help="write a page to attach to a ticket")
     command.add_argument("--json", action="store_true", help="print JSON")
+    command.add_argument("--record", type=Path, metavar="FOLDER", help="record it, to follow it again without the lab")
+    command.add_argument("--scrub", action="store_true", help="replace names and addresses in all that comes out")
+    command.add_argument("--yes", action="store_true", help="agree to the pods that the kubernetes lab makes")
     command.set_defaults(do=lambda given: _or_2(_follow, given))
 
 
@@ -71,10 +78,25 @@ def _or_2(do: Any, given: argparse.Namespace) -> int:
 
 
 def _follow(given: argparse.Namespace) -> int:
-    report = query.ask(given)
+    if given.pod:
+        os.environ["KITLIB_POD"] = given.pod        # a lab must know its client before it can be opened
+    if not given.scrub:
+        return _show(given, query.ask(given, given.record))
+    with tempfile.TemporaryDirectory() as scratch:
+        raw, scrubbed = Path(scratch, "raw"), given.record or Path(scratch, "scrubbed")
+        if scrubbed.exists():
+            raise KitError(f"{scrubbed} is there already. Name a new folder.")
+        report = query.ask(given, raw)
+        page.follow_page(report, findings.findings(report))     # asks for all that it shows, and so it is recorded
+        print(scrub(raw, scrubbed), file=sys.stderr)
+        return _show(given, query.ask_again(scrubbed, report))
+
+
+def _show(given: argparse.Namespace, report: query.Report) -> int:
     found = findings.findings(report)
+    html = page.follow_page(report, found) if given.out or given.record else ""
     if given.out:
-        given.out.write_text(page.follow_page(report, found), encoding="utf-8")
+        given.out.write_text(html, encoding="utf-8")
     if given.json:
         print(json.dumps(findings.as_json(report, found), indent=2))
     else:

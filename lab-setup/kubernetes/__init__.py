@@ -1,31 +1,42 @@
 """The kubernetes lab: any cluster, by kubectl alone. Nodes through helper pods that are agreed to first.
 
-Only the nodes of the client and of CoreDNS are reached; the others, and what runs there, are left out and counted.
+Only the nodes of the client and of CoreDNS are reached; what is left out is said.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from contextlib import contextmanager, suppress
+from typing import Any
 
 from kitlib.backends import CaptureData
 from kitlib.backends.kind import ANSWER_S, COMMAND_S, SILENT, KindLab
-from kitlib.backends.kind_tools import LISTEN_S, Namespaces, Tools, is_listener, require_name
-from kitlib.errors import KitError, NotFound
+from kitlib.backends.kind_tools import (
+    LISTEN_S,
+    Namespaces,
+    Tools,
+    is_listener,
+    pod_and_namespace,
+    require_name,
+)
+from kitlib.errors import KitError, NoAccess
 from kitlib.parsers import ip
 from kitlib.result import Result
 from kitlib.shell import Completed, run
 from kitlib.sighting import DNS_PORT, VantagePoint
+from kubernetes_lab.clocks import on_one_clock
 from kubernetes_lab.helpers import Helpers
+from kubernetes_lab.listings import Listings
 from kubernetes_lab.refusals import refusal
 
-OWN_CLOCKS = "the nodes' clocks are not compared: trust times within one machine only"
 GATEWAY_NOTE = "worked out from the client's node's routes: this lab asks no Docker, and its host is the nodes' gateway"
-LISTED = {("get", "nodes"): lambda item: item["metadata"]["name"],
-          ("get", "pods"): lambda item: item["spec"].get("nodeName", "")}
+FORBIDDEN = re.compile(r"^Error from server \(Forbidden\)", re.M)
+ENTER_NODE = ("nsenter", "--target", "1", "--mount", "--net", "--")       # a program of the node's own, by its files
+SEARCH = 'for one in /proc/1/root/run/netns/*; do echo "netns: ${one##*/}"; nsenter --net="$one" ip -o addr; done'
+LISTED_NOTE = "of these only what a query needs: the client, CoreDNS, their nodes, and Services near them"
 
 
 def open_backend(consent: bool = False) -> KubernetesLab:
@@ -43,69 +54,84 @@ class KubernetesLab(KindLab):
         super().__init__(context, ask=ask)
         self.name = "kubernetes"
         self.helpers = Helpers(context, ask, consent)
-        self.tools = HelperTools(self._answer, self.helpers)
-        self.nodes = self._needed_nodes()
+        self.listings = Listings(self._get, os.environ.get("KITLIB_POD", ""))
+        self.nodes = tuple(require_name("pod", node) for node in self.listings.nodes)
+        pod = self.listings.client["metadata"]
+        self.client = f"pod:{pod['namespace']}/{pod['name']}"
+        self.tools = HelperTools(self._answer, self.helpers, self.client)
         self.helpers.require_consent(self.nodes)
 
     def __str__(self) -> str:
-        return (f"the kubernetes lab: the context {self.cluster}, live; nodes {', '.join(self.nodes)}, "
-                f"through pods of the image {self.helpers.image}")
+        client, *others = self.nodes
+        dns = f", and on {', '.join(others)}, where CoreDNS runs" if others else ""
+        left_out = "".join(f". Left out: {words}" for words in self.listings.left_out)
+        return (f"the kubernetes lab: the context {self.cluster}, live; through pods of the image {self.helpers.image} "
+                f"on {client}, where {self.client.removeprefix('pod:')} runs{dns}{left_out}")
 
     def run(self, place: str, argv: tuple[str, ...]) -> Result:
-        """Run argv at a place; of nodes and pods, list those that this lab can reach."""
+        """Run argv at a place; of nodes, pods and Services, list those that a query needs."""
         if place == "host" and argv[:3] == ("docker", "network", "inspect"):
             return Result(" ".join(argv), argv, 0, self._nodes_network(), note=GATEWAY_NOTE)
-        result = super().run(place, argv)
-        if place != "host" or result.rc or argv[1:3] not in LISTED or "json" not in argv:
-            return result
-        return self._reachable(result, LISTED[argv[1:3]])
+        if place == "host" and argv[:2] == ("kubectl", "get") and argv[3:] in (("-o", "json"), ("-A", "-o", "json")):
+            items = {"kind": "List", "apiVersion": "v1", "items": self.listings.of(argv[2])}
+            return Result(self._typed(place, argv), argv, 0, json.dumps(items), note=LISTED_NOTE)
+        return super().run(place, argv)
+
+    def _get(self, kind: str, *words: str) -> list[dict[str, Any]]:
+        """List objects of a kind. Raises NoAccess."""
+        outcome = self._ask((*self._kubectl(), "get", kind, *words, "-o", "json"), ANSWER_S + 5)
+        if outcome.rc:
+            where = " ".join(word for word in words if not word.startswith("--"))
+            raise refusal(f"Listing {kind} {where}".strip(), outcome.stderr, image="", namespace="",
+                          can_i=f"kubectl --context={self.cluster} auth can-i list {kind} {where}".strip())
+        top = json.loads(outcome.stdout)
+        return top.get("items", [top])
 
     def _nodes_network(self) -> str:
         """Return the network that the nodes are on, as Docker prints one: with no bridge and no containers."""
-        routes = ip.routes(super().run(f"node:{self.nodes[0]}", ("ip", "route")).text)
+        routes = ()
+        with suppress(NoAccess):
+            routes = ip.routes(super().run(f"node:{self.nodes[0]}", ("ip", "route")).text)
         way_out = next((route for route in routes if route.destination == "default" and route.via), None)
         config = [{"Subnet": route.destination, "Gateway": way_out.via} for route in routes
                   if way_out and not route.via and route.device == way_out.device and "/" in route.destination]
         return json.dumps([{"Name": "nodes", "Id": "", "Driver": "none", "IPAM": {"Config": config[:1]}}])
 
-    def _reachable(self, result: Result, node_of: Callable[[dict], str]) -> Result:
-        listing = json.loads(result.stdout)
-        kept = [item for item in listing.get("items", ()) if node_of(item) in self.nodes]
-        if "items" not in listing:
-            return result
-        note = f"{len(kept)} of {len(listing['items'])}: those of the client's and CoreDNS's nodes"
-        return replace(result, stdout=json.dumps({**listing, "items": kept}), note=note)
-
     @contextmanager
     def capture(self, points: Sequence[VantagePoint], traced: Sequence[str] = (), ports: Sequence[int] = (DNS_PORT,)
                 ) -> Iterator[CaptureData]:
-        """Listen at the points in the cluster while the block runs; this machine is no part of it."""
-        with super().capture([point for point in points if point.place != "host"], traced, ports) as data:
+        """Listen at the points that can be reached while the block runs; this machine is no part of the cluster."""
+        obstacles = {point: self._obstacle(point.place) for point in points if point.place != "host"}
+        reached = [point for point, obstacle in obstacles.items() if not obstacle]
+        with super().capture(reached, traced, ports) as data:
             yield data
-        if len(self.nodes) > 1:
-            data.seen[:] = [one._replace(note=f"{one.note}; {OWN_CLOCKS}") for one in data.seen]
+        home = next((point.machine for point in reached if point.place in (self.client, f"node:{self.nodes[0]}")), "")
+        data.seen[:] = on_one_clock(data.seen, reached, ports, home)
+        missing = {point.machine: obstacle for point, obstacle in obstacles.items() if obstacle}
+        words = [f"not all was listened at on {machine}: {obstacle}" for machine, obstacle in missing.items()]
+        data.seen[:] = [one._replace(note="; ".join([one.note, *words])) for one in data.seen]
 
-    def _needed_nodes(self) -> tuple[str, ...]:
-        """Return the nodes of the client and of CoreDNS. Raises NotFound if one of them is not known."""
-        pods = json.loads(self._answer(("kubectl", "get", "pods", "-A", "-o", "json")))["items"]
-        wanted = os.environ.get("KITLIB_POD") or "my-nginx"
-        clients = [pod for pod in pods if pod["metadata"]["name"].startswith(wanted)]
-        dns = [pod for pod in pods if pod["metadata"].get("labels", {}).get("k8s-app") == "kube-dns"]
-        if not clients or not dns:
-            raise NotFound(f"No pod is called {wanted}: name the one whose queries to follow, KITLIB_POD=NAME." if dns
-                           else "No pod has the label k8s-app=kube-dns, so CoreDNS's nodes are not known.")
-        nodes = [pod["spec"].get("nodeName", "") for pod in (clients[0], *dns)]
-        return tuple(require_name("pod", node) for node in dict.fromkeys(nodes))
+    def _obstacle(self, place: str) -> str:
+        """Say why this place cannot be listened at; "" if it can."""
+        try:
+            self.tools.beside(place)
+        except NoAccess as error:
+            return str(error)
+        return ""
 
     def _reach(self, place: str, argv: tuple[str, ...]) -> tuple[str, ...]:
         kind, _, node = place.partition(":")
         if kind != "node" or is_listener(argv) or argv[0].startswith("-"):
             return super()._reach(place, argv)
-        return (*self.tools.at_node(node), "timeout", str(COMMAND_S), *argv)
+        return (*self.helpers.at_node(node), "timeout", str(COMMAND_S), *ENTER_NODE, *argv)
 
     def _complain(self, place: str, stderr: str) -> None:
         if SILENT.search(stderr):
             raise refusal(f"Asking {place}", stderr, can_i="", image="", namespace="")
+        if FORBIDDEN.search(stderr):
+            namespace = place.removeprefix("pod:").partition("/")[0]
+            raise refusal(f"Asking {place}", stderr, image="", namespace=namespace, can_i=f"kubectl --context="
+                          f"{self.cluster} -n {namespace} auth can-i create pods --subresource=exec")
         super()._complain(place, stderr)
 
     def _forget(self) -> None:
@@ -134,30 +160,48 @@ class HelperNamespaces(Namespaces):
 class HelperTools(Tools):
     """Runs the programs of the helper's image in the network of a place of its node."""
 
-    def __init__(self, answer: Callable[[tuple[str, ...]], str], helpers: Helpers) -> None:
+    def __init__(self, answer: Callable[[tuple[str, ...]], str], helpers: Helpers, client: str) -> None:
         super().__init__(answer)
-        self.helpers, self.image, self.way = helpers, helpers.image, "image"
+        self.helpers, self.client, self.image, self.way = helpers, client, helpers.image, "image"
         self.where = HelperNamespaces(self._from_node)
 
-    def at_node(self, node: str) -> tuple[str, ...]:
-        """Return the argv before a program of the node's own, in its files and its network."""
-        return (*self.helpers.at_node(node), "nsenter", "--target", "1", "--mount", "--net", "--")
-
     def _from_node(self, argv: tuple[str, ...]) -> str:
-        return self._answer((*self.at_node(argv[2]), *argv[3:]) if argv[:2] == ("docker", "exec") else argv)
+        """Answer what is asked of a node by its helper; the search for namespaces needs nothing of the node's own."""
+        if argv[:2] != ("docker", "exec"):
+            return self._answer(argv)
+        words = ("sh", "-c", SEARCH) if "-all" in argv else (*ENTER_NODE, *argv[3:])
+        return self._answer((*self.helpers.at_node(argv[2]), *words))
 
     def listen(self, place: str, argv: tuple[str, ...], shown: bool = False) -> tuple[str, ...]:
         """Return the argv that runs a listener at a place, and ends there after LISTEN_S at the latest."""
         mark = f"KITLIB_SESSION={self._session}"
-        helper = self.helpers.at_node(self.where.inside(place)[0])
+        helper, entered = self.beside(place)
         self._cleanup.add((*helper, "pkill", "-INT", "-f", f"timeout .* {mark} "))
         bound = () if shown else ("timeout", "-s", "INT", str(LISTEN_S), "env", mark)
-        return (*helper, *bound, *self._enter(place), *argv)
+        return (*helper, *bound, *entered, *argv)
+
+    def beside(self, place: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return the argv before a program of ours, and the argv that enters the place's network from there.
+
+        Without its node, the client's network is that of an ephemeral container in its pod. Raises NoAccess.
+        """
+        try:
+            return self.helpers.at_node(self.where.inside(place)[0]), self._enter(place)
+        except NoAccess:
+            if place != self.client:
+                raise
+        pod, namespace = pod_and_namespace(place.partition(":")[2])
+        return self.helpers.in_pod(namespace, pod), ()
 
     def borrow(self, place: str, argv: tuple[str, ...]) -> tuple[str, ...]:
         """Return the argv that runs a program of the image in a place's network; () if it might say something else."""
-        entered = super().borrow(place, argv) if place != "host" else ()
-        return (*self.helpers.at_node(self.where.inside(place)[0]), *entered) if entered else ()
+        if place == "host":
+            return ()
+        helper, entered = self.beside(place)
+        if not entered:
+            return (*helper, *argv)
+        borrowed = super().borrow(place, argv)
+        return (*helper, *borrowed) if borrowed else ()
 
     def _helper(self) -> tuple[str, ...]:
         return ()

@@ -1,6 +1,7 @@
-"""The pods that the kubernetes lab makes on nodes: asked for first, labelled, ended by themselves, taken away.
+"""What the kubernetes lab makes in a cluster: asked for first, named and labelled, ended by itself, taken away.
 
 A node is reached by `kubectl debug node/NAME --profile=sysadmin`: its network, its processes, its files under /proc/1.
+Where that is not allowed, the client's pod is listened at from an ephemeral container.
 """
 
 from __future__ import annotations
@@ -10,40 +11,49 @@ import json
 import os
 import re
 import sys
+import time
 import uuid
-from argparse import Namespace
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any
 
 from kitlib.backends.kind_tools import require_name
-from kitlib.errors import KitError
-from kitlib.shell import Completed, run
+from kitlib.backends.rule_trace import session_name
+from kitlib.errors import KitError, NoAccess
+from kitlib.shell import Completed
 from kubernetes_lab.refusals import refusal
 
-LABEL = "kitlib.session"        # its value is the session's id
+LABEL = "kitlib.session"        # its value is the session's id …
+CONTAINER = "kitlib-"           # … and so our containers' names begin, from the moment that they are made
 IMAGE = "nicolaka/netshoot:v0.13"
 LIFE_S = 900                    # a helper ends by itself then, whatever happens here
 START_S = 60
+POLL_S = 0.5
+FAILED = re.compile(r"ErrImage|ImagePullBackOff|InvalidImageName|CreateContainer\w*Error|\"terminated\"")
 PLAN = """The kubernetes lab makes a pod on each of {nodes}, and nothing else:
   what    kubectl debug node/NAME --profile=sysadmin --image={image}   (pulled on the node if it is not there)
   where   namespace {namespace}, context {context}
   rights  privileged, in the node's network and process namespaces: it can see and do all that root can on that node
   end     taken away when this Python ends; ends by itself after 15 minutes; leftovers: python -m kitlib cleanup
 It changes no Service and no pod. Only with trace=True it puts TRACE rules into the nodes' raw
-tables, and takes them out."""
+tables, and takes them out. Where such a pod is not allowed, it adds an ephemeral container of this image to the
+client's pod instead: that ends as these do, but stays in the pod's list of containers."""
+# What a helper runs. At its end, of its own accord or when it is deleted, no TRACE rule of ours is left on the node.
+LIFE = "end() {{ {last}; exit; }}; trap end TERM INT; sleep {seconds} & wait; end"
+SWEEP = """nsenter --target 1 --mount --net -- sh -c '{{ echo "*raw"; iptables-save -t raw | sed -n "/{name}/s/^-A/-D/p"
+echo COMMIT; }} | iptables-restore --noflush; nft delete table inet {name}' >/dev/null 2>&1"""
 Ask = Callable[..., Completed]
 
 
 class Helpers:
-    """The helper pods of one session, by node; each is made when it is first needed."""
+    """The helpers of one session: a pod on a node, or a container in a pod, each made when it is first needed."""
 
     def __init__(self, context: str, ask: Ask, consent: bool) -> None:
         self.context, self._ask, self._consent = context, ask, consent
         self.image = os.environ.get("KITLIB_TOOLS_IMAGE") or IMAGE
         self.namespace = require_name("pod", os.environ.get("KITLIB_NAMESPACE") or "default")
         self.session = uuid.uuid4().hex[:8]
-        self._reach: dict[str, tuple[str, ...]] = {}
+        self.container = f"{CONTAINER}{self.session}"
+        self._reach: dict[str, tuple[str, ...] | NoAccess] = {}
         if self.image.startswith("-"):
             raise KitError(f"KITLIB_TOOLS_IMAGE names an image, and {self.image!r} looks like an option.")
 
@@ -53,48 +63,74 @@ class Helpers:
         return ("kubectl", f"--context={self.context}", "--request-timeout=20s")
 
     def at_node(self, node: str) -> tuple[str, ...]:
-        """Return the argv before a program that runs in this node's helper. Raises Refused."""
-        if node not in self._reach:
-            self._reach[node] = self._make(require_name("pod", node))
-        return self._reach[node]
+        """Return the argv before a program that runs in this node's helper. Raises NoAccess, each time."""
+        return self._once(node, lambda: self._make_pod(require_name("pod", node)))
+
+    def in_pod(self, namespace: str, pod: str) -> tuple[str, ...]:
+        """Return the argv before a program that runs in a pod's network, beside its containers. Raises NoAccess."""
+        return self._once(f"{namespace}/{pod}", lambda: self._make_container(namespace, pod))
+
+    def _once(self, where: str, make: Callable[[], tuple[str, ...]]) -> tuple[str, ...]:
+        if where not in self._reach:
+            atexit.register(self.end)
+            try:
+                self._reach[where] = make()
+            except NoAccess as error:
+                self._reach[where] = error
+        found = self._reach[where]
+        if isinstance(found, NoAccess):
+            raise found
+        return found
 
     def forget(self) -> None:
         """Make a helper anew when it is next needed: it may have ended; `end` takes both away."""
         self._reach.clear()
 
     def end(self) -> None:
-        """Take away the pods of this session."""
+        """Take away what this session has made."""
         atexit.unregister(self.end)
+        reached = [reach for where, reach in self._reach.items() if "/" in where and isinstance(reach, tuple)]
         self._reach.clear()
-        remove(self._ask, self.kubectl, ("-n", self.namespace), f"{LABEL}={self.session}")
+        for reach in reached:
+            end_container(self._ask, reach)
+        remove(self._ask, self.kubectl, "-n", self.namespace, f"--selector={LABEL}={self.session}")
 
-    def _make(self, node: str) -> tuple[str, ...]:
-        atexit.register(self.end)
-        doing = f"A helper pod on {node}"
+    def _make_pod(self, node: str) -> tuple[str, ...]:
+        doing, life = f"A helper pod on {node}", LIFE.format(last=SWEEP.format(name=session_name()), seconds=LIFE_S)
         text = self._step(doing, self.namespace, "create pods", "debug", f"node/{node}", "--profile=sysadmin",
-                          f"--image={self.image}", "--", "sleep", str(LIFE_S))
+                          f"--container={self.container}", f"--image={self.image}", "--", "sh", "-c", life)
         if not (found := re.search(r"pod (\S+)", text)):
             raise KitError(f"kubectl debug did not say which pod it made on {node}; it said: {text.strip()}")
         pod = require_name("pod", found[1])
         try:
             mark = {"metadata": {"labels": {LABEL: self.session}}, "spec": {"activeDeadlineSeconds": LIFE_S}}
             self._step(doing, self.namespace, "patch pods", "patch", "pod", pod, "--patch", json.dumps(mark))
-            self._wait(doing, pod)
+            self._wait(doing, self.namespace, pod, "containerStatuses")
         except BaseException:       # a Ctrl-C too: it may not have its label yet
             with suppress(KitError):
-                self._ask((*self.kubectl, "-n", self.namespace, "delete", "pod", pod, "--wait=false"), START_S)
+                remove(self._ask, self.kubectl, "-n", self.namespace, pod)
             raise
         return (*self.kubectl, "-n", self.namespace, "exec", pod, "--")
 
-    def _wait(self, doing: str, pod: str) -> None:
-        """Wait until the pod is ready. Raises Refused, with what its container waits for."""
-        wait = ("wait", "--for=condition=Ready", f"pod/{pod}", f"--timeout={START_S}s")
-        kubectl = ("kubectl", f"--context={self.context}", "-n", self.namespace)      # --request-timeout would end it
-        outcome = self._ask((*kubectl, *wait), START_S + 5)
-        if outcome.rc:
-            reason = self._ask((*kubectl, "--request-timeout=20s", "get", "pod", pod, "-o",
-                                "jsonpath={.status.containerStatuses[*].state.waiting.reason}"), START_S)
-            raise self._refusal(doing, f"{outcome.stderr.strip()} {reason.stdout}", self.namespace, "create pods/exec")
+    def _make_container(self, namespace: str, pod: str) -> tuple[str, ...]:
+        doing = f"An ephemeral container in {namespace}/{pod}"
+        self._step(doing, namespace, "patch pods --subresource=ephemeralcontainers", "debug", f"pod/{pod}",
+                   "--profile=baseline", f"--container={self.container}", f"--image={self.image}", "--", "sh", "-c",
+                   LIFE.format(last=":", seconds=LIFE_S))
+        self._wait(doing, namespace, pod, "ephemeralContainerStatuses")
+        return (*self.kubectl, "-n", namespace, "exec", pod, f"--container={self.container}", "--")
+
+    def _wait(self, doing: str, namespace: str, pod: str, kind: str) -> None:
+        """Wait until our container runs, and may be entered. Raises NoAccess, with what it waits for."""
+        get = ("get", "pod", pod, "-o", f"jsonpath={{.status.{kind}[?(@.name=={json.dumps(self.container)})].state}}")
+        end, state = time.monotonic() + START_S, ""
+        while '"running"' not in state:
+            state = self._step(doing, namespace, "get pods", *get)
+            if FAILED.search(state) or time.monotonic() > end:
+                raise self._refusal(doing, f"timed out waiting: {state}", namespace, "get events")
+            time.sleep(POLL_S)
+        self._step(doing, namespace, "create pods --subresource=exec", "exec", pod, f"--container={self.container}",
+                   "--", "true")
 
     def _step(self, doing: str, namespace: str, right: str, *words: str) -> str:
         outcome = self._ask((*self.kubectl, "-n", namespace, *words), START_S)
@@ -102,7 +138,7 @@ class Helpers:
             raise self._refusal(doing, outcome.stderr, namespace, right)
         return outcome.stdout + outcome.stderr
 
-    def _refusal(self, doing: str, stderr: str, namespace: str, right: str) -> KitError:
+    def _refusal(self, doing: str, stderr: str, namespace: str, right: str) -> NoAccess:
         return refusal(doing, stderr, namespace=namespace, image=self.image,
                        can_i=f"kubectl --context={self.context} -n {namespace} auth can-i {right}")
 
@@ -112,31 +148,21 @@ class Helpers:
             return
         plan = PLAN.format(nodes=", ".join(nodes), image=self.image, namespace=self.namespace, context=self.context)
         if not (sys.stdin and sys.stdin.isatty()):
-            raise KitError(f'{plan}\nTo agree: open_lab("kubernetes", consent=True), or KITLIB_CONSENT=yes.')
+            raise KitError(f'{plan}\nTo agree: open_lab("kubernetes", consent=True), --yes, or KITLIB_CONSENT=yes.')
         print(plan)
         if input("Go ahead? [y/N] ").strip().lower() not in ("y", "yes"):
             raise KitError("Nothing was made.")
 
 
-def remove(ask: Ask, kubectl: tuple[str, ...], scope: tuple[str, ...], selector: str) -> str:
-    """Delete the pods with this label; return kubectl's list of them. Raises Refused."""
-    outcome = ask((*kubectl, "delete", "pods", *scope, f"--selector={selector}", "--grace-period=1", "--wait=false"),
-                  START_S)
+def remove(ask: Ask, kubectl: Sequence[str], *which: str) -> str:
+    """Delete these pods; return kubectl's list of them. Raises NoAccess."""
+    outcome = ask((*kubectl, "delete", "pods", *which, "--grace-period=5", "--wait=false"), START_S)
     if outcome.rc:
         raise refusal("Taking our pods away", outcome.stderr, namespace="", image="",
-                      can_i="kubectl auth can-i delete pods -A")
+                      can_i=f"{' '.join(kubectl)} auth can-i delete pods {' '.join(which[:2])}")
     return outcome.stdout
 
 
-def add_commands(parent: Any) -> None:
-    """Give the kit's command line (argparse's subparsers) the subcommand `cleanup`."""
-    command = parent.add_parser("cleanup", help="take away the pods that the kubernetes lab has left, by their label")
-    command.add_argument("--context", help="the cluster (default: kubectl's current context)")
-    command.set_defaults(do=_cleanup)
-
-
-def _cleanup(arguments: Namespace) -> int:
-    context = (f"--context={arguments.context}",) if arguments.context else ()
-    removed = remove(run, ("kubectl", *context), ("-A",), LABEL).strip()
-    print("Nothing was left." if removed in ("", "No resources found") else removed)
-    return 0
+def end_container(ask: Ask, reach: Sequence[str]) -> bool:
+    """End an ephemeral container of ours, and say whether it still ran: `reach` is the argv before its programs."""
+    return ask((*reach, "sh", "-c", "kill 1"), START_S).rc == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from kitlib.errors import KitError
+from kitlib.errors import NoAccess
 
 # What kubectl prints, and what that means. {can_i} is the command that asks for the right.
 REASONS = (
@@ -19,16 +19,12 @@ REASONS = (
      "The node could not pull the image {image}. Name one that it has or can pull: KITLIB_TOOLS_IMAGE=IMAGE."),
     (r"\(NotFound\)", "That is not there. To see what is: kubectl get nodes; kubectl get pods -A."),
     (r"timed out waiting", "The pod was not ready in time; the image {image} may still be on its way, or the node is "
-     "full. To see it: kubectl -n {namespace} get events. You may: {can_i}."),
+     "full. To see it: kubectl -n {namespace} get events."),
 )
 
 
-class Refused(KitError):
-    """The cluster does not let this be done; the message says why, and how to see it."""
-
-
-def refusal(doing: str, stderr: str, **facts: str) -> Refused:
+def refusal(doing: str, stderr: str, **facts: str) -> NoAccess:
     """Return the error for what kubectl printed; `facts` are the namespace, the image and the can_i command."""
     meaning = next((words for pattern, words in REASONS if re.search(pattern, stderr)), "To see more: {can_i}.")
     last = (stderr.strip().splitlines() or ["nothing"])[-1]
-    return Refused(f"{doing} was refused. {meaning.format(**facts)} (kubectl said: {last})")
+    return NoAccess(f"{doing} was refused. {meaning.format(**facts)} (kubectl said: {last})")

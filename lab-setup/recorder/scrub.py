@@ -171,7 +171,8 @@ def texts_of(text: str, is_kept: Sequence[bool]) -> str:
 
 def pseudonyms_of(lab: Lab) -> Pseudonyms:
     """Return pseudonyms that know the lab's own ranges and names."""
-    ranges = [*lab.ranges.pods.split(","), *lab.ranges.services.split(","), lab.network.subnet]
+    every = (*lab.ranges.pods.split(","), *lab.ranges.services.split(","), lab.network.subnet)
+    ranges = list(filter(None, every))
     names = names_of([(node.name, node.title) for node in lab.nodes],
                      {at.container for at in lab.network.attachments} - {node.name for node in lab.nodes})
     found = Pseudonyms([ip_network(net) for net in ranges], names)

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from kitlib.errors import KitError, NotFound
+from kitlib.errors import KitError, NotFound, PlaceGone
 from workshop.case import Case
 from workshop.command_effects import check_is_known
 from workshop.faults import KEPT_PORT, LIVE, Commands, placed_commands
@@ -34,8 +34,11 @@ def break_lab(lab: Lab, pod: Pod, name: str) -> None:
 
 
 def fix_lab(lab: Lab, pod: Pod, name: str) -> None:
-    """Undo this fault; what somebody has fixed already stays as it is."""
-    for step in placed_commands(lab, pod, LIVE[name].fixes + LIVE[name].tidies):
+    """Undo this fault; what somebody has fixed already stays as it is, and a lab that has ended has no fault."""
+    steps = []
+    with suppress(PlaceGone):
+        steps = placed_commands(lab, pod, LIVE[name].fixes + LIVE[name].tidies)
+    for step in steps:
         with suppress(KitError):
             if not _rule_exists(lab, *step):
                 lab.run(*step)

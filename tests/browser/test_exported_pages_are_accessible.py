@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from axe_playwright_python.sync_playwright import Axe
-from jupyterlab import CHROMIUM, chromium
 from nbconvert import HTMLExporter
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 # What is nbconvert's own: the colours of its prompts, of code and of links.
 NOT_OURS = [[".jp-InputPrompt"], [".jp-OutputPrompt"], [".highlight"]]
 LINK_COLOURS = {"rules": {"link-in-text-block": {"enabled": False}}}
 
 
-@pytest.fixture(scope="module")
-def offline() -> Iterator[Browser]:
-    """A Chromium; the pages ask for MathJax, which they do not need."""
-    with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=chromium(), headless=True, args=CHROMIUM)
-
-
-def test_axe_finds_nothing(stored: Path, offline: Browser, tmp_path: Path) -> None:
+def test_axe_finds_nothing(stored: Path, browser: Browser, tmp_path: Path) -> None:
     (tmp_path / "page.html").write_text(HTMLExporter().from_filename(str(stored))[0], encoding="utf-8")
-    page = offline.new_page()
+    page = browser.new_page()        # the page asks for MathJax, which it does not need
     page.route("**/*", lambda route: route.continue_() if route.request.url.startswith("file:") else route.abort())
     page.goto((tmp_path / "page.html").as_uri(), wait_until="domcontentloaded")
     found = Axe().run(page, context={"exclude": NOT_OURS}, options=LINK_COLOURS).response["violations"]

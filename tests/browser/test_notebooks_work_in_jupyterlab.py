@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from jupyterlab import CHROMIUM, FAULTS, chromium, jupyterlab, open_notebook, run_all, show
-from playwright.sync_api import Locator, Page, expect, sync_playwright
+from jupyterlab import FAULTS, jupyterlab, open_notebook, run_all, show
+from playwright.sync_api import Locator, Page, expect
 
 from conftest import NOTEBOOKS, REPO
 
@@ -43,15 +43,6 @@ def address(tmp_path_factory) -> Iterator[str]:
         stranger["metadata"]["from"] = "somewhere else"
         (folder / "stranger.ipynb").write_text(json.dumps(stranger))
         yield address
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator:
-    """One Chromium for all tests."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), headless=True, args=CHROMIUM)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

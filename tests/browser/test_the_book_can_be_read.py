@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from jupyterlab import CHROMIUM, chromium
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from conftest import NOTEBOOKS, REPO
 
@@ -25,14 +24,13 @@ def book() -> Path:
 
 
 @pytest.fixture(scope="module")
-def page(book: Path) -> Iterator[Page]:
+def page(browser: Browser) -> Iterator[Page]:
     """A page that notes every request which leaves the book."""
-    with sync_playwright() as playwright:
-        page = playwright.chromium.launch(executable_path=chromium(), headless=True, args=CHROMIUM).new_page()
-        page.outside = []
-        page.on("request", lambda request: request.url.startswith(("file:", "data:"))
-                or page.outside.append(request.url))
-        yield page
+    page = browser.new_page()
+    page.outside = []
+    page.on("request", lambda request: request.url.startswith(("file:", "data:")) or page.outside.append(request.url))
+    yield page
+    page.close()
 
 
 def test_a_page_reads_on_a_phone_and_runs_in_a_tab(stored: Path, book: Path, page: Page) -> None:

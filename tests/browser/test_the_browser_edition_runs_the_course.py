@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
-from jupyterlab import CHROMIUM, chromium
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from conftest import NOTEBOOKS, REPO
 
@@ -76,17 +75,15 @@ def address(site: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def page(address: str) -> Iterator[Page]:
-    """A fresh browser that notes every request which leaves the site."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), headless=True, args=CHROMIUM)
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
-        page.set_default_timeout(RUN_MS)
-        page.outside = []
-        page.on("request", lambda request: request.url.startswith((address, "data:", "blob:"))
-                or page.outside.append(request.url))
-        yield page
-        browser.close()
+def page(address: str, browser: Browser) -> Iterator[Page]:
+    """A fresh page, with nothing in its store, that notes every request which leaves the site."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.set_default_timeout(RUN_MS)
+    page.outside = []
+    page.on("request", lambda request: request.url.startswith((address, "data:", "blob:"))
+            or page.outside.append(request.url))
+    yield page
+    page.close()
 
 
 @pytest.mark.parametrize("number", OPENED)
