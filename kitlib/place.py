@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache
 from ipaddress import IPv4Interface, ip_interface
 from typing import TYPE_CHECKING, Protocol
 
@@ -125,7 +126,23 @@ class Node(Place):
         ruleset = iptables_save.parse(saved.text, saved.stderr)
         native, unknown = self._nftables(listed)
         unknown += ebpf(interface.name for interface in interfaces)
-        return Netfilter(ruleset, (*self._other_routes(), *self.routes()), interfaces, forwards, tuple(unknown), native)
+        here = Netfilter(ruleset, (*self._other_routes(), *self.routes()), interfaces, forwards, tuple(unknown), native)
+        return replace(here, ipv6=cache(lambda: self._ipv6(here)))
+
+    def _ipv6(self, ipv4: Netfilter) -> Netfilter:
+        """Read what decides about packets of IPv6; where that is not known, nothing about them is decided."""
+        from kitlib.parsers import iptables_save
+
+        try:
+            saved = self.run("ip6tables-save")
+            ruleset = iptables_save.parse(saved.text, saved.stderr)
+            routes = ip.routes(self.run("ip", "-6", "route", "show", "table", "all").text, version=6)
+            forwards = self.run("sysctl", "net.ipv6.conf.all.forwarding").text.strip().endswith("= 1")
+        except (NotRecorded, CommandFailed) as error:
+            lacking = f"the rules and routes of IPv6 ({str(error).splitlines()[0]})"
+            return replace(ipv4, ruleset=iptables_save.parse(""), routes=(), ipv6=None, unknown_routes=lacking,
+                           unknown_addresses=lacking, unknown=(*ipv4.unknown, lacking))
+        return replace(ipv4, ruleset=ruleset, routes=routes, forwards=forwards, ipv6=None)
 
     def _nftables(self, listed: Result | None) -> tuple[nft.Ruleset | None, list[str]]:
         """Read the rules of nftables if kube-proxy's are among them; else say whose are there and are not read."""

@@ -1,6 +1,7 @@
 """IPv6 takes the same paths as IPv4 through the same rules, written for ip6tables.
 
-The oracle is the walk of IPv4, which is compared with the kernel's trace: xtables-monitor 1.8 cannot print IPv6's.
+The oracles are the walk of IPv4, which is compared with the kernel's trace, for xtables-monitor 1.8 cannot print
+IPv6's; and the counters of ip6tables-save.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from ipaddress import IPv4Address, IPv6Address
 
 import pytest
 from generated_rules import ruleset, shots
+from namespaces import require_namespaces, require_programs
 
+from kitlib import open_lab
 from kitlib.errors import KitError
 from kitlib.netfilter.kube_proxy import chain_name, endpoint_rules
 from kitlib.netfilter.packet import Packet
@@ -100,6 +103,101 @@ def test_kube_proxys_rules_for_ipv6() -> None:
     assert path.end.startswith("is lost") and path.after.destination == "10.96.0.10"      # that default is IPv6's
     shown = what_if(Netfilter(parse(text), routes), packet).text
     assert "the endpoint [fd00:10:244::c]:53" in shown and "2001:db8::1" in shown
+
+
+ADDRESSES = """ip -6 addr add fd00:2::1/64 dev {veth} nodad
+ip -6 addr add fd00:1::1/64 dev eth0 nodad
+ip -6 route add default dev eth0
+ip -6 route add fd00:9::/64 via fd00:1::9 dev eth0
+ip -6 route add unreachable fd00:8::/64
+ip -6 neigh add fd00:1::9 lladdr 02:00:00:00:00:99 dev eth0"""
+RULES = """*nat
+:PREROUTING ACCEPT [0:0]
+:POSTROUTING ACCEPT [0:0]
+:SVC - [0:0]
+:SEP-1 - [0:0]
+:SEP-2 - [0:0]
+-A PREROUTING -d fd00:96::a/128 -p udp -m udp --dport 53 -j SVC
+-A PREROUTING -d fd00:96::b/128 -p udp -j REDIRECT --to-ports 5353
+-A POSTROUTING -m mark --mark 0x4000/0x4000 -j MASQUERADE
+-A SVC ! -s fd00:3::/64 -j MARK --set-xmark 0x4000/0x4000
+-A SVC -m statistic --mode random --probability 0.5 -j SEP-1
+-A SVC -j SEP-2
+-A SEP-1 -p udp -j DNAT --to-destination [fd00:9::3]:53
+-A SEP-2 -p udp -j DNAT --to-destination [fd00:9::4]:5300
+COMMIT
+*filter
+:INPUT DROP [0:0]
+:FORWARD ACCEPT [0:0]
+:NEVER - [0:0]
+-A INPUT -p udp -m multiport --dports 5353,99 -m addrtype --dst-type LOCAL -j ACCEPT
+-A FORWARD -s fd00:2::/64 -m conntrack --ctstate NEW -m comment --comment "from the pod"
+-A FORWARD -d fd00:7::/64 -p udp -j DROP
+-A FORWARD ! -d fd00:9::/64 -g NEVER
+-A NEVER -i eth0 -j DROP
+-A NEVER -o eth0 -p tcp
+COMMIT
+"""
+PACKETS = [("fd00:96::a", 53)] * 4 + [("fd00:96::b", 53), ("fd00:2::1", 99), ("fd00:2::1", 98), ("fd00:7::1", 53),
+                                      ("fd00:8::1", 53), ("fd00:9::9", 80), ("fd00:5::5", 53)]
+SEND = "import socket, sys; s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM); " \
+       "s.bind(('', int(sys.argv[1]))); s.sendto(b'x', (sys.argv[2], int(sys.argv[3])))"
+
+
+def counted(node) -> list[tuple[int, str]]:
+    """The packets that each rule has counted, the rules in order."""
+    lines = node.run("ip6tables-save", "-c").text.splitlines()
+    return [(int(line[1:].partition(":")[0]), line.partition("] ")[2]) for line in lines if line.startswith("[")]
+
+
+def test_the_counters_of_this_kernel_rise_where_the_walk_says(tmp_path) -> None:
+    require_namespaces()
+    require_programs("ip6tables-restore")
+    lab = open_lab("netns")
+    pod, node, veth = lab.client, lab.client.node, lab.client.veth.interface
+    (tmp_path / "rules").write_text(RULES)
+    here = ["sysctl -qw net.ipv6.conf.all.disable_ipv6=0", f"sysctl -qw net.ipv6.conf.{veth}.disable_ipv6=0",
+            "sysctl -qw net.ipv6.conf.eth0.disable_ipv6=0", "sysctl -qw net.ipv6.conf.all.forwarding=1",
+            *ADDRESSES.format(veth=veth).splitlines(),
+            f"ip -6 neigh add fd00:2::2 lladdr {pod.interface('eth0').mac} dev {veth}",
+            f"ip6tables-restore {tmp_path / 'rules'}"]
+    there = ["sysctl -qw net.ipv6.conf.all.disable_ipv6=0", "sysctl -qw net.ipv6.conf.eth0.disable_ipv6=0",
+             "ip -6 addr add fd00:2::2/64 dev eth0 nodad", "ip -6 route add default via fd00:2::1",
+             f"ip -6 neigh add fd00:2::1 lladdr {node.interface(veth).mac} dev eth0"]
+    for place, command in [*((node, command) for command in here), *((pod, command) for command in there)]:
+        done = place.run(*command.split())
+        assert done.rc == 0, done
+    netfilter = node.netfilter()
+    for sport, (destination, dport) in enumerate(PACKETS, 40000):
+        ways = simulate(netfilter, Packet("fd00:2::2", destination, "udp", sport, dport, veth))
+        before = counted(node)
+        sent = pod.run("python3", "-c", SEND, str(sport), destination, str(dport))
+        assert sent.rc == 0, sent
+        met = [rule for (count, rule), (was, _) in zip(counted(node), before, strict=True) if count > was]
+        expected = [[step.rule.text for step in way.matched if step.rule] for way in ways]
+        assert sorted(met) in [sorted(one) for one in expected], (destination, expected)
+        assert all(way.end != "is undecided" and not way.assumptions for way in ways)
+
+
+def test_a_recording_without_ipv6_leaves_only_packets_of_ipv6_undecided() -> None:
+    node = open_lab().node("worker3")
+    netfilter = node.netfilter()
+    path, = simulate(netfilter, Packet("fd00::1", "fd01::1", in_interface="eth0"))
+    assert path.end == "is undecided" and path.why.startswith("the rules and routes of IPv6 (")
+    assert "no route" not in path.hook_steps[0].why and netfilter.unknown == ()
+
+
+@pytest.mark.parametrize("text", ["default dev wg0 metric 1024", "unreachable default dev lo metric 4294967295"])
+def test_a_default_route_of_ipv6_is_not_one_of_ipv4(text: str) -> None:
+    netfilter = Netfilter(parse(""), ip.routes(text, version=6))
+    assert netfilter.route("10.0.0.1").route is None and netfilter.route("fd00::1").route is not None
+    assert ip.routes(f"{text} pref medium")[0].version == 6
+
+
+def test_of_two_equal_routes_of_ipv6_none_is_certain() -> None:
+    routes = ip.routes("fe80::/64 dev eth0\nfe80::/64 dev eth1\nfd00::/64 dev eth0\n")
+    assert "is there 2 times" in Netfilter(parse(""), routes).route("fe80::1").unknown
+    assert Netfilter(parse(""), routes).route("fd00::1").unknown == ""
 
 
 def test_what_is_no_address_is_said() -> None:

@@ -71,6 +71,25 @@ def test_what_else_decides_on_a_machine_is_said() -> None:
     assert [(path.end, path.why) for path in simulate(netfilter, QUERY)] == [("is undecided", "eBPF programs at eth0")]
 
 
+@pytest.mark.parametrize("line, words", [
+    ("10.244.0.0/16 proto static\n\tnexthop via 10.0.0.1 dev eth0 weight 1\n\tnexthop via 10.0.0.2 dev eth0 weight 1",
+     "the route 10.244.0.0/16 has several next hops"),
+    ("10.244.0.0/16 encap mpls 200 via inet 10.0.0.1 dev eth0", "encap mpls 200 via inet 10.0.0.1 dev eth0' is not"),
+])
+def test_a_route_nobody_understands_costs_only_what_would_take_it(line: str, words: str) -> None:
+    routes = f"default via 10.0.0.1 dev eth0\n{line}\n"
+    path, = paths(EMPTY, QUERY._replace(destination="10.244.0.3"), routes)
+    assert path.end == "is undecided" and words in path.why
+    assert [path.end for path in paths(EMPTY, QUERY, routes)] == ["goes out of eth0"]
+
+
+def test_a_route_of_ipv4_may_have_a_next_hop_of_ipv6() -> None:
+    netfilter = Netfilter(parse(EMPTY), ip.routes("default via inet6 fe80::1 dev eth0\n"), ip.interfaces(INTERFACES))
+    assert [path.end for path in simulate(netfilter, QUERY)] == ["goes out of eth0"]
+    assert netfilter.source_for(netfilter.route("8.8.8.8")) == netfilter.masquerade_address("eth0", "8.8.8.8") \
+        == "10.0.0.5"
+
+
 @pytest.mark.parametrize("route, packet, words", [
     ("default via 10.0.1.1 dev eth1 table 2", QUERY, "routes in table 2"),
     ("local 10.96.0.10 dev kube-ipvs0 table local", QUERY, "IPVS"),

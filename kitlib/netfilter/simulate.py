@@ -40,7 +40,7 @@ def simulate(netfilter: Netfilter, packet: Packet, connection: Connection | None
         source, destination = (str(ip_address(address)) for address in packet[:2])
     except ValueError:
         raise KitError(f"A packet has addresses such as 10.244.2.3 or fd00::3; found: {packet}") from None
-    packet = packet._replace(source=source, destination=destination)
+    packet, netfilter = packet._replace(source=source, destination=destination), netfilter.of(source)
     if connection and "UNTRACKED" not in packet.states:
         packet = packet._replace(states=_states(packet, connection))
     paths: list[PacketPath] = []

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from functools import cached_property
 from ipaddress import IPv6Address, ip_address, ip_interface, ip_network
 from typing import TYPE_CHECKING
@@ -36,7 +36,7 @@ class Decision:
     @property
     def is_local(self) -> bool:
         """True if the packet is for this machine itself (or for everybody)."""
-        return self.route is not None and self.route.type in ("local", "broadcast", "multicast")
+        return self.route is not None and self.route.type in ("local", "broadcast", "multicast", "anycast")
 
     @property
     def is_unicast(self) -> bool:
@@ -67,16 +67,20 @@ class Netfilter:
     nft: nft.Ruleset | None = None        # where nftables decides; `ruleset` then explains the tables of iptables-nft
     unknown_routes: str = ""
     unknown_addresses: str = ""
+    ipv6: Callable[[], Netfilter] | None = field(default=None, repr=False, compare=False)
+
+    def of(self, address: str) -> Netfilter:
+        """Return what decides about packets from this address: IPv6 has rules of its own, read when first needed."""
+        return self.ipv6() if self.ipv6 and ":" in address else self
 
     @cached_property
     def _networks(self) -> list[tuple[int, int, int, Route]]:
         """Routes as (IP version, address, mask, route), in the order in which the kernel prefers them."""
         found = []
         for route in (route for route in self.routes if route.table in TABLES):
-            version = 6 if ":" in f"{route.destination}{route.via}" else 4
-            everything = "::/0" if version == 6 else "0.0.0.0/0"
+            everything = "::/0" if route.version == 6 else "0.0.0.0/0"
             network = ip_network(everything if route.destination == "default" else route.destination)
-            found.append((version, int(network.network_address), int(network.netmask), route))
+            found.append((route.version, int(network.network_address), int(network.netmask), route))
         return sorted(found, key=lambda entry: (TABLES.index(entry[3].table), -entry[2]))
 
     def _fitting(self, destination: str) -> Iterator[Route]:
@@ -95,9 +99,19 @@ class Netfilter:
         words = f"{destination} has a route of its own" if own else f"{destination} fits {_named(chosen)}"
         longer = [_named(route) for route in fitting if route is not chosen and route.table == chosen.table]
         words += f", a longer prefix than {' and '.join(longer)}" if longer and not own else ""
-        unknown = f"{destination} is an address of IPVS, which sends it to an endpoint by a table of its own" \
-            if chosen.device == IPVS else "" if chosen.table == "local" else self._other_tables()
-        return Decision(destination, chosen, f"{words}: {_consequence(chosen)}", fitting, unknown)
+        return Decision(destination, chosen, f"{words}: {_consequence(chosen)}", fitting,
+                        self._doubt(destination, chosen, fitting))
+
+    def _doubt(self, destination: str, chosen: Route, fitting: tuple[Route, ...]) -> str:
+        """Say why the kernel may not use the chosen route; "" if it does."""
+        if chosen.unknown:
+            return chosen.unknown
+        if chosen.device == IPVS:
+            return f"{destination} is an address of IPVS, which sends it to an endpoint by a table of its own"
+        twins = [route for route in fitting if (route.destination, route.table) == (chosen.destination, chosen.table)]
+        if chosen.version == 6 and len(twins) > 1:
+            return f"{_named(chosen)} is there {len(twins)} times, and which is taken is not known here"
+        return "" if chosen.table == "local" else self._other_tables()
 
     def _other_tables(self) -> str:
         """Say why another route may be used, as when `ip rule` sends packets to other tables; "" if none may be."""
@@ -116,13 +130,17 @@ class Netfilter:
         if address in ("0.0.0.0", "255.255.255.255"):
             return "BROADCAST"
         local = next((route for route in self._fitting(address) if route.table == "local"), None)
-        return local.type.upper() if local else "" if self.unknown_addresses else "UNICAST"
+        if local is None:
+            return "" if self.unknown_addresses else "UNICAST"
+        return "" if local.unknown else local.type.upper()
 
     def source_for(self, decision: Decision) -> str:
         """Return the address that this machine gives what it sends that way (`src` of `ip route get`)."""
         if decision.route is None:
             return ""
-        return decision.route.source or self.address_of(decision.route.device, decision.route.via)
+        if ":" in decision.destination:
+            return decision.route.source or self._source_by_rfc_6724(decision.device, decision.destination)
+        return decision.route.source or self.address_of(decision.route.device, _next_hop(decision.route))
 
     def masquerade_address(self, interface: str, destination: str) -> str:
         """Return the address that MASQUERADE takes: the out-interface's, near the next hop; on lo, no loopback address.
@@ -132,7 +150,7 @@ class Netfilter:
         if ":" in destination:
             return self._source_by_rfc_6724(interface, destination)
         route = self.route(destination).route
-        near = route.via if route and route.via else destination
+        near = _next_hop(route) or destination
         others = (self.address_of(found.name, near) for found in self.interfaces if found.name != "lo")
         return self.address_of(interface, near, loopback=False) or next(filter(None, others), "")
 
@@ -167,11 +185,18 @@ def _is_global(address: IPv6Address) -> bool:
     return not (address.is_link_local or address.is_loopback)
 
 
+def _next_hop(route: Route | None) -> str:
+    """Return the next hop's address if it is one of IPv4, which the choice of a source address looks at."""
+    return route.via if route and ":" not in route.via else ""
+
+
 def _named(route: Route) -> str:
     return "the default route" if route.destination == "default" else route.destination
 
 
 def _consequence(route: Route) -> str:
+    if route.unknown:
+        return route.unknown
     if route.type in NO_WAY:
         return f"{route.type}, {NO_WAY[route.type]}"
     if route.type != "unicast":

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
-from ipaddress import ip_address, ip_interface, ip_network
+from dataclasses import dataclass, field, replace
+from ipaddress import ip_interface, ip_network
 
 from kitlib.errors import ParseError, parse_context
 
@@ -13,6 +13,9 @@ WITHOUT_DEVICE = frozenset({"blackhole", "unreachable", "prohibit", "throw"})
 ROUTE_TYPES = WITHOUT_DEVICE | {"unicast", "local", "broadcast", "anycast", "multicast", "nat"}
 ROUTE_FLAGS = frozenset({"onlink", "linkdown", "dead", "pervasive", "offload", "trap", "notify", "unresolved"})
 ROUTE_WORDS = {"via": "via", "dev": "device", "src": "source", "scope": "scope", "proto": "protocol", "table": "table"}
+NO_MATTER = frozenset({  # what neither limits a route to some packets nor sends them elsewhere
+    "metric", "pref", "expires", "nhid", "error", "uid", "mtu", "advmss", "hoplimit", "window", "rtt", "rttvar",
+    "rto_min", "ssthresh", "cwnd", "initcwnd", "initrwnd", "reordering", "quickack", "congctl"})
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,10 @@ class Interface:
 
 @dataclass(frozen=True)
 class Route:
-    """A route. What ip leaves out is "": scope when it is global, protocol when it is boot, via on a direct link."""
+    """A route. What ip leaves out is "": scope when it is global, protocol when it is boot, via on a direct link.
+
+    `version` is that of IP, 4 or 6. `unknown` says why it is not known where the route leads; "" if it is.
+    """
 
     destination: str                      # "default", "10.244.0.0/24" or one address
     via: str = ""
@@ -45,6 +51,8 @@ class Route:
     protocol: str = ""
     type: str = "unicast"
     table: str = "main"
+    version: int = field(default=4, repr=False)
+    unknown: str = field(default="", repr=False)
 
 
 @parse_context("ip addr")
@@ -92,34 +100,57 @@ def _after(words: list[str], key: str) -> str:
 
 
 @parse_context("ip route")
-def routes(text: str) -> tuple[Route, ...]:
-    """Return the routes in the output of `ip route` (`show` or `get`). Raises ParseError.
+def routes(text: str, version: int = 4) -> tuple[Route, ...]:
+    """Return the routes in the output of `ip route` (`show` or `get`), or of `ip -6 route` with `version` 6.
 
-    No output at all is an answer: a table without routes. A route with several next hops is not understood.
+    No output at all is an answer: a table without routes. A line that is not understood, or a route with several next
+    hops, is a route that leads nobody knows where: `unknown`. Raises ParseError where a line has no destination.
     """
-    return tuple(_route(line) for line in text.splitlines() if line.strip() and not line.startswith("    cache"))
+    found: list[Route] = []
+    for line in text.splitlines():
+        if line[:1].isspace() and line.split()[:1] == ["nexthop"] and found:
+            words = f"the route {found[-1].destination} has several next hops, and which one is taken is not known here"
+            found[-1] = replace(found[-1], unknown=words)
+        elif line.strip() and not line.startswith("    cache"):
+            found.append(_route(line, version))
+    return tuple(found)
 
 
-def _route(line: str) -> Route:
+def _route(line: str, version: int) -> Route:
+    """Read a line of `ip route`. Next hops of IPv6 stand in routes of IPv4 as `via inet6 ADDRESS`; "pref" is IPv6's."""
+    kind, destination, rest = _head(line)
+    words = [word for word in rest if word not in (*ROUTE_FLAGS, "inet6")]
+    if words[:1] == ["from"] and _is_address(destination):      # the packet that `ip route get` was asked about
+        words = words[2:]
+    known = {ROUTE_WORDS[word]: value for word, value in zip(words[::2], words[1::2], strict=False)
+             if word in ROUTE_WORDS}
+    is_six = ":" in destination or "pref" in words or (":" in known.get("via", "") and "inet6" not in rest)
+    route = Route(destination, type=kind, version=6 if is_six else version, **known)
+    is_read = NO_MATTER.union(ROUTE_WORDS).issuperset(words[::2]) and len(words) % 2 == 0
+    are_addresses = all(map(_is_address, filter(None, (route.via, route.source))))
+    if is_read and are_addresses and (route.device or kind in WITHOUT_DEVICE):
+        return route
+    return Route(destination, type=kind, table=route.table, version=route.version,
+                 unknown=f"the route {' '.join(line.split())!r} is not understood here")
+
+
+def _head(line: str) -> tuple[str, str, list[str]]:
+    """Split a line into the route's type, its destination and what follows."""
     words = line.split()
     kind = words.pop(0) if words[0] in ROUTE_TYPES else "unicast"
     destination, *rest = words or [""]
-    pairs = [word for word in rest if word not in ROUTE_FLAGS]
-    if len(pairs) % 2 or line[0].isspace():
-        raise ParseError("ip", "DESTINATION and pairs such as `dev eth0`", line)
-    known = {ROUTE_WORDS[word]: value for word, value in zip(pairs[::2], pairs[1::2], strict=True)
-             if word in ROUTE_WORDS}
-    return _checked(Route(destination, type=kind, **known), line)
+    if line[0].isspace() or not (destination == "default" or _is_network(destination)):
+        raise ParseError("ip", "a destination, and pairs such as `dev eth0`", line)
+    return kind, destination, rest
 
 
-def _checked(route: Route, line: str) -> Route:
+def _is_network(text: str) -> bool:
     try:
-        if route.destination != "default":
-            ip_network(route.destination)
-        for address in filter(None, (route.via, route.source)):
-            ip_address(address)
+        ip_network(text)
     except ValueError:
-        raise ParseError("ip", "a destination, a next hop and a source that are addresses", line) from None
-    if not route.device and route.type not in WITHOUT_DEVICE:
-        raise ParseError("ip", "one next hop: dev INTERFACE", line)
-    return route
+        return False
+    return True
+
+
+def _is_address(text: str) -> bool:
+    return "/" not in text and _is_network(text)

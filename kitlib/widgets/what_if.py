@@ -34,6 +34,7 @@ Case = tuple[str, str, str]     # what stands in the fields
 
 def what_if(netfilter: Netfilter, packet: Packet) -> WithFallback:
     """Show the paths of a packet through a machine, ready to be changed; the stored output has a few changes."""
+    netfilter = netfilter.of(packet.source)
     before = simulate(netfilter, packet)
     service = _service_of(netfilter, before)
     writer, of = (nft_kube_proxy, "nft") if netfilter.nft else (kube_proxy, "ruleset")

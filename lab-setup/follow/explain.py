@@ -71,9 +71,10 @@ def _netfilter(given: Namespace, packet: Packet) -> Netfilter:
     """
     rules = _read(given.rules)
     interfaces = ip.interfaces(_read(given.addresses)) if given.addresses else ()
-    routes = ip.routes(_read(given.routes)) if given.routes else ()
+    version = 6 if ":" in packet.destination else 4
+    routes = ip.routes(_read(given.routes), version) if given.routes else ()
     if not given.routes and packet.out_interface:
-        routes = (Route("::/0" if ":" in packet.destination else "default", device=packet.out_interface),)
+        routes = (Route("default", device=packet.out_interface, version=version),)
     no_routes = "" if routes else "not known: the routes: give --routes FILE, or in the packet `out INTERFACE`"
     no_addresses = ""
     if not any(route.table == "local" for route in routes):
@@ -91,7 +92,7 @@ def _local(interfaces: tuple[Interface, ...]) -> list[Route]:
     """Return what the kernel puts into its table local for these addresses."""
     version_4 = [route for one in interfaces for address in one.addresses if ":" not in address
                  for route in local_routes(one.name, ip_interface(address))]
-    version_6 = [Route(address.partition("/")[0], device=one.name, type="local", table="local")
+    version_6 = [Route(address.partition("/")[0], device=one.name, type="local", table="local", version=6)
                  for one in interfaces for address in one.addresses if ":" in address]
     return version_4 + version_6
 
