@@ -108,7 +108,7 @@ class Netfilter:
             return chosen.unknown
         if chosen.device == IPVS:
             return f"{destination} is an address of IPVS, which sends it to an endpoint by a table of its own"
-        twins = [route for route in fitting if (route.destination, route.table) == (chosen.destination, chosen.table)]
+        twins = {route for route in fitting if (route.destination, route.table) == (chosen.destination, chosen.table)}
         if chosen.version == 6 and len(twins) > 1:
             return f"{_named(chosen)} is there {len(twins)} times, and which is taken is not known here"
         return "" if chosen.table == "local" else self._other_tables()
