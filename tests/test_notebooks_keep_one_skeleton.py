@@ -64,7 +64,8 @@ def test_a_strip_shows_the_step_of_the_walkthrough(path: Path) -> None:
     assert words == "New words: [glossary](../docs/glossary.md)"
     steps = steps.split(" → ")
     assert [step.strip("*▶ ") for step in steps] == list(STEPS)
-    assert [number for number, step in enumerate(steps, 1) if step.startswith("**▶ ")] == [int(path.name[:2])]
+    here = [number for number, step in enumerate(steps, 1) if step.startswith("**▶ ")]
+    assert here == ([int(path.name[:2])] if int(path.name[:2]) <= len(STEPS) else [])      # 10 goes on where it ends
 
 
 def test_the_rewrite_is_not_told_before_it_is_caught() -> None:
@@ -125,5 +126,5 @@ def test_the_glossary_explains_each_word_in_one_sentence_in_two_languages() -> N
     assert len(rows) > 40 and words == sorted(words)
     for word, chinese, sentence in rows:
         assert re.search(r"[\u4e00-\u9fff]", chinese) or chinese in ("CoreDNS", "iptables", "kind", "kube-proxy",
-                                                                     "kubelet", "ndots", "Pod"), word
+                                                                     "kubelet", "ndots", "nftables", "Pod"), word
         assert sentence.endswith(".") and not re.search(r"\. [A-Z]", sentence), word

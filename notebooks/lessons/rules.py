@@ -28,13 +28,15 @@ from kitlib.sighting import Sighting
 from lessons.evidence import point_title, query_rewritten
 
 MOST_RULES = 6      # more choices than that nobody reads
+MARKING = ("JUMP:KUBE-MARK-MASQ", "JUMP:mark-for-masquerade")       # what marks a packet, in either mode
 
 
 def rule_it_matches(netfilter: Netfilter, path: PacketPath, chain: str) -> Quiz:
     """Ask which rule of a chain of nat a packet matches first, out of those about its destination."""
     steps = [step for step in path.steps if (step.table, step.chain) == ("nat", chain)]
     if not steps:
-        raise NotFound(f"{path.packet} did not come to {chain}.")
+        elsewhere = " kube-proxy is in nftables mode here: notebook 10 reads its rules." if netfilter.nft else ""
+        raise NotFound(f"{path.packet} did not come to {chain}.{elsewhere}")
     packet = steps[0].packet
     known = netfilter.ruleset.tables["nat"][chain].candidates(packet.destination, packet.protocol, packet.dport)
     rules = {_short(rule): rule for rule in known}
@@ -123,7 +125,7 @@ def who_is_not_masqueraded(lab: Lab, node: Node, pod: Pod, service: str) -> Quiz
     paths = {sender: simulate(netfilter, Packet(source, service, sport=40000, in_interface=interface))[0]
              for sender, (source, interface) in senders.items()}
     marks = {sender: step for sender, path in paths.items() for step in path.matched
-             if step.verdict == "JUMP:KUBE-MARK-MASQ"}
+             if step.verdict in MARKING}
     spared = [sender for sender, path in paths.items()
               if not any(step.rule and step.rule.target == "MASQUERADE" for step in path.matched)]
     right = " and ".join(spared) or "none of them"
