@@ -6,6 +6,7 @@ All of it is what docker, kubectl and the nodes themselves say; nothing is known
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -185,7 +186,10 @@ class Cluster:
 
     def _veths(self) -> dict[Pod, str]:
         """Find the node's end of each pod's cable; a pod whose cable cannot be found is left out."""
-        devices = {(node, route.destination): route.device for node in self.nodes for route in node.routes()}
+        devices = {}
+        for node in self.nodes:
+            with suppress(NoAccess):
+                devices |= {(node, route.destination): route.device for route in node.routes()}
         return {pod: veth for pod in self.every_pod if not pod.host_network
                 and (veth := devices.get((pod.node, pod.address)) or _cable(pod))}
 

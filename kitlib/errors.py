@@ -78,7 +78,11 @@ class NotFound(KitError):
 
 
 class NoAccess(KitError):
-    """A place of a live lab cannot be entered: the cluster does not allow it, or does not answer."""
+    """A place of a live lab cannot be entered."""
+
+
+class Denied(NoAccess):
+    """A place of a live lab may not be entered by this account; there may be another way to look."""
 
 
 class PlaceGone(NotFound):

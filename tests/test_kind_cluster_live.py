@@ -30,6 +30,7 @@ from kitlib import open_lab
 lab = open_lab("kind")
 pod = lab.pod("my-nginx")
 with lab.capture(pod, pod.veth, pod.node, lab.host, trace=True):
+    pod.dig("www.example.com")
     print("listening", flush=True)
     time.sleep(60)
 """
@@ -74,11 +75,12 @@ def leftovers() -> list[str]:
     return ours + [line for rules in raw for line in rules.splitlines() if "kitlib-trace" in line]
 
 
+@pytest.mark.parametrize("lab", ["kind", "kubernetes"])
 @pytest.mark.parametrize("notebook", WALK, ids=[notebook.stem for notebook in WALK])
-def test_every_notebook_runs_live(notebook, figures):
+def test_every_notebook_runs_live(notebook, lab, figures):
     started = time.monotonic()
-    run(notebook, KITLIB_LAB="kind")
-    figures["notebooks live"] = figures.get("notebooks live", 0) + time.monotonic() - started
+    run(notebook, KITLIB_LAB=lab, KITLIB_CONSENT="yes")
+    figures[lab] = figures.get(lab, 0) + time.monotonic() - started
 
 
 def test_the_recording_is_sound(recorded):
@@ -193,7 +195,7 @@ def test_the_kubernetes_lab_sees_the_same_journey_as_the_kind_lab():
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_the_kubernetes_lab_leaves_no_helper_after_an_interrupt_nor_cleanup_after_a_kill(number):
+def test_the_kubernetes_lab_leaves_nothing_after_an_interrupt_nor_cleanup_after_a_kill(number):
     held = HOLD.replace('open_lab("kind")', 'open_lab("kubernetes", consent=True)').replace(", lab.host", "")
     holder = subprocess.Popen([sys.executable, "-c", held], stdout=subprocess.PIPE, text=True)
     assert holder.stdout.readline() == "listening\n"
@@ -201,5 +203,33 @@ def test_the_kubernetes_lab_leaves_no_helper_after_an_interrupt_nor_cleanup_afte
     holder.send_signal(number)
     holder.wait(30)
     if number == signal.SIGKILL:
-        assert "deleted" in shell(sys.executable, "-m", "kitlib", "cleanup")
+        assert trace_rules() and "deleted" in shell(sys.executable, "-m", "kitlib", "cleanup")
+    assert gone() and not trace_rules()
+
+
+def trace_rules() -> str:
+    nodes = shell("kubectl", "get", "nodes", "-o", "name").split()
+    saved = [shell("docker", "exec", node.partition("/")[2], "iptables-save", "-t", "raw") for node in nodes]
+    return "".join(line for text in saved for line in text.splitlines() if "kitlib-trace" in line)
+
+
+def test_a_helper_that_has_no_label_yet_is_cleaned_up_and_one_of_somebody_else_is_not():
+    image = os.environ["KITLIB_TOOLS_IMAGE"]
+    node = open_lab("kind").pod("my-nginx").node.name
+    for name in ("kitlib-unlabelled", "of-somebody"):
+        shell("kubectl", "debug", f"node/{node}", f"--container={name}", f"--image={image}", "--", "sleep", "900")
+    shell(sys.executable, "-m", "kitlib", "cleanup")
+    time.sleep(6)
+    left = shell("kubectl", "get", "pods", "-o", "jsonpath={.items[*].spec.containers[*].name}").split()
+    pods = shell("kubectl", "get", "pods", "-o", "name").split()
+    shell("kubectl", "delete", "--grace-period=1", *(pod for pod in pods if "node-debugger" in pod))
+    assert "of-somebody" in left and "kitlib-unlabelled" not in left
+
+
+@pytest.mark.parametrize("lab", ["kind", "kubernetes"])
+def test_follow_tells_of_a_live_cluster_and_gives_a_page_to_take_away(lab, tmp_path):
+    page = tmp_path / "page.html"
+    follow = ("follow", "www.example.com", "--lab", lab, "--yes", "--trace", "--out", str(page))
+    assert "Answered by" in shell(sys.executable, "-m", "kitlib", *follow)
+    assert "The walk says the same in each of them." in page.read_text() and page.stat().st_size < 500_000
     assert gone()

@@ -41,9 +41,10 @@ RUNNING = '{"running":{"startedAt":"2026-11-28T20:00:00Z"}}'
 ANSWERS = (("get pods -A -o json", NEAR), ("-n default pods", NEAR), ("get pods -n default", NEAR),
            ("get pods -n kube-system coredns-1", items(pod("coredns-1", "n2", "kube-system"))),
            ("get endpointslices", items(SLICE)), ("get nodes n1 n2", items(node("n1"), node("n2"))),
-           ("run/netns/*", NAMESPACES), ("Statuses", RUNNING),
+           ("get services", items()), ("run/netns/*", NAMESPACES), ("Statuses", RUNNING),
            ("get pod web", json.dumps(pod("web", "n1", "shop"))),
            ("get pod my-nginx-1 -o json", json.dumps(pod("my-nginx-1", "n1"))),
+           ("get pod neighbour -o json", json.dumps(pod("neighbour", "n2"))),
            ("get pod coredns-1 -o json", json.dumps(pod("coredns-1", "n2", "kube-system"))),
            (" debug node/", "Creating debugging pod node-debugger-n1-x with container debugger on node n1.\n"))
 WRITE = ("tcpdump", "-i", "eth0", "-w", "-")
@@ -150,22 +151,24 @@ def _interrupted(*_):
     raise KeyboardInterrupt
 
 
+DENIED = 'Error from server (Forbidden): "n1" is forbidden: User "x" cannot %s resource "%s" in API group "" %s'
+
+
 @pytest.mark.parametrize(("step", "stderr", "says"), [
-    ("debug", 'Error from server (Forbidden): pods is forbidden: User "x" cannot', "auth can-i create pods"),
+    ("debug", DENIED % ("get", "nodes", "at the cluster scope"), "--context=prod auth can-i get nodes -A"),
     ("debug", 'pods "d" is forbidden: violates PodSecurity "restricted:latest"', "Pod Security.*KITLIB_NAMESPACE"),
     ("debug", "error: unknown profile: sysadmin", "kubectl 1.30 or newer"),
     ("debug", "Unable to connect to the server: dial tcp", "API server does not answer.*auth can-i"),
     ("debug", 'Error from server (NotFound): nodes "n1" not found', "kubectl get nodes"),
-    ("exec", "Error from server (Forbidden): no", "auth can-i create pods --subresource=exec"),
-    ("get pod", "Error from server (Forbidden): no", "auth can-i get pods"),
-    ("patch", "Error from server (Forbidden): no", "auth can-i patch pods")])
+    ("exec", DENIED % ("create", "pods/exec", 'in the namespace "a"'), "can-i create pods --subresource=exec -n a"),
+    ("patch", "Error from server (Forbidden): no", "auth can-i --list -n default")])
 def test_each_refusal_is_a_sentence_with_what_shows_it(step, stderr, says):
     with pytest.raises(KitError, match=says):
         lab(**{f" {step} ": stderr}).reach("node:n1", ("ip",))
 
 
 @pytest.mark.parametrize(("state", "says"), [
-    ('{"waiting":{"reason":"ErrImagePull"}}', "could not pull the image nicolaka.*KITLIB_TOOLS_IMAGE"),
+    ('{"waiting":{"message":"dial: no such host","reason":"ErrImagePull"}}', "could not pull.*KITLIB_TOOLS_IMAGE"),
     ('{"terminated":{"reason":"Error"}}', "not ready in time.*get events"), ("", "not ready in time.*get events")])
 def test_a_helper_that_does_not_start_says_what_it_waits_for(monkeypatch, state, says):
     monkeypatch.setattr("kubernetes_lab.helpers.START_S", 0.01)
@@ -176,7 +179,7 @@ def test_a_helper_that_does_not_start_says_what_it_waits_for(monkeypatch, state,
 
 
 def test_without_nodes_the_clients_pod_is_listened_at_from_beside_it_and_that_is_said():
-    made = lab(**{" debug node/": "Error from server (Forbidden): no"})
+    made = lab(**{" debug node/": DENIED % ("create", "pods", 'in the namespace "default"')})
     found = Lab(made)
     client, coredns = found.client, found.coredns[0]
     assert client.eth0 in found._vantage_points and made._obstacle(client.id) == ""
@@ -186,12 +189,20 @@ def test_without_nodes_the_clients_pod_is_listened_at_from_beside_it_and_that_is
     assert argv[argv.index("exec") + 1:][:3] == ("my-nginx-1", f"--container=kitlib-{made.helpers.session}", "--")
     assert len(made._ask.of("--profile=baseline")) == 1 and len(made._ask.of("--profile=sysadmin")) == 2
     made.helpers.end()
-    assert made._ask.argvs[-2][-3:] == ("sh", "-c", "kill 1")
+    assert made._ask.argvs[-1][-3:] == ("sh", "-c", "kill 1")
+
+
+def test_nothing_is_added_to_a_pod_where_nodes_are_allowed_and_fail():
+    made = lab()
+    made._ask.answers = (("Statuses", '{"waiting":{"reason":"ErrImagePull"}}'), *ANSWERS)
+    with pytest.raises(NoAccess, match="could not pull"), Lab(made).capture():
+        pass
+    assert not made._ask.of("--profile=baseline")
 
 
 def test_a_pod_that_may_not_be_entered_is_one_sentence():
-    made = lab(**{"exec my-nginx-1": 'Error from server (Forbidden): pods "my-nginx-1" is forbidden'})
-    with pytest.raises(NoAccess, match=r"may not do this.*-n default auth can-i create pods --subresource=exec"):
+    made = lab(**{"exec my-nginx-1": DENIED % ("create", "pods/exec", 'in the namespace "default"')})
+    with pytest.raises(NoAccess, match=r"may not do this.*auth can-i create pods --subresource=exec -n default"):
         made.run("pod:default/my-nginx-1", ("dig", "example.com"))
 
 
@@ -215,5 +226,5 @@ def test_leftovers_are_found_by_what_they_are_called_and_nothing_else_is_touched
     done = [argv[1:] for argv in asked.argvs[1:]]
     assert done == [("delete", "pods", "-n", "default", "node-debugger-n1-x", "--grace-period=5", "--wait=false"),
                     ("-n", "shop", "exec", "web", "--container=kitlib-2", "--", "sh", "-c", "kill 1")]
-    with pytest.raises(NoAccess, match="auth can-i list pods -A"):
-        clean_up(Asked({"get pods": "(Forbidden)"}), ("kubectl",))
+    with pytest.raises(NoAccess, match="kubectl auth can-i list pods -A"):
+        clean_up(Asked({"get pods": DENIED % ("list", "pods", "at the cluster scope")}), ("kubectl",))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from contextlib import suppress
 from dataclasses import dataclass
 from statistics import median
@@ -27,17 +27,18 @@ class Findings:
 
 def findings(report: Report) -> Findings:
     """Look at a report for all that an engineer would write into the ticket."""
-    names, evidence = [], []
+    names, evidence, obstacles = [], [], defaultdict(list)
     undecided = [*report.journey.ambiguous, *left_out_lines(report.seen.left_out), *report.left_out]
     for cause in report.causes:
         try:
             found = cause.examine(report.case)
         except KitError as error:
-            undecided.append(f"Whether {cause.sentence}: {str(error).splitlines()[0]}")
+            obstacles[str(error).splitlines()[0]].append(cause.sentence)
             continue
         if found.holds:
             names.append(cause.name)
             evidence.append(f"Cause: {cause.sentence}. Evidence: {found.evidence}")
+    undecided += [f"whether {'; or '.join(causes)}. Why: {words}" for words, causes in obstacles.items()]
     journeys = report.case.own_journeys
     sentences = [_answer(report.journey), *evidence, *_price(journeys), *_truncation(journeys), *_latency(journeys),
                  *_endpoints(journeys), *_kept_ports(report, names), *(f"Not decided: {words}" for words in undecided)]

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 from kitlib.backends import CaptureData
@@ -22,7 +23,7 @@ from kitlib.backends.kind_tools import (
     pod_and_namespace,
     require_name,
 )
-from kitlib.errors import KitError, NoAccess
+from kitlib.errors import Denied, KitError, NoAccess
 from kitlib.parsers import ip
 from kitlib.result import Result
 from kitlib.shell import Completed, run
@@ -36,6 +37,7 @@ GATEWAY_NOTE = "worked out from the client's node's routes: this lab asks no Doc
 FORBIDDEN = re.compile(r"^Error from server \(Forbidden\)", re.M)
 ENTER_NODE = ("nsenter", "--target", "1", "--mount", "--net", "--")       # a program of the node's own, by its files
 SEARCH = 'for one in /proc/1/root/run/netns/*; do echo "netns: ${one##*/}"; nsenter --net="$one" ip -o addr; done'
+DEFAULTED = re.compile(r"^Defaulted container .*\n?", re.M)      # kubectl exec in a pod of several, ours among them
 LISTED_NOTE = "of these only what a query needs: the client, CoreDNS, their nodes, and Services near them"
 
 
@@ -75,16 +77,15 @@ class KubernetesLab(KindLab):
         if place == "host" and argv[:2] == ("kubectl", "get") and argv[3:] in (("-o", "json"), ("-A", "-o", "json")):
             items = {"kind": "List", "apiVersion": "v1", "items": self.listings.of(argv[2])}
             return Result(self._typed(place, argv), argv, 0, json.dumps(items), note=LISTED_NOTE)
-        return super().run(place, argv)
+        result = super().run(place, argv)
+        return replace(result, stderr=DEFAULTED.sub("", result.stderr))
 
     def _get(self, kind: str, *words: str) -> list[dict[str, Any]]:
         """List objects of a kind. Raises NoAccess."""
         outcome = self._ask((*self._kubectl(), "get", kind, *words, "-o", "json"), ANSWER_S + 5)
         if outcome.rc:
-            where = " ".join(word for word in words if not word.startswith("--"))
-            raise refusal(f"Listing {kind} {where}".strip(), outcome.stderr, image="", namespace="",
-                          can_i=f"kubectl --context={self.cluster} auth can-i list {kind} {where}".strip())
-        top = json.loads(outcome.stdout)
+            raise refusal(f"Listing {' '.join((kind, *words))}", outcome.stderr, self._kubectl()[:2])
+        top = json.loads(outcome.stdout or '{"items": []}')        # nothing is there, with --ignore-not-found
         return top.get("items", [top])
 
     def _nodes_network(self) -> str:
@@ -103,6 +104,8 @@ class KubernetesLab(KindLab):
         """Listen at the points that can be reached while the block runs; this machine is no part of the cluster."""
         obstacles = {point: self._obstacle(point.place) for point in points if point.place != "host"}
         reached = [point for point, obstacle in obstacles.items() if not obstacle]
+        if not reached:
+            raise NoAccess("; ".join(dict.fromkeys(obstacles.values())))
         with super().capture(reached, traced, ports) as data:
             yield data
         home = next((point.machine for point in reached if point.place in (self.client, f"node:{self.nodes[0]}")), "")
@@ -116,7 +119,7 @@ class KubernetesLab(KindLab):
         try:
             self.tools.beside(place)
         except NoAccess as error:
-            return str(error)
+            return str(error).partition(" (kubectl said")[0]
         return ""
 
     def _reach(self, place: str, argv: tuple[str, ...]) -> tuple[str, ...]:
@@ -126,12 +129,8 @@ class KubernetesLab(KindLab):
         return (*self.helpers.at_node(node), "timeout", str(COMMAND_S), *ENTER_NODE, *argv)
 
     def _complain(self, place: str, stderr: str) -> None:
-        if SILENT.search(stderr):
-            raise refusal(f"Asking {place}", stderr, can_i="", image="", namespace="")
-        if FORBIDDEN.search(stderr):
-            namespace = place.removeprefix("pod:").partition("/")[0]
-            raise refusal(f"Asking {place}", stderr, image="", namespace=namespace, can_i=f"kubectl --context="
-                          f"{self.cluster} -n {namespace} auth can-i create pods --subresource=exec")
+        if SILENT.search(stderr) or FORBIDDEN.search(stderr):
+            raise refusal(f"Asking {place}", stderr, self._kubectl()[:2])
         super()._complain(place, stderr)
 
     def _forget(self) -> None:
@@ -187,7 +186,7 @@ class HelperTools(Tools):
         """
         try:
             return self.helpers.at_node(self.where.inside(place)[0]), self._enter(place)
-        except NoAccess:
+        except Denied:
             if place != self.client:
                 raise
         pod, namespace = pod_and_namespace(place.partition(":")[2])

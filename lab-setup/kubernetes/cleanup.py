@@ -35,8 +35,7 @@ def clean_up(ask: Ask, kubectl: tuple[str, ...]) -> list[str]:
     """Delete our pods, end our ephemeral containers, and say which. Raises NoAccess."""
     listed = ask((*kubectl, "get", "pods", "-A", "-o", LISTING), START_S)
     if listed.rc:
-        raise refusal("Looking for what was left", listed.stderr, namespace="", image="",
-                      can_i=f"{' '.join(kubectl)} auth can-i list pods -A")
+        raise refusal("Looking for what was left", listed.stderr, kubectl)
     removed = []
     for line in listed.stdout.splitlines():
         own, _, ephemeral = line.partition("|")

@@ -54,6 +54,7 @@ class Helpers:
         self.session = uuid.uuid4().hex[:8]
         self.container = f"{CONTAINER}{self.session}"
         self._reach: dict[str, tuple[str, ...] | NoAccess] = {}
+        self._has_pods = False
         if self.image.startswith("-"):
             raise KitError(f"KITLIB_TOOLS_IMAGE names an image, and {self.image!r} looks like an option.")
 
@@ -72,7 +73,7 @@ class Helpers:
 
     def _once(self, where: str, make: Callable[[], tuple[str, ...]]) -> tuple[str, ...]:
         if where not in self._reach:
-            atexit.register(self.end)
+            atexit.register(self._end_at_exit)
             try:
                 self._reach[where] = make()
             except NoAccess as error:
@@ -87,24 +88,31 @@ class Helpers:
         self._reach.clear()
 
     def end(self) -> None:
-        """Take away what this session has made."""
-        atexit.unregister(self.end)
+        """Take away what this session has made. Raises NoAccess."""
+        atexit.unregister(self._end_at_exit)
         reached = [reach for where, reach in self._reach.items() if "/" in where and isinstance(reach, tuple)]
         self._reach.clear()
         for reach in reached:
             end_container(self._ask, reach)
-        remove(self._ask, self.kubectl, "-n", self.namespace, f"--selector={LABEL}={self.session}")
+        if self._has_pods:
+            remove(self._ask, self.kubectl, "-n", self.namespace, f"--selector={LABEL}={self.session}")
+
+    def _end_at_exit(self) -> None:
+        try:
+            self.end()
+        except KitError as error:
+            print(f"{error}\nWhat is left ends by itself within 15 minutes.", file=sys.stderr)
 
     def _make_pod(self, node: str) -> tuple[str, ...]:
         doing, life = f"A helper pod on {node}", LIFE.format(last=SWEEP.format(name=session_name()), seconds=LIFE_S)
-        text = self._step(doing, self.namespace, "create pods", "debug", f"node/{node}", "--profile=sysadmin",
+        text = self._step(doing, self.namespace, "debug", f"node/{node}", "--profile=sysadmin",
                           f"--container={self.container}", f"--image={self.image}", "--", "sh", "-c", life)
         if not (found := re.search(r"pod (\S+)", text)):
             raise KitError(f"kubectl debug did not say which pod it made on {node}; it said: {text.strip()}")
-        pod = require_name("pod", found[1])
+        pod, self._has_pods = require_name("pod", found[1]), True
         try:
             mark = {"metadata": {"labels": {LABEL: self.session}}, "spec": {"activeDeadlineSeconds": LIFE_S}}
-            self._step(doing, self.namespace, "patch pods", "patch", "pod", pod, "--patch", json.dumps(mark))
+            self._step(doing, self.namespace, "patch", "pod", pod, "--patch", json.dumps(mark))
             self._wait(doing, self.namespace, pod, "containerStatuses")
         except BaseException:       # a Ctrl-C too: it may not have its label yet
             with suppress(KitError):
@@ -114,9 +122,8 @@ class Helpers:
 
     def _make_container(self, namespace: str, pod: str) -> tuple[str, ...]:
         doing = f"An ephemeral container in {namespace}/{pod}"
-        self._step(doing, namespace, "patch pods --subresource=ephemeralcontainers", "debug", f"pod/{pod}",
-                   "--profile=baseline", f"--container={self.container}", f"--image={self.image}", "--", "sh", "-c",
-                   LIFE.format(last=":", seconds=LIFE_S))
+        self._step(doing, namespace, "debug", f"pod/{pod}", "--profile=baseline", f"--container={self.container}",
+                   f"--image={self.image}", "--", "sh", "-c", LIFE.format(last=":", seconds=LIFE_S))
         self._wait(doing, namespace, pod, "ephemeralContainerStatuses")
         return (*self.kubectl, "-n", namespace, "exec", pod, f"--container={self.container}", "--")
 
@@ -125,22 +132,20 @@ class Helpers:
         get = ("get", "pod", pod, "-o", f"jsonpath={{.status.{kind}[?(@.name=={json.dumps(self.container)})].state}}")
         end, state = time.monotonic() + START_S, ""
         while '"running"' not in state:
-            state = self._step(doing, namespace, "get pods", *get)
+            state = self._step(doing, namespace, *get)
             if FAILED.search(state) or time.monotonic() > end:
-                raise self._refusal(doing, f"timed out waiting: {state}", namespace, "get events")
+                raise self._refusal(doing, f"timed out waiting: {state}", namespace)
             time.sleep(POLL_S)
-        self._step(doing, namespace, "create pods --subresource=exec", "exec", pod, f"--container={self.container}",
-                   "--", "true")
+        self._step(doing, namespace, "exec", pod, f"--container={self.container}", "--", "true")
 
-    def _step(self, doing: str, namespace: str, right: str, *words: str) -> str:
+    def _step(self, doing: str, namespace: str, *words: str) -> str:
         outcome = self._ask((*self.kubectl, "-n", namespace, *words), START_S)
         if outcome.rc:
-            raise self._refusal(doing, outcome.stderr, namespace, right)
+            raise self._refusal(doing, outcome.stderr, namespace)
         return outcome.stdout + outcome.stderr
 
-    def _refusal(self, doing: str, stderr: str, namespace: str, right: str) -> NoAccess:
-        return refusal(doing, stderr, namespace=namespace, image=self.image,
-                       can_i=f"kubectl --context={self.context} -n {namespace} auth can-i {right}")
+    def _refusal(self, doing: str, stderr: str, namespace: str) -> NoAccess:
+        return refusal(doing, stderr, self.kubectl[:2], namespace, self.image)
 
     def require_consent(self, nodes: Sequence[str]) -> None:
         """Ask once on a terminal. Raises KitError: what would be made, and how to agree to it."""
@@ -158,8 +163,7 @@ def remove(ask: Ask, kubectl: Sequence[str], *which: str) -> str:
     """Delete these pods; return kubectl's list of them. Raises NoAccess."""
     outcome = ask((*kubectl, "delete", "pods", *which, "--grace-period=5", "--wait=false"), START_S)
     if outcome.rc:
-        raise refusal("Taking our pods away", outcome.stderr, namespace="", image="",
-                      can_i=f"{' '.join(kubectl)} auth can-i delete pods {' '.join(which[:2])}")
+        raise refusal("Taking our pods away", outcome.stderr, kubectl[:2])
     return outcome.stdout
 
 

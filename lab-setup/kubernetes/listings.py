@@ -52,8 +52,14 @@ class Listings:
     @cached_property
     def nodes(self) -> tuple[str, ...]:
         """The names of the nodes of the client and of CoreDNS."""
-        ends = [end.get("nodeName") for one in self.slices for end in one.get("endpoints") or ()]
-        return tuple(dict.fromkeys(filter(None, (self.client["spec"]["nodeName"], *ends))))
+        nodes = (end.get("nodeName") for end in self._ends)
+        return tuple(dict.fromkeys(filter(None, (self.client["spec"]["nodeName"], *nodes))))
+
+    @property
+    def _ends(self) -> list[dict[str, Any]]:
+        """List the endpoints of the DNS Service but those that are about to go."""
+        every = [end for one in self.slices for end in one.get("endpoints") or ()]
+        return [end for end in every if not (end.get("conditions") or {}).get("terminating")]
 
     def of(self, kind: str) -> list[dict[str, Any]]:
         """List what is needed of a kind: nodes, pods, services or endpointslices."""
@@ -68,9 +74,9 @@ class Listings:
         names = (_name(self.client), *HOW_TO_MAKE)
         near = [pod for pod in self._try("pods", "-n", _namespace(self.client)) or [self.client]
                 if _name(pod).startswith(names) and pod["spec"].get("nodeName") in self.nodes]
-        ends = [end.get("targetRef") or {} for one in self.slices for end in one.get("endpoints") or ()]
-        dns = [end["name"] for end in ends if end.get("kind") == "Pod"]
-        return near + (self._try("pods", "-n", DNS_NAMESPACE, *dns) if dns else [])
+        targets = [end.get("targetRef") or {} for end in self._ends]
+        dns = [target["name"] for target in targets if target.get("kind") == "Pod"]
+        return near + (self._try("pods", "-n", DNS_NAMESPACE, *dns, "--ignore-not-found") if dns else [])
 
     def _nodes_by_pods(self) -> list[dict[str, Any]]:
         """Say of nodes what their pods tell, where this account may not look at nodes."""

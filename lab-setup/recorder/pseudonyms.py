@@ -12,7 +12,8 @@ from recorder.secret_words import without_personal, without_secrets
 KEPT = [ip_network(net) for net in ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3", "::/127", "fc00::/7",
                                     "ff00::/8")]                     # they mean the same everywhere
 DOCUMENTATION = ("192.0.2.", "203.0.113.", "198.51.100.")           # RFC 5737; for IPv6 2001:db8:: (RFC 3849)
-IPV4 = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?!\d)(?!\.in-addr)")
+IPV4 = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?!\d)(?!\.in-addr)(/\d{1,2}(?!\d))?")
+NETWORKS, SHORTEST = int(IPv4Address("240.0.0.0")), 8        # reserved (RFC 1112); of what is shorter nobody tells much
 IPV6 = re.compile(r"(?<![\w:.])(?:[0-9a-fA-F]{0,4}:){2,7}[0-9a-fA-F]{0,4}(?![\w:])")
 MAC = re.compile(r"(?:(?<![\w:-])|(?<=MACSRC=)|(?<=MACDST=))(?:(?:[0-9a-fA-F]{1,2}:){5}[0-9a-fA-F]{1,2}"
                  r"|(?:[0-9a-fA-F]{2}-){5}[0-9a-fA-F]{2}|(?:[0-9a-fA-F]{4}\.){2}[0-9a-fA-F]{4})(?![\w:-])")
@@ -54,7 +55,7 @@ class Pseudonyms:
         text = UUID.sub(lambda match: self.uuid(match[0]), MAC.sub(lambda match: self.mac(match[0]), text))
         text = HEX_ID.sub(lambda match: self.hex_id(match[0]), text)
         text = without_personal(DOTTED.sub(lambda match: self.dotted(match[0]), text))
-        return IPV6.sub(lambda match: self.address(match[0]), IPV4.sub(lambda match: self.address(match[0]), text))
+        return IPV6.sub(lambda match: self.address(match[0]), IPV4.sub(self._address_or_network, text))
 
     def _replace_names(self, text: str) -> str:
         return self._known.sub(lambda match: self._lower[match[0].lower()], text)
@@ -133,6 +134,21 @@ class Pseudonyms:
         if str(address) not in self.addresses:
             self.addresses[str(address)] = self._new_address(address)
         return self.addresses[str(address)]
+
+    def _address_or_network(self, match: re.Match[str]) -> str:
+        """Return the pseudonym of an address, and of a network one that is a network too."""
+        address, slash, length = match[0].partition("/")
+        try:
+            network = ip_network(match[0])
+        except ValueError:      # an address in its network, or none at all
+            return self.address(address) + slash + length
+        if not SHORTEST <= network.prefixlen < 32:
+            return match[0] if network.prefixlen < SHORTEST else self.address(address) + slash + length
+        if any(network.overlaps(known) for known in (*KEPT, *self.ranges) if known.version == 4):
+            return match[0]
+        size = 2 ** (32 - network.prefixlen)
+        base = -(-NETWORKS // size) + len(self.addresses) + 1
+        return self.addresses.setdefault(str(network), f"{IPv4Address(base * size)}/{network.prefixlen}")
 
     def _new_address(self, address: IPv4Address | IPv6Address) -> str:
         if isinstance(address, IPv6Address):

@@ -43,6 +43,7 @@ from recorder.validate import PACKET, validate_and_print
 from recorder.writer import append
 
 ENTER = re.compile(r"nsenter --net=/proc/\d+/(?:ns/net|root/run/netns/[\w-]+) ")
+PRIVATE = ("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16")   # where a lab's ranges are, if not known
 WARNING = ("WARNING: what --keep names is kept whole but for names, addresses and known shapes of secrets. "
            "Read it yourself before you hand it on.")
 
@@ -172,7 +173,7 @@ def texts_of(text: str, is_kept: Sequence[bool]) -> str:
 def pseudonyms_of(lab: Lab) -> Pseudonyms:
     """Return pseudonyms that know the lab's own ranges and names."""
     every = (*lab.ranges.pods.split(","), *lab.ranges.services.split(","), lab.network.subnet)
-    ranges = list(filter(None, every))
+    ranges = list(filter(None, every)) if lab.ranges.services else [*filter(None, every), *PRIVATE]
     names = names_of([(node.name, node.title) for node in lab.nodes],
                      {at.container for at in lab.network.attachments} - {node.name for node in lab.nodes})
     found = Pseudonyms([ip_network(net) for net in ranges], names)
