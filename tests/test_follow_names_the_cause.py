@@ -87,6 +87,11 @@ def test_several_queries_are_counted(run):
     assert "Latency of 5 answers: median" in text and "Endpoints chosen:" in text
     assert "truncated" in run("follow", "big.example.com", "TXT")[1]
     assert "8 queries in" in run("follow", "www.example.com", "--search")[1]
+
+
+def test_what_else_was_asked_meanwhile_is_not_what_was_asked_for(run):
+    code, text, _ = run("follow", "www.example.net", "--fault", "upstream-down")      # and my-nginx, in the same take
+    assert code == 1 and "Answered wrongly: SERVFAIL, from 10.244" in text and "queries in" not in text
     assert "asked 12 times, not 30" in run("follow", "www.example.com", "--repeat", "30")[1]
 
 

@@ -7,12 +7,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from statistics import median
 
-from follow.query import Report
+from follow.query import ANSWERS, Report, is_answered
+from kitlib.cluster import differences
 from kitlib.errors import KitError
 from kitlib.journey.model import Journey
 from kitlib.left_out import left_out_lines
-
-ANSWERS = ("NOERROR", "NXDOMAIN")       # that a name does not exist is an answer, too
 
 
 @dataclass(frozen=True)
@@ -39,10 +38,11 @@ def findings(report: Report) -> Findings:
             names.append(cause.name)
             evidence.append(f"Cause: {cause.sentence}. Evidence: {found.evidence}")
     undecided += [f"whether {'; or '.join(causes)}. Why: {words}" for words, causes in obstacles.items()]
-    journeys = report.case.own_journeys
+    journeys = report.journeys
     sentences = [_answer(report.journey), *evidence, *_price(journeys), *_truncation(journeys), *_latency(journeys),
-                 *_endpoints(journeys), *_kept_ports(report, names), *(f"Not decided: {words}" for words in undecided)]
-    return Findings(all(map(_is_answered, journeys)), tuple(sentences), tuple(names), tuple(undecided))
+                 *_endpoints(journeys), *_kept_ports(report, names), *differences(report.lab),
+                 *(f"Not decided: {words}" for words in undecided)]
+    return Findings(all(map(is_answered, journeys)), tuple(sentences), tuple(names), tuple(undecided))
 
 
 def as_json(report: Report, found: Findings) -> dict[str, object]:
@@ -51,17 +51,12 @@ def as_json(report: Report, found: Findings) -> dict[str, object]:
     return {"name": question and question.name, "type": question and question.type, "pod": report.pod.name,
             "lab": report.lab.name, "answered": found.is_answered, "causes": found.causes,
             "findings": found.sentences, "undecided": found.undecided,
-            "milliseconds": [_milliseconds(one) for one in report.case.own_journeys if one.came_back],
+            "milliseconds": [_milliseconds(one) for one in report.journeys if one.came_back],
             "hops": [{"point": hop.sighting.point and hop.sighting.point.title, "time_ns": hop.sighting.time_ns,
                       "direction": hop.direction, "source": str(hop.sighting.source),
                       "destination": str(hop.sighting.destination), "rewrites": list(map(str, hop.rewrites))}
                      for hop in report.journey.hops],
             "commands": [result.typed for result in report.results]}
-
-
-def _is_answered(journey: Journey) -> bool:
-    response = journey.client_leg.response
-    return journey.came_back and response is not None and response.rcode in ANSWERS
 
 
 def _answer(journey: Journey) -> str:
@@ -86,6 +81,7 @@ def _milliseconds(journey: Journey) -> float:
 
 
 def _price(journeys: tuple[Journey, ...]) -> list[str]:
+    """Say what the search list made of the name that was asked for, and at which price."""
     questions = [one.question for one in journeys if one.question]
     names, types = (dict.fromkeys(getattr(each, part) for each in questions) for part in ("name", "type"))
     if len(names) < 2:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from html import escape
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from kitlib.drawings.drawing import Drawing
@@ -59,7 +61,7 @@ def follow_page(report: Report, found: Findings) -> str:
         ("Resolver settings", _preformatted(str(report.pod.run("cat", "/etc/resolv.conf")))),
         ("Latency", _latency(report)),
         ("Commands that were run", "".join(_preformatted(str(result)) for result in report.results)),
-        ("Versions", paragraphs([str(report.lab.backend)])),
+        ("Versions", paragraphs([f"kitlib {version('kitlib')}", str(report.lab.backend), *_live_versions(report)])),
         ("Left out or not decided", paragraphs(found.undecided or ["Nothing."])),
     ])
 
@@ -73,6 +75,14 @@ def path_html(path: PacketPath) -> str:
     """Return one way of a packet: what becomes of it, its stops, each rule with its reason."""
     stops = "".join(hook_step_html(step) for step in path.hook_steps)
     return f"{paragraphs([outcome(path)])}{draw_hooks(path).html}{stops}"
+
+
+def _live_versions(report: Report) -> Iterator[str]:
+    """Yield what a live lab says of itself; a recording says it by its name."""
+    asked = ((report.pod.node, ("uname", "-r")), (report.lab.host, ("kubectl", "version")))
+    for place, argv in asked if report.lab.backend.live else ():
+        with suppress(KitError):
+            yield f"{' '.join(argv)} at {place.title}: {' '.join(place.run(*argv).text.split())}"
 
 
 def _map(report: Report) -> str:

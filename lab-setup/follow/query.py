@@ -20,6 +20,7 @@ from workshop.causes import Cause, causes_for
 
 OWN_PACE = ("+tries=", "+timeout=")       # how long a recorded dig waited is no part of the question
 
+ANSWERS = ("NOERROR", "NXDOMAIN")         # that a name does not exist is an answer, too
 NO_SUCH_PROGRAM = (126, 127)              # exit codes of kubectl exec, timeout and env
 ONE_ATTEMPT = ("+tries=1", "+timeout=5")  # as a resolver waits; dig's own three attempts show nothing more
 
@@ -28,6 +29,7 @@ ONE_ATTEMPT = ("+tries=1", "+timeout=5")  # as a resolver waits; dig's own three
 class Report:
     """A query that was followed: what ran, what was captured, and the case that the causes are looked for in."""
 
+    name: str
     lab: Lab
     pod: Pod
     seen: Capture
@@ -38,9 +40,22 @@ class Report:
     left_out: tuple[str, ...] = ()  # what was wanted and could not be had
 
     @property
+    def journeys(self) -> tuple[Journey, ...]:
+        """The journeys of the name, and of what the search list made of it; what else the pod asked is not ours."""
+        start = self.name.rstrip(".").lower() + "."
+        return tuple(one for one in self.case.own_journeys
+                     if one.question and one.question.name.lower().startswith(start)) or self.case.own_journeys
+
+    @property
     def journey(self) -> Journey:
-        """The journey to show: the first that got no answer, or else the last one."""
-        return self.case.waiting or self.case.own_journeys[-1]
+        """The journey to show: the first that was not answered as it should be, or else the last one."""
+        return next((one for one in self.journeys if not is_answered(one)), self.journeys[-1])
+
+
+def is_answered(journey: Journey) -> bool:
+    """Say whether an answer came back to the client, and was one."""
+    response = journey.client_leg.response
+    return journey.came_back and response is not None and response.rcode in ANSWERS
 
 
 def ask(given: Namespace, folder: Path | None = None) -> Report:
@@ -58,7 +73,7 @@ def ask(given: Namespace, folder: Path | None = None) -> Report:
     times = min(given.repeat, takes)
     left_out = () if times == given.repeat else (
         f"asked {times} times, not {given.repeat}: the recording holds no more takes",)
-    return replace(_report(lab, lab.client, argv, times, given.trace), left_out=left_out)
+    return replace(_report(given.name, lab, lab.client, argv, times, given.trace), left_out=left_out)
 
 
 def ask_again(folder: Path, report: Report) -> Report:
@@ -66,17 +81,18 @@ def ask_again(folder: Path, report: Report) -> Report:
     recording = load(folder)
     scene, lab = recording.scenes[0], Lab(RecordedLab(recording))
     pod = next(pod for pod in lab.every_pod if pod.id == scene.place)
-    again = _report(lab, pod, scene.argv, 1, report.is_traced)      # one take holds all that was asked
+    name = scene.argv[report.results[0].argv.index(report.name)]
+    again = _report(name, lab, pod, scene.argv, 1, report.is_traced)      # one take holds all that was asked
     return replace(again, causes=report.causes, left_out=report.left_out)
 
 
-def _report(lab: Lab, pod: Pod, argv: tuple[str, ...], times: int, is_traced: bool) -> Report:
+def _report(name: str, lab: Lab, pod: Pod, argv: tuple[str, ...], times: int, is_traced: bool) -> Report:
     with lab.capture(trace=is_traced) as seen:
         results = tuple(pod.run(*argv) for _ in range(times))
     case = Case(lab, pod).with_sight_of(seen)
     if not case.own_journeys:
         raise NotFound(f"No query of {pod.title} was captured. dig said:\n{results[-1]}")
-    return Report(lab, pod, seen, results, case, is_traced, causes_for(case))
+    return Report(name, lab, pod, seen, results, case, is_traced, causes_for(case))
 
 
 def _argv(lab: Lab, pod: Pod, given: Namespace) -> tuple[tuple[str, ...], int]:
