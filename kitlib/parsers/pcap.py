@@ -20,6 +20,7 @@ PCAP_MAGIC = {b"\xd4\xc3\xb2\xa1": ("<", 1000), b"\xa1\xb2\xc3\xd4": (">", 1000)
 # Blocks of pcapng, and options of an interface block.
 SECTION, INTERFACE, OBSOLETE_PACKET, SIMPLE_PACKET, PACKET = 0x0A0D0D0A, 1, 2, 3, 6
 IF_NAME, IF_TSRESOL, IF_TSOFFSET = 2, 9, 14
+MAGIC = (*PCAP_MAGIC, SECTION.to_bytes(4))     # how a capture begins, of either kind
 BYTE_ORDER_MAGIC, UNKNOWN_LENGTH = 0x1A2B3C4D, 0xFFFFFFFFFFFFFFFF
 
 

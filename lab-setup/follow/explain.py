@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from argparse import Namespace
+from collections.abc import Sequence
 from ipaddress import ip_address, ip_interface
 from pathlib import Path
 
@@ -29,7 +30,10 @@ ARRIVES = ("goes out", "is delivered", "comes in again")
 def explain_and_print(given: Namespace) -> int:
     """Print every way; return 0 if all are accepted, 1 if one is dropped, rejected or lost, 2 if one is undecided."""
     packet = parse_packet(given.packet)
-    paths = simulate(_netfilter(given, packet), packet, _connection(given, packet))
+    rules = read_rules(_read(given.rules))
+    routes = ip.routes(_read(given.routes), 6 if ":" in packet.destination else 4) if given.routes else ()
+    interfaces = ip.interfaces(_read(given.addresses)) if given.addresses else ()
+    paths = simulate(netfilter_of([rules], routes, interfaces, packet), packet, _connection(given, packet))
     if given.json:
         print(json.dumps([_as_json(path) for path in paths], indent=2))
     else:
@@ -64,27 +68,33 @@ def parse_packet(text: str) -> Packet:
     return Packet(*addresses, protocol, *ports, comes_by, leaves_by)
 
 
-def _netfilter(given: Namespace, packet: Packet) -> Netfilter:
-    """Read what decides. What was not given is unknown, and makes undecided what depends on it, and nothing else.
+def read_rules(text: str) -> iptables_save.Ruleset | nft.Ruleset:
+    """Read a dump of rules, of iptables or of nftables. Raises ParseError."""
+    if text.lstrip().startswith("{"):
+        return nft.ruleset(text)
+    saved = iptables_save.parse(text)
+    if not saved.tables:
+        raise ParseError("rules", "iptables-save, ip6tables-save or nft -j list ruleset", text.strip())
+    return saved
 
-    A packet that goes out of an interface by its own words needs no route, and is for another machine.
+
+def netfilter_of(rules: Sequence[iptables_save.Ruleset | nft.Ruleset], routes: tuple[Route, ...],
+                 interfaces: tuple[Interface, ...], packet: Packet) -> Netfilter:
+    """Put together what decides; `rules` is one dump, or one of each kind.
+
+    What is not there is unknown: it makes undecided what depends on it, and no more. A packet that goes out of an interface by its own words needs no route, and is for another machine.
     """
-    rules = _read(given.rules)
-    interfaces = ip.interfaces(_read(given.addresses)) if given.addresses else ()
-    version = 6 if ":" in packet.destination else 4
-    routes = ip.routes(_read(given.routes), version) if given.routes else ()
-    if not given.routes and packet.out_interface:
-        routes = (Route("default", device=packet.out_interface, version=version),)
-    no_routes = "" if routes else "not known: the routes: give --routes FILE, or in the packet `out INTERFACE`"
-    no_addresses = ""
+    no_routes = no_addresses = ""
+    if not routes and packet.out_interface:
+        routes = (Route("default", device=packet.out_interface, version=6 if ":" in packet.destination else 4),)
+    elif not routes:
+        no_routes = "not known: the routes: give `ip route show table all`, or `out INTERFACE` in the packet"
     if not any(route.table == "local" for route in routes):
         routes = (*_local(interfaces), *routes)
-        no_addresses = "" if interfaces else "not known: which addresses are this machine's: give --addresses FILE"
+        no_addresses = "" if interfaces else "not known: which addresses are this machine's: give `ip addr`"
     no_way = "" if packet.out_interface else "; ".join(filter(None, (no_routes, no_addresses)))
-    native = nft.ruleset(rules) if rules.lstrip().startswith("{") else None
-    saved = iptables_save.parse("" if native else rules)
-    if not native and not saved.tables:
-        raise ParseError("rules", "iptables-save, ip6tables-save or nft -j list ruleset", rules.strip())
+    native = next((one for one in rules if isinstance(one, nft.Ruleset)), None)
+    saved = next((one for one in rules if one is not native), iptables_save.parse(""))
     return Netfilter(saved, routes, interfaces, unknown_routes=no_way, unknown_addresses=no_addresses, nft=native)
 
 

@@ -6,6 +6,7 @@ from argparse import Namespace
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from follow.journeys import of_name, to_look_at
 from kitlib.backends.recording import load
 from kitlib.backends.replay import RecordedLab
 from kitlib.capture import Capture
@@ -20,7 +21,6 @@ from workshop.causes import Cause, causes_for
 
 OWN_PACE = ("+tries=", "+timeout=")       # how long a recorded dig waited is no part of the question
 
-ANSWERS = ("NOERROR", "NXDOMAIN")         # that a name does not exist is an answer, too
 NO_SUCH_PROGRAM = (126, 127)              # exit codes of kubectl exec, timeout and env
 ONE_ATTEMPT = ("+tries=1", "+timeout=5")  # as a resolver waits; dig's own three attempts show nothing more
 
@@ -42,20 +42,12 @@ class Report:
     @property
     def journeys(self) -> tuple[Journey, ...]:
         """The journeys of the name, and of what the search list made of it; what else the pod asked is not ours."""
-        start = self.name.rstrip(".").lower() + "."
-        return tuple(one for one in self.case.own_journeys
-                     if one.question and one.question.name.lower().startswith(start)) or self.case.own_journeys
+        return of_name(self.name, self.case.own_journeys) or self.case.own_journeys
 
     @property
     def journey(self) -> Journey:
-        """The journey to show: the first that was not answered as it should be, or else the last one."""
-        return next((one for one in self.journeys if not is_answered(one)), self.journeys[-1])
-
-
-def is_answered(journey: Journey) -> bool:
-    """Say whether an answer came back to the client, and was one."""
-    response = journey.client_leg.response
-    return journey.came_back and response is not None and response.rcode in ANSWERS
+        """The journey to show."""
+        return to_look_at(self.journeys)
 
 
 def ask(given: Namespace, folder: Path | None = None) -> Report:

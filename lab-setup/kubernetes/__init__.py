@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from kitlib.backends import CaptureData
+from kitlib.backends.clocks import on_one_clock
 from kitlib.backends.kind import ANSWER_S, COMMAND_S, SILENT, KindLab
 from kitlib.backends.kind_tools import (
     LISTEN_S,
@@ -28,7 +29,6 @@ from kitlib.parsers import ip
 from kitlib.result import Result
 from kitlib.shell import Completed, run
 from kitlib.sighting import DNS_PORT, VantagePoint
-from kubernetes_lab.clocks import on_one_clock
 from kubernetes_lab.helpers import Helpers
 from kubernetes_lab.listings import Listings
 from kubernetes_lab.refusals import refusal

@@ -54,7 +54,8 @@ def on_one_clock(caught: Sequence[PointCapture], points: Sequence[VantagePoint],
             for sighting in sightings(one.frames, by_id[one.place, one.interface], ports)]
     known = {machine: Ahead() for machine in machines if machine != reference} | clocks(seen, reference)
     words = [ahead.words(machine, reference) for machine, ahead in known.items()]
-    return [one._replace(note="; ".join([one.note, *words]), frames=_shifted(one.frames, known.get(machine)))
+    return [one._replace(note="; ".join(filter(None, [one.note, *words])),
+                         frames=_shifted(one.frames, known.get(machine)))
             for machine, one in zip(machines, caught, strict=True)]
 
 
