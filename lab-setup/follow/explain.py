@@ -82,7 +82,8 @@ def netfilter_of(rules: Sequence[iptables_save.Ruleset | nft.Ruleset], routes: t
                  interfaces: tuple[Interface, ...], packet: Packet) -> Netfilter:
     """Put together what decides; `rules` is one dump, or one of each kind.
 
-    What is not there is unknown: it makes undecided what depends on it, and no more. A packet that goes out of an interface by its own words needs no route, and is for another machine.
+    What is not there is unknown: it makes undecided what depends on it, and no more. A packet that goes out of
+    an interface by its own words needs no route, and is for another machine.
     """
     no_routes = no_addresses = ""
     if not routes and packet.out_interface:

@@ -33,9 +33,9 @@ def _where(place: Place) -> str:
     return f"{place.name if place.kind == 'coredns' else place.title}@{place.node.title}"
 
 
-def only(files: Mapping[str, bytes], words: str) -> dict[str, bytes]:
-    """Return the files whose names begin with these words."""
-    return {name: data for name, data in files.items() if name.startswith(words)}
+def captures_at(files: Mapping[str, bytes], place: str) -> dict[str, bytes]:
+    """Return the captures whose names begin with this place."""
+    return {name: data for name, data in files.items() if name.startswith(place) and name.endswith(".pcapng")}
 
 
 def without(files: Mapping[str, bytes], word: str) -> dict[str, bytes]:
