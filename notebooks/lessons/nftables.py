@@ -115,7 +115,7 @@ def found_among_many(paths: Mapping[str, PacketPath]) -> Quiz:
     rules, native = _rules(_kernel(paths["iptables"])), _kernel(paths["nftables"]).nft
     entries = len(native.tables[OUR_TABLE].sets["service-ips"].elements)
     return Quiz(
-        f"With {MANY} Services, how many rules look at a packet in nftables mode until its Service is found?",
+        f"With {MANY:,} Services, how many rules look at a packet in nftables mode until its Service is found?",
         right=len(_looked_at(paths["nftables"])), read=number,
         hints={MANY: "So it may be in iptables mode, where a Service's port has a rule of its own.",
                MANY // 2: "That is the mean of a list that is read from the top. A map is not read from the top.",
@@ -123,7 +123,7 @@ def found_among_many(paths: Mapping[str, PacketPath]) -> Quiz:
                rules: f"{rules} rules are in KUBE-SERVICES today, a list."},
         hint="How many rules are in the chain services, whatever is in the map?",
         solution="The map is a hash table: one rule, one lookup, however many entries. In iptables mode the rule that "
-                 f"fits may be number {MANY} of KUBE-SERVICES.")
+                 f"fits may be number {MANY:,} of KUBE-SERVICES.")
 
 
 def side_by_side(paths: Mapping[str, PacketPath]) -> Table:
@@ -138,7 +138,7 @@ def _answers(path: PacketPath) -> dict[str, str]:
     endpoint = next(step for step in path.matched if step.verdict.startswith(TO_ENDPOINT))
     return {"the rule that found its Service": looked_at[-1].rule.text, "why it fits": looked_at[-1].why,
             "it is rule": f"{len(looked_at)} of {_rules(netfilter)}",
-            f"with {MANY} Services": "still that rule" if netfilter.nft else f"up to rule {MANY}",
+            f"with {MANY:,} Services": "still that rule" if netfilter.nft else f"up to rule {MANY:,}",
             "the rule that chose the endpoint": endpoint.rule.text, "rewritten": _where_rewritten(path),
             "masquerade it?": masquerade_step(path).rule.text}
 
