@@ -16,7 +16,7 @@ from kitlib.quiz import Outcome
 from workshop import cases
 from workshop.case import Case
 from workshop.causes import causes_for, causes_of
-from workshop.faults import KEPT_PORT, LIVE, RECIPES, placed_commands
+from workshop.faults import KEPT_PORT, LIVE, RECIPES, live_recipes, placed_commands
 from workshop.live_faults import break_lab, fix_lab
 from workshop.questions import fix, solution, where, why
 
@@ -190,7 +190,7 @@ def test_a_case_can_be_opened_by_the_name_of_its_fault(monkeypatch, lab) -> None
         with pytest.raises(NotFound, match=r"no case 'nonsense'\. There are: 1, .*On the netns lab also: .*rp-filter"):
             cases.open_case("nonsense")
     finally:
-        for name in ("rp-filter", *cases.MYSTERIES, *cases.LIVE_MYSTERIES):
+        for name in {"rp-filter", *cases.MYSTERIES, *cases.LIVE_MYSTERIES} & live_recipes(lab).keys():
             fix_lab(lab, lab.pod("my-nginx"), name)
 
 

@@ -12,7 +12,7 @@ from kitlib.lab import Lab, open_lab
 from lessons.evidence import point_title
 from workshop.case import Case
 from workshop.causes import causes_for
-from workshop.faults import LIVE
+from workshop.faults import live_recipes
 from workshop.live_faults import break_lab, fix_lab
 from workshop.looks import halving
 from workshop.questions import solution
@@ -29,7 +29,7 @@ CASES = {1: "no-endpoints", 2: "service-rules-missing", 3: "forward-drop", 4: "i
 OTHER_CLIENTS = {11: "host-client-clusterfirst"}
 MYSTERIES = ("no-endpoints", "service-rules-missing", "forward-drop", "ip-forward-off", "route-blackhole",
              "one-endpoint-dead")             # those in which the same dig shows that something is wrong
-LIVE_MYSTERIES = ("egress-names-the-clusterip", "rp-filter", "forwarding-loop")
+LIVE_MYSTERIES = ("egress-names-the-clusterip", "rp-filter", "forwarding-loop", "drop-in-another-table")
 
 _unfixed: list[tuple[Lab, Pod, str]] = []
 
@@ -41,8 +41,9 @@ def open_case(number: int | str) -> Case:
     Raises NotFound, which lists the cases there are.
     """
     lab, fault = open_lab(), CASES.get(number, number)
-    if fault not in (*CASES.values(), *(LIVE if lab.backend.live else ())):
-        more = f" On the netns lab also: {', '.join(LIVE)}." if lab.backend.live else ""
+    live = live_recipes(lab) if lab.backend.live else {}
+    if fault not in (*CASES.values(), *live):
+        more = f" On the netns lab also: {', '.join(live)}." if live else ""
         raise NotFound(f"There is no case {number!r}. There are: {', '.join(map(str, CASES))}.{more}")
     return _broken(lab, fault, f"case {number}", OTHER_CLIENTS.get(number, CLIENT))
 
@@ -51,7 +52,10 @@ def mystery(number: int | None = None) -> Case:
     """Draw a case and do not name it: the same number draws the same one everywhere, no number draws any."""
     drawn = secrets.randbelow(10**6) if number is None else number
     lab = open_lab()
-    faults = MYSTERIES + LIVE_MYSTERIES if lab.backend.live and number is None else MYSTERIES
+    faults = MYSTERIES
+    if lab.backend.live:
+        more, there = LIVE_MYSTERIES if number is None else (), live_recipes(lab)
+        faults = tuple(name for name in MYSTERIES + more if name in there)
     return _broken(lab, faults[sha256(str(drawn).encode()).digest()[0] % len(faults)], f"mystery {drawn}", CLIENT)
 
 

@@ -69,15 +69,18 @@ def _rules_missing(case: Case) -> Finding:
         return Finding(False, f"There is nobody to send the query to, and {node} has rules that say so: look for "
                               "`has no endpoints` in `iptables-save`.")
     then = "stays" if is_kept else f"becomes {' or '.join(sorted(case.chosen_servers))}"
-    return Finding(is_kept, f"In PREROUTING of {node}'s nat table the destination {case.service} {then}.")
+    missed = next((step.why for end in case.udp_ends for step in end.path.steps if is_kept and step.rule
+                   and "@service-ips" in step.rule.text), "")
+    return Finding(is_kept, f"In PREROUTING of {node}'s nat table the destination {case.service} {then}"
+                            f"{missed and f': {missed}'}.")
 
 
 def _forward_drop(case: Case) -> Finding:
     found = next(_drops(case.udp_ends), None)
     if found:
-        return Finding(True, f"On {found[0]}, {found[1]} drops it: see `iptables-save`.")
+        return Finding(True, f"On {found[0]}, {found[1]} drops it: see {_rules_listed(case)}.")
     return Finding(False, f"No rule and no policy on {_nodes(case)} drops a UDP packet of this query: follow FORWARD "
-                          "in `iptables-save`.")
+                          f"in {_rules_listed(case)}.")
 
 
 def _tcp_blocked(case: Case) -> Finding:
@@ -211,17 +214,23 @@ def _answer_from_elsewhere(case: Case) -> Finding:
     return Finding(False, "Every response that reached the pod came from the address that it had asked.")
 
 
+def _rules_listed(case: Case) -> str:
+    """Name the commands that list every rule of a node."""
+    return "`nft list ruleset`" if case.netfilter(case.pod.node).nft else "`iptables-save`"
+
+
 def _last_rule(end: QueryEnd) -> str:
     """Return the rule or policy that drops or rejects; "" if none does, or only on what nobody can know."""
     if end.path.end not in ("is dropped", "is rejected") or end.path.assumptions:
         return ""
     last = end.path.matched[-1]
-    return last.rule.text if last.rule else f"the policy of {last.chain}, DROP"
+    table = f" (table {last.table})" if " " in last.table else ""        # of nftables: "inet egress-policy"
+    return last.rule.text + table if last.rule else f"the policy of {last.chain}, DROP"
 
 
 def _drops(ends: tuple[QueryEnd, ...]) -> Iterator[tuple[str, str]]:
     """Yield where a rule or policy drops the packet, and which; a REJECT tells the sender and is not meant."""
-    return ((end.node.title, _last_rule(end)) for end in ends if _last_rule(end) and "REJECT" not in _last_rule(end))
+    return ((end.node.title, _last_rule(end)) for end in ends if end.path.end == "is dropped" and _last_rule(end))
 
 
 def _nodes(case: Case) -> str:

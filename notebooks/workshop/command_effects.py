@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
@@ -273,10 +273,10 @@ ON_A_NODE: dict[str, Effect] = {"iptables": iptables, "conntrack": conntrack, "i
 EFFECTS = ON_A_NODE | {"kubectl": kubectl, "docker": docker}
 
 
-def check_is_known(argv: Sequence[str]) -> None:
+def check_is_known(argv: Sequence[str], known: Collection[str] = EFFECTS) -> None:
     """Raise ParseError for a program that fixes nothing here."""
-    if argv[0] not in EFFECTS:
-        raise ParseError(WHAT, f"a command that fixes something: {', '.join(EFFECTS)}", argv[0])
+    if argv[0] not in known:
+        raise ParseError(WHAT, f"a command that fixes something: {', '.join(known)}", argv[0])
 
 
 def effect(lab: Lab, place: str, argv: list[str]) -> Answers:

@@ -2,7 +2,8 @@
 
 Names in braces are filled in for a lab (see `_values`). A command runs at the pod, its node ("node"), the node of the
 first DNS server ("server"), that server itself ("endpoint"), the upstream server, or the host. RECIPES are the faults
-that were recorded, LIVE those that can be made on the netns lab. Nothing here runs anything.
+that were recorded, LIVE those that can be made on the netns lab, NFT_LIVE those that differ there in nftables mode.
+Nothing here runs anything.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, NamedTuple
 
+from kitlib.backends import KUBE_PROXY
 from kitlib.errors import NotFound
 from kitlib.netfilter.kube_proxy import ENDPOINT, chain_name
 
@@ -160,3 +162,30 @@ LIVE = RECIPES | {
     "tcp-answer-lost": Recipe(                      # as behind a link whose MTU is too small and that does not say so
         (("node", f"iptables -I {BIG_SEGMENTS}"),), (("node", f"iptables -D {BIG_SEGMENTS}"),)),
 }
+OTHER_TABLE = "inet egress-policy"
+DNS_ENTRY = "{{ {service} . udp . 53 : goto service-FY5PMXPG-kube-system/kube-dns/udp/dns }}"
+# Where kube-proxy is in nftables mode, its rules are broken with nft; of all else LIVE is right there, too.
+NFT_LIVE = {
+    "service-rules-missing": Recipe(
+        (("node", f"nft delete element ip kube-proxy service-ips {DNS_ENTRY}"),),
+        (("node", f"nft add element ip kube-proxy service-ips {DNS_ENTRY}"),)),
+    "drop-in-another-table": Recipe(                # that kube-proxy's table accepts it does not help
+        (("node", f"nft add table {OTHER_TABLE}"),
+         ("node", f"nft add chain {OTHER_TABLE} forward {{{{ type filter hook forward priority 10 ; }}}}"),
+         ("node", f"nft add rule {OTHER_TABLE} forward ip saddr {{pod_address}} udp dport 53 drop")),
+        (("node", f"nft delete table {OTHER_TABLE}"),)),
+}
+
+
+def in_nftables_mode(lab: Lab) -> bool:
+    """Say whether the lab's kube-proxy is in nftables mode; without nft it cannot be."""
+    return KUBE_PROXY in lab.nodes[0].run("nft", "list", "tables").stdout.splitlines()
+
+
+def live_recipes(lab: Lab) -> dict[str, Recipe]:
+    """Return the faults that can be made on this live lab, whose kube-proxy is in one mode or the other."""
+    if not in_nftables_mode(lab):
+        return LIVE
+    others = {name: recipe for name, recipe in LIVE.items()
+              if not any(" KUBE-" in command for _, command in recipe.breaks)}
+    return others | NFT_LIVE

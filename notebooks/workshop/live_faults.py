@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from kitlib.errors import KitError, NotFound, PlaceGone
 from workshop.case import Case
-from workshop.command_effects import check_is_known
-from workshop.faults import KEPT_PORT, LIVE, Commands, placed_commands
+from workshop.command_effects import EFFECTS, check_is_known
+from workshop.faults import KEPT_PORT, Commands, live_recipes, placed_commands
 from workshop.typed_commands import parse_commands
 
 if TYPE_CHECKING:
@@ -23,11 +23,12 @@ def break_lab(lab: Lab, pod: Pod, name: str) -> None:
     """Make this fault now; it is fixed when this Python ends. Raises NotFound, which lists what can be broken."""
     if lab.name != "netns":       # a learner's own cluster is not ours to break
         raise NotFound(f"Nothing can be broken on {lab.backend}. The netns lab is for that: open_lab(\"netns\").")
-    if name not in LIVE:
-        raise NotFound(f"The fault {name!r} cannot be made on the netns lab. These can: {', '.join(LIVE)}.")
+    recipes = live_recipes(lab)
+    if name not in recipes:
+        raise NotFound(f"The fault {name!r} cannot be made on the netns lab. These can: {', '.join(recipes)}.")
     atexit.register(fix_lab, lab, pod, name)
     try:
-        _run(lab, pod, LIVE[name].breaks)
+        _run(lab, pod, recipes[name].breaks)
     except KitError:
         fix_lab(lab, pod, name)
         raise
@@ -37,7 +38,8 @@ def fix_lab(lab: Lab, pod: Pod, name: str) -> None:
     """Undo this fault; what somebody has fixed already stays as it is, and a lab that has ended has no fault."""
     steps = []
     with suppress(PlaceGone):
-        steps = placed_commands(lab, pod, LIVE[name].fixes + LIVE[name].tidies)
+        recipe = live_recipes(lab)[name]
+        steps = placed_commands(lab, pod, recipe.fixes + recipe.tidies)
     for step in steps:
         with suppress(KitError):
             if not _rule_exists(lab, *step):
@@ -64,7 +66,7 @@ def run_typed(lab: Lab, typed: str) -> None:
     """Run the commands that a learner typed, where they say. Raises ParseError for any that fixes no network."""
     places = {at.name: at.id for at in (*lab.nodes, *lab.containers, *lab.pods())}
     for place, argv in parse_commands(typed):
-        check_is_known(argv)
+        check_is_known(argv, (*EFFECTS, "nft"))
         result = lab.run(places.get(place.rpartition(":")[2], "host"), tuple(argv))
         if result.rc:
             raise KitError(f"This failed:\n{result}")

@@ -16,7 +16,7 @@ from lessons.evidence import point_title
 from workshop.case import Case
 from workshop.causes import causes_for, causes_of, offered_causes
 from workshop.changed_lab import lab_after
-from workshop.faults import LIVE, RECIPES, placed_commands
+from workshop.faults import RECIPES, live_recipes, placed_commands
 from workshop.live_faults import ask_again, run_typed
 from workshop.looks import path_order
 from workshop.typed_commands import typed_on_host_or_in_cell
@@ -153,6 +153,6 @@ def _evidence(case: Case) -> str:
 
 def solution(case: Case) -> str:
     """Return the commands that fix the case, one a line, as typed on the host."""
-    recipes = LIVE if case.lab.backend.live else RECIPES
+    recipes = live_recipes(case.lab) if case.lab.backend.live else RECIPES
     steps = recipes[case.fault or causes_of(case)[0]].fixes
     return "\n".join(typed_on_host(*step) for step in placed_commands(case.lab, case.pod, steps))
