@@ -25,7 +25,7 @@ import pytest
 from conftest import NOTEBOOKS, REPO
 
 pytestmark = pytest.mark.slow
-pytest.importorskip("jupyterhub", reason="make classroom-ready installs it")
+pytest.importorskip("jupyterhub.app", reason="make classroom-ready installs it")
 LEARNERS = [f"learner-{number}" for number in range(10)]
 OPENED = [path for path in NOTEBOOKS if path.name[:2] in ("05", "08")]
 MOST_MIB = 400              # a learner with both notebooks open: 25 of them fit into 10 GiB
