@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help lab browser site release-check test test-browser test-slow test-kind notebooks workshop cluster cluster-down doctor benchmark clean
+.PHONY: help lab classroom classroom-ready browser site release-check test test-browser test-slow test-kind notebooks workshop cluster cluster-down doctor benchmark clean
 
 PYTHON := .venv/bin/python
 SETUP  := sh lab-setup/with-python.sh lab-setup/environment.py
@@ -13,12 +13,19 @@ help:  ## Say what there is
 lab:  ## Open JupyterLab on the first notebook (makes the environment first)
 	@$(SETUP) lab
 
+classroom: classroom-ready  ## Start a JupyterHub for a class on this machine (needs npm); ADDRESS=0.0.0.0: for others, too
+	@$(PYTHON) -m jupyterhub --config lab-setup/jupyterhub/jupyterhub_config.py
+
+classroom-ready:
+	@$(SETUP) ready --extra classroom
+	@npm install --silent --no-save --no-audit --no-fund --prefix .venv configurable-http-proxy@5.3.0
+
 browser:  ## Build the course for a browser tab (JupyterLite; needs npm), and serve it on this machine
-	@$(SETUP) ready --browser
+	@$(SETUP) ready --extra browser
 	@$(PYTHON) lab-setup/browser/build.py --serve
 
 site:  ## Build the book to read, with the edition for a browser tab beside it (needs npm)
-	@$(SETUP) ready --browser
+	@$(SETUP) ready --extra browser
 	@$(PYTHON) lab-setup/site/build.py
 
 release-check:  ## Build and try wheel, book and browser edition from a fresh clone of what is committed
@@ -29,11 +36,10 @@ test:  ## Run the whole test suite
 	@$(PYTHON) -m pytest -n 3
 
 test-browser:  ## Open and run every notebook in a real browser (Chromium)
-	@$(SETUP) ready --browser
+	@$(SETUP) ready --extra browser
 	@sh lab-setup/with-chromium.sh $(PYTHON) -m pytest tests/browser
 
-test-slow:  ## Break and fix every case of the workshop on the netns lab (a few minutes)
-	@$(SETUP) ready
+test-slow: classroom-ready  ## Break and fix every case of the workshop, start a class of ten, and so on (minutes; needs npm)
 	@$(PYTHON) -m pytest -m slow tests
 
 test-kind:  ## Run the notebooks on your running kind cluster, record it, replay (a few minutes)

@@ -41,11 +41,11 @@ def main() -> int:
     """Make the environment ready, then do what was asked."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=["ready", "lab"], help="ready: only make .venv; lab: open JupyterLab in it")
-    parser.add_argument("--browser", action="store_true",
-                        help="also what `make browser`, `make site` and the browser tests need")
+    parser.add_argument("--extra", choices=["browser", "classroom"],
+                        help="also what `make browser`, `make site` and the browser tests need, or `make classroom`")
     args = parser.parse_args()
     try:
-        make_ready("test,browser" if args.browser else "test")
+        make_ready(f"test,{args.extra}" if args.extra else "test")
         if args.what == "lab":
             open_lab()
     except subprocess.CalledProcessError as error:

@@ -103,7 +103,8 @@ def test_every_link_and_picture_in_it_is_there(stored: Path) -> None:
     assert not [target for target in local if target.startswith("/") or not (stored.parent / target).exists()]
 
 
-@pytest.mark.parametrize("page", ["README.md", "DESIGN.md", "CONTRIBUTING.md", "docs/teaching.md", "docs/glossary.md"])
+@pytest.mark.parametrize("page", ["README.md", "DESIGN.md", "CONTRIBUTING.md", "docs/teaching.md", "docs/classroom.md",
+                                  "docs/glossary.md"])
 def test_every_link_and_path_of_a_page_is_there(page: str) -> None:
     text = (REPO / page).read_text(encoding="utf-8")
     local = [target for _, target in LINK.findall(text) if not re.match(r"[a-z]+:", target)]

@@ -36,6 +36,13 @@ def test_the_devcontainer_installs_the_packages_from_the_list() -> None:
     assert container["privileged"]      # else its root may not make namespaces
 
 
+def test_binder_installs_the_packages_of_the_list_and_asks_the_doctor() -> None:
+    assert (REPO / "apt.txt").read_text().split() == list(needs.packages())
+    script = REPO / "postBuild"
+    assert script.stat().st_mode & 0o111 and "python -m kitlib doctor" in script.read_text()
+    subprocess.run(["sh", "-n", script], check=True, timeout=10)
+
+
 def test_the_doctor_names_each_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setattr(needs, "TRIALS", ())

@@ -21,7 +21,7 @@ from conftest import NOTEBOOKS, REPO
 
 HERE = REPO / "lab-setup" / "browser"
 SITE_MB, FIRST_LOAD_MIB, RUN_MS = 50, 17, 120_000
-OPENED = ("00", "05", "08")
+OPENED = ("00", "05", "08", "11")
 PACKED = {".js", ".mjs", ".json", ".wasm", ".css", ".html", ".ipynb", ".svg", ".zip", ".whl"}
 
 
@@ -106,6 +106,19 @@ def test_a_notebook_runs_in_a_tab(address: str, page: Page, number: str) -> None
         radio = page.locator("input[type=radio]").first
         radio.check()
         assert radio.is_checked()
+    if number == "11":
+        _upload(page, {"my-own@node7_resolv.conf": b"search my.own.domain\noptions ndots:5\n"})
+        page.wait_for_selector("text=search list: my.own.domain")
+        _upload(page, {"node7_eth0.pcap": b"no capture"})
+        page.wait_for_selector("text=node7_eth0.pcap): expected a capture")
+        assert not page.outside
+
+
+def _upload(page: Page, files: dict[str, bytes]) -> None:
+    """Choose files by the first button of the page."""
+    with page.expect_file_chooser() as chooser:
+        page.locator("button", has_text="Choose files").first.click()
+    chooser.value.set_files([{"name": name, "mimeType": "text/plain", "buffer": data} for name, data in files.items()])
 
 
 def test_the_first_load_is_small(address: str) -> None:
