@@ -129,7 +129,7 @@ def found_among_many(paths: Mapping[str, PacketPath]) -> Quiz:
 def side_by_side(paths: Mapping[str, PacketPath]) -> Table:
     """Compare what both modes did to the same query, question by question."""
     rows = {mode: _answers(path) for mode, path in paths.items()}
-    return table([{"": words, **{mode: rows[mode][words] for mode in rows}} for words in rows["iptables"]],
+    return table([{"compared": words, **{mode: rows[mode][words] for mode in rows}} for words in rows["iptables"]],
                  title="One query, both modes")
 
 

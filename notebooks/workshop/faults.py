@@ -179,7 +179,8 @@ NFT_LIVE = {
 
 def in_nftables_mode(lab: Lab) -> bool:
     """Say whether the lab's kube-proxy is in nftables mode; without nft it cannot be."""
-    return KUBE_PROXY in lab.nodes[0].run("nft", "list", "tables").stdout.splitlines()
+    tables = lab.nodes[0].run("nft", "list", "tables")
+    return not tables.rc and KUBE_PROXY in tables.text.splitlines()
 
 
 def live_recipes(lab: Lab) -> dict[str, Recipe]:
