@@ -78,8 +78,11 @@ def require_programs(*programs: str) -> None:
 
 
 def as_ordinary_user(*argv: str, timeout: float = 60) -> subprocess.CompletedProcess:
-    """Run a program as nobody, an ordinary user without any right; one at a time, for nobody has one lab."""
-    with open(__file__) as turn:
+    """Run a program as nobody, an ordinary user without any right; one at a time, for nobody has one lab.
+
+    All checkouts on this machine have the same nobody, so what they lock is the machine's, too.
+    """
+    with open("/etc/passwd") as turn:
         fcntl.flock(turn, fcntl.LOCK_EX)
         return subprocess.run(["unshare", "--mount", "sh", "-c", AS_NOBODY, "sh", sys.base_prefix, str(REPO), *argv],
                               cwd="/", capture_output=True, text=True, timeout=timeout, check=False,

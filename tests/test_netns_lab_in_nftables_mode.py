@@ -21,7 +21,7 @@ from netns_lab.nft_rules import nft_ruleset
 from recorder.backend import Recorder
 from recorder.validate import validate
 
-NAME = f"nftables-{os.getpid()}"
+NAME = f"nftables-{os.getpid():07}"     # looked for in command lines: no name may begin another
 NODES = ("worker3", "control-plane")
 
 

@@ -48,7 +48,7 @@ print(os.getuid(), len(seen.at(pod)), len(seen.at(lab.host)), dig.stdout.split()
 """
 
 
-NAME = f"test-{os.getpid()}"        # other tests run beside this one
+NAME = f"test-{os.getpid():07}"     # other tests run beside this one; no name begins another
 
 
 def left() -> list[str]:

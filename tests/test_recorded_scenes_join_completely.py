@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from conftest import every_sighting, recorded_scenes
+from kitlib.backends.recording import read_take
 from kitlib.journey.join import join
 from kitlib.lab import open_lab
 
@@ -26,12 +27,13 @@ def test_it_joins_completely(scene, number):
     assert not any(journey.ambiguous for journey in journeys) or scene in AMBIGUOUS
 
 
-@pytest.mark.parametrize(("scene", "number"), TAKES)
-def test_no_vantage_point_was_listened_at_twice(scene, number):
+def test_no_vantage_point_was_listened_at_twice():
     """Else each packet there would look as if it had been sent again."""
-    take, _ = every_sighting(LAB, scene, number)
-    points = [(point.place, point.interface) for point in take.points]
-    assert len(points) == len(set(points))
+    recording = LAB.backend.recording
+    for scene in recording.scenes:
+        for number in range(1, len(scene.takes) + 1):
+            points = [(point.place, point.interface) for point in read_take(recording, scene, number).points]
+            assert len(points) == len(set(points)) > 0, (scene.name, number)
 
 
 @pytest.mark.parametrize(("scene", "number"), [take for take in TAKES if take[0].startswith("pod-")])
