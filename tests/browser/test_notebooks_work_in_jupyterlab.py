@@ -120,7 +120,7 @@ def test_its_widgets_answer(stored: Path, way: str, address: str, page: Page) ->
     open_notebook(page, address.format(stored.name))
     run_all(page)
     # One that wants a file of this machine's is tried in test_the_browser_edition_runs_the_course.py
-    roots = page.locator(".jp-OutputArea-output .kit-widget:not(.kit-widget .kit-widget):not(:has(input[type=file]))")
+    roots = page.locator(".jp-OutputArea-output .kit-widget:not(.kit-widget .kit-widget):not(:has(.widget-upload))")
     deaf = [number for number in range(roots.count()) if not answers(page, roots.nth(number), way)]
     assert not deaf, f"{stored.name}: widgets {deaf} of {roots.count()} do not answer to the {way}"
 
