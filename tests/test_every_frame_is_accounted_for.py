@@ -18,9 +18,12 @@ from kitlib.cluster import Cluster
 from kitlib.drawings.ladder import ladder
 from kitlib.journey.join import join
 from kitlib.left_out import left_out_lines
+from kitlib.parsers.header_fields import header_fields
 from kitlib.parsers.sightings import Reading, read_frames
 from kitlib.result import Result
 from kitlib.sighting import Frame, VantagePoint
+from recorder.frames import scrub_frames
+from recorder.pseudonyms import Pseudonyms
 
 CLIENT, SERVER, COREDNS = "10.244.1.2", "10.96.0.10", "10.244.1.9"
 POINT = VantagePoint("pod:default/a", "eth0", "worker", "pod", "a eth0")
@@ -217,6 +220,12 @@ def test_dns_behind_another_port_is_followed_by_what_kubectl_says() -> None:
         return Result("", argv, 0, text.replace('"port": 53,', '"port": 15053,') if name == "endpointslices" else text)
 
     assert Cluster(SimpleNamespace(name="x", run=backend)).dns_ports == (53, 15053)
+    over_tcp = len(query()).to_bytes(2) + query()
+    behind = captured(ip(udp(query(), dport=15053)), ip(tcp(over_tcp, 1, dport=15053), 6))
+    assert [seen.server.port for seen in read_frames(behind, POINT, (53, 15053)).sightings] == [15053, 15053]
+    assert all("DNS question" in {field.layer for field in header_fields(frame, 15053)} for frame in behind)
+    assert all(scrub_frames(behind, Pseudonyms([], {}), (53, 15053))) and not any(scrub_frames(
+        behind, Pseudonyms([], {})))
 
 
 STREAM = struct.pack("!H", len(query(5))) + query(5)

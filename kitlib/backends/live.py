@@ -60,7 +60,7 @@ class LiveLab:
             listeners = _start(stack, [self.reach(point.place, argv)
                                        for point, argv in zip(points, argvs, strict=True)])
             if traced:
-                self._arm = stack.enter_context(tracing(self, traced, data))
+                self._arm = stack.enter_context(tracing(self, traced, data, ports))
             try:
                 yield data
             finally:

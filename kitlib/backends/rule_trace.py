@@ -40,13 +40,13 @@ NFT_TABLE = """table inet {name} {{
     }}
     chain prerouting {{
         type filter hook prerouting priority -350
-        udp dport 53 jump questions
-        udp sport 53 jump questions
+        udp dport {{ {ports} }} jump questions
+        udp sport {{ {ports} }} jump questions
     }}
     chain output {{
         type filter hook output priority -350
-        udp dport 53 jump questions
-        udp sport 53 jump questions
+        udp dport {{ {ports} }} jump questions
+        udp sport {{ {ports} }} jump questions
     }}
 }}"""
 START_S, LAST_WORDS_S = 0.2, 0.1          # xtables-monitor does not say when it listens, nor when it has said all
@@ -66,11 +66,15 @@ class LiveRunner(Protocol):
 
 
 @contextmanager
-def tracing(lab: LiveRunner, places: Sequence[str], data: CaptureData) -> Iterator[Callable[[Sequence[str]], None]]:
-    """Trace at these nodes what is asked over UDP while the block runs: call the result with a command before it runs.
+def tracing(lab: LiveRunner, places: Sequence[str], data: CaptureData, ports: Sequence[int]
+            ) -> Iterator[Callable[[Sequence[str]], None]]:
+    """Trace at these nodes what is asked of these UDP ports while the block runs.
+
+    Call the result with a command before it runs.
 
     `data` gets the traces and the rules as they stood. Raises KitError if a node's kernel cannot be traced.
     """
+    among = ",".join(map(str, ports))
     with ExitStack() as stack:
         for place in places:        # what a killed session has left
             sweep(lab, place)
@@ -79,9 +83,9 @@ def tracing(lab: LiveRunner, places: Sequence[str], data: CaptureData) -> Iterat
         monitors = {place: stack.enter_context(background(lab.reach(place, commands[place]))) for place in places}
         try:
             for place in in_nftables:
-                _run(lab, place, "nft", NFT_TABLE.format(name=session_name()))
+                _run(lab, place, "nft", NFT_TABLE.format(name=session_name(), ports=among))
             time.sleep(START_S)
-            yield partial(_arm, lab, places, in_nftables, set())
+            yield partial(_arm, lab, places, in_nftables, among, set())
             rules = {place: lab.run(place, ("iptables-save",)) for place in places}
         finally:
             for place in places:
@@ -97,7 +101,8 @@ def tracing(lab: LiveRunner, places: Sequence[str], data: CaptureData) -> Iterat
             data.traces[place] = RuleTrace(words, rules[place], *native.get(place, ()))
 
 
-def _arm(lab: LiveRunner, places: Sequence[str], in_nftables: set[str], armed: set[bytes], argv: Sequence[str]) -> None:
+def _arm(lab: LiveRunner, places: Sequence[str], in_nftables: set[str], ports: str, armed: set[bytes],
+         argv: Sequence[str]) -> None:
     """Let the packets be traced that carry the questions this command will ask, and no others."""
     for question in dict.fromkeys(questions(argv)):
         if question in armed:
@@ -108,7 +113,7 @@ def _arm(lab: LiveRunner, places: Sequence[str], in_nftables: set[str], armed: s
                 _run(lab, place, "nft", "add", "rule", "inet", session_name(), "questions", *_nft_rule(question))
                 continue
             for chain in ("PREROUTING", "OUTPUT"):
-                _iptables(lab, place, "-I", chain, *_trace_rule(question))
+                _iptables(lab, place, "-I", chain, *_trace_rule(question, ports))
 
 
 def questions(argv: Sequence[str]) -> list[bytes]:
@@ -128,9 +133,9 @@ def _wire_format(name: str) -> bytes:
     return b"".join(bytes([len(label)]) + label for label in labels)[:LONGEST]
 
 
-def _trace_rule(question: bytes) -> tuple[str, ...]:
+def _trace_rule(question: bytes, ports: str) -> tuple[str, ...]:
     """Return the rule that traces packets whose DNS question begins with these bytes, queries and responses."""
-    return ("-p", "udp", "-m", "multiport", "--ports", "53", "-m", "string", "--algo", "kmp",
+    return ("-p", "udp", "-m", "multiport", "--ports", ports, "-m", "string", "--algo", "kmp",
             "--from", str(HEADERS), "--to", str(HEADERS + len(question)), "--hex-string", f"|{question.hex()}|",
             "-m", "comment", "--comment", session_name(), "-j", "TRACE")
 

@@ -199,17 +199,17 @@ BY_TYPE = {0x0800: "IPv4", 0x86DD: "IPv6", 0x8100: "VLAN", 0x88A8: "VLAN"}
 BY_PROTOCOL = {6: "TCP", 17: "UDP"}
 
 
-def header_fields(frame: Frame) -> tuple[Field, ...]:
+def header_fields(frame: Frame, dns_port: int = DNS_PORT) -> tuple[Field, ...]:
     """Return every field from the link header to the last DNS record, in the order of the bytes.
 
     What is not taken apart (another protocol, a fragment, part of a TCP message, a cut frame) is one field "data".
     ParseError where a header or a whole DNS message is malformed.
     """
     with parse_context(where=f"frame {frame.number}"):
-        return tuple(_fields(frame))
+        return tuple(_fields(frame, dns_port))
 
 
-def _fields(frame: Frame) -> Iterator[Field]:
+def _fields(frame: Frame, dns_port: int) -> Iterator[Field]:
     datagram, layers = datagram_of(frame), list(_layers(frame))
     for layer in layers:
         yield from _layer_fields(layer)
@@ -218,7 +218,7 @@ def _fields(frame: Frame) -> Iterator[Field]:
         return
     title, rest = layers[-1].title, layers[-1].data[layers[-1].size:]
     if datagram and title in ("UDP", "TCP") and not datagram.fragment and not datagram.missing:
-        yield from _data_fields(datagram, title)
+        yield from _data_fields(datagram, title, dns_port)
     elif rest:
         yield Field(title, "data", f"{len(rest)} bytes", "a part, or a protocol that is not taken apart here")
     packet = next((layer.data for layer in layers if layer.title in ("IPv4", "IPv6")), None)
@@ -295,13 +295,13 @@ def _tcp_options(options: bytes) -> Iterator[Field]:
         options = options[size:]
 
 
-def _data_fields(datagram: Datagram, title: str) -> Iterator[Field]:
+def _data_fields(datagram: Datagram, title: str, dns_port: int) -> Iterator[Field]:
     data = udp_data(datagram.payload) if title == "UDP" else tcp_data(datagram.payload)
     ports = struct.unpack_from("!HH", datagram.payload)
-    if title == "UDP" and DNS_PORT in ports:
+    if title == "UDP" and dns_port in ports:
         yield from message_fields(data)
         return
-    while title == "TCP" and DNS_PORT in ports and len(data) >= 2 + (size := int.from_bytes(data[:2])) > 13:
+    while title == "TCP" and dns_port in ports and len(data) >= 2 + (size := int.from_bytes(data[:2])) > 13:
         try:
             fields = list(message_fields(data[2:2 + size]))
         except ParseError:                                # a segment may begin in the middle of a message

@@ -99,7 +99,7 @@ def _previous(sightings: Sequence[Sighting]) -> list[Sighting | None]:
 def _fields(seen: Sighting) -> tuple[Field, ...]:
     if seen.link is None:
         raise KitError("this sighting was not kept with its packet, so its headers cannot be shown")
-    return header_fields(seen.link)
+    return header_fields(seen.link, seen.server.port)
 
 
 def _single(fields: Sequence[Field]) -> dict[tuple[str, str], str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 
 from kitlib.parsers import kubernetes
+from kitlib.sighting import DNS_PORT
 from netns_lab.description import Description, cni_namespace, digest, fill, mac, place_of, veth
 from netns_lab.nft_rules import nft_ruleset, without_kube_proxy
 from netns_lab.rules import ruleset
@@ -22,7 +23,10 @@ def coredns(lab: Description) -> str:
         names.append(f"host-record={name},{service.cluster_ip},30")
         names += [f"srv-host=_{port.name}._{port.protocol.lower()}.{name},{name},{port.port}"
                   for port in service.ports if port.name]
-    return fill("coredns.conf", domain=lab.settings["domain"], gateway=lab.network.gateway, names="\n".join(names))
+    targets = [end.rpartition(":")[2] for port in lab.service_ports() if (port.address, port.port) == (
+        lab.dns_address, DNS_PORT) for end in port.endpoints]
+    return fill("coredns.conf", port=next(iter(targets), DNS_PORT), domain=lab.settings["domain"],
+                gateway=lab.network.gateway, names="\n".join(names))
 
 
 def dockers_resolver(lab: Description) -> str:

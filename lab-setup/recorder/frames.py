@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from ipaddress import ip_address
 from typing import NamedTuple
@@ -27,7 +27,7 @@ LINKS = {1: (14, 12, (0, 6)), 113: (16, 14, (6,)), 276: (20, 0, (12,))}
 
 
 class Packet(NamedTuple):
-    """A frame with UDP or TCP to or from port 53 in it: byte offsets of addresses, transport header, data, end."""
+    """A frame with UDP or TCP of a port of DNS in it: byte offsets of addresses, transport header, data, end."""
 
     frame: Frame
     ip: int
@@ -48,9 +48,10 @@ class Packet(NamedTuple):
         return self.frame.interface, self.frame.data[self.addresses:self.body], self.frame.data[self.body:self.body + 4]
 
 
-def scrub_frames(frames: Sequence[Frame], names: Pseudonyms) -> list[Frame | None]:
+def scrub_frames(frames: Sequence[Frame], names: Pseudonyms, ports: Collection[int] = (DNS_PORT,)
+                 ) -> list[Frame | None]:
     """Return every frame with its message built anew; None for one without, or that holds anything else."""
-    packets = [packet_in(frame) for frame in frames]
+    packets = [packet_in(frame, ports) for frame in frames]
     payloads = {at: scrub_message(packet.payload, names) for at, packet in enumerate(packets)
                 if packet and packet.protocol == UDP}
     segments = {at: packet for at, packet in enumerate(packets) if packet and packet.protocol == TCP}
@@ -59,8 +60,8 @@ def scrub_frames(frames: Sequence[Frame], names: Pseudonyms) -> list[Frame | Non
             for at, packet in enumerate(packets)]
 
 
-def packet_in(frame: Frame) -> Packet | None:
-    """Find UDP or TCP of port 53 in a frame; None if there is none, or it is cut, a fragment, or has IP options."""
+def packet_in(frame: Frame, ports: Collection[int]) -> Packet | None:
+    """Find UDP or TCP of these ports in a frame; None if there is none, or it is cut, a fragment, or has IP options."""
     ip, protocol_at, _ = LINKS.get(frame.link_type, (0, 0, ()))
     data = frame.data
     if not ip or len(data) < ip + 28 or frame.length > len(data):
@@ -74,7 +75,7 @@ def packet_in(frame: Frame) -> Packet | None:
         return None
     header = 8 if protocol == UDP else (data[body + 12] >> 4) * 4 if protocol == TCP and len(data) > body + 12 else 0
     fits = header >= 8 and body + header <= end <= len(data)
-    if not fits or DNS_PORT not in struct.unpack_from("!HH", data, body):
+    if not fits or set(ports).isdisjoint(struct.unpack_from("!HH", data, body)):
         return None
     return Packet(frame, ip, addresses, body, body + header, end, protocol)
 

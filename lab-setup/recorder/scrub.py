@@ -78,7 +78,7 @@ class Scrubber:
 
     def __init__(self, recording: Recording, out: Path, lab: Lab, more: Sequence[str]) -> None:
         self.recording, self.out = recording, out
-        self.names = pseudonyms_of(lab)
+        self.names, self.ports = pseudonyms_of(lab), lab.dns_ports
         self.keeper = Keeper(self.names, {at.container for at in lab.network.attachments}, more)
         self.left_out: set[str] = set()
 
@@ -152,11 +152,12 @@ class Scrubber:
 
     def _point(self, point: Point, frames: Sequence[Frame]) -> tuple[Point, list[Frame]]:
         place, interface = self.names.text(point.place), self.names.text(point.interface)
-        clean = scrub_frames(frames, self.names)
+        clean = scrub_frames(frames, self.names, self.ports)
         text = self.keeper.packet_text(texts_of(point.text, [frame is not None for frame in clean]))
+        listened = " or ".join(f"port {port}" for port in self.ports)
         enter = ENTER.match(" ".join(point.argv))
         argv = (*(self.names.text(enter[0]).split() if enter else ()),
-                "tcpdump", "-i", interface, "-U", "-w", "-", "port", "53")
+                "tcpdump", "-i", interface, "-U", "-w", "-", *listened.split())
         return (Point(place, interface, self.names.text(point.ran_at), argv, text),
                 [replace(frame, interface=interface_name(place, interface)) for frame in clean if frame])
 
@@ -190,7 +191,8 @@ def remaining(folder: Path) -> str:
     recording = lab.backend.recording
     queries = {question.name for scene in recording.scenes for number in range(1, len(scene.takes) + 1)
                for take in [read_take(recording, scene, number)] for point in take.points
-               for sighting in sightings(take.frames(point)) for question in sighting.message.questions}
+               for sighting in sightings(take.frames(point), ports=lab.dns_ports)
+               for question in sighting.message.questions}
     own = ("cluster.local.", "example.com.", "example.net.", "in-addr.arpa.")
     found = {
         "domain names, their labels replaced": sorted(name for name in queries - {"."} if not name.endswith(own)),
