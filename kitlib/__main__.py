@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 
 from kitlib.checkup import doctor
 from kitlib.errors import KitError
-from kitlib.plugins import plugins
 
 
 def main() -> int:
@@ -25,7 +25,7 @@ def main() -> int:
     command = commands.add_parser("progress", help="show what was answered so far, by you or by a class")
     command.add_argument("--collect", type=Path, metavar="FOLDER", help="one table of all progress files below it")
     command.set_defaults(do=_progress)
-    for plugin in plugins("kitlib.commands").values():
+    for plugin in sorted(entry_points(group="kitlib.commands")):
         plugin.load()(commands)
     arguments = parser.parse_args()
     try:

@@ -9,10 +9,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from kitlib.backends import CaptureData, PointCapture, RuleTrace
+from kitlib.bulk import progress_bar
 from kitlib.errors import KitError, NotFound, NotRecorded
 from kitlib.left_out import LeftOut, left_out_lines
 from kitlib.place import Node, Place
-from kitlib.progress import progress
 from kitlib.result import Result
 from kitlib.sighting import DNS_PORT, Frame, Sighting, VantagePoint
 
@@ -137,7 +137,7 @@ class Capture:
         from kitlib.parsers.sightings import read_frames
 
         if point not in self._readings:
-            frames = progress(self._frames[point], f"Reading {point.title}")
+            frames = progress_bar(self._frames[point], f"Reading {point.title}")
             self._readings[point] = read_frames(frames, point, self._ports)
         return self._readings[point]
 

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kitlib.errors import KitError
-from kitlib.plugins import plugins
 from kitlib.shell import run
 
 
@@ -164,7 +163,7 @@ def other_labs() -> Iterator[Check]:
     yield tried("kind lab: kind", ["kind", "version"], "Install kind: https://kind.sigs.k8s.io")
     yield tried("kind lab: kubectl", ["kubectl", "version", "--client"], "Install kubectl: https://kubernetes.io/docs/tasks/tools")
     yield captures_check()
-    for plugin in plugins("kitlib.checks").values():
+    for plugin in sorted(importlib.metadata.entry_points(group="kitlib.checks")):
         yield from (Check(what, problem, fix, optional=True) for what, problem, fix in plugin.load()())
 
 

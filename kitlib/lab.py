@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cached_property
+from importlib.metadata import entry_points
 from inspect import signature
 from itertools import chain
 from pathlib import Path
@@ -19,7 +20,6 @@ from kitlib.errors import KitError, NoAccess, NotFound, UnknownLab
 from kitlib.lacking import explain_what_is_lacking
 from kitlib.parsers.kubernetes import Service
 from kitlib.place import Node, Place, Pod
-from kitlib.plugins import plugins
 from kitlib.sighting import VantagePoint
 
 RECORDINGS = Path(__file__).resolve().parent / "recordings"
@@ -49,11 +49,11 @@ def open_lab(name: str | None = None, recording: str | Path | None = None, fault
     if fault:
         raise NotFound(f"A fault is played from a recording. On the {name} lab, live_faults.break_lab makes one.")
     backend = _live_backend(name, consent)
-    return Lab(plugins("kitlib.recorders")["recorder"].load()(backend, folder) if is_recording else backend)
+    return Lab(entry_points(group="kitlib.recorders")["recorder"].load()(backend, folder) if is_recording else backend)
 
 
 def _live_backend(name: str, consent: bool) -> Backend:
-    live = plugins("kitlib.labs")
+    live = {found.name: found for found in sorted(entry_points(group="kitlib.labs"))}
     if name == "recorded":
         raise UnknownLab("KITLIB_MODE=record needs a live lab, and the lab chosen is the recorded one. "
                          f"Set KITLIB_LAB to one of: {', '.join(live)}.")

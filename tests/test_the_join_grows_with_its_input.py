@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from test_journeys_join_without_a_wrong_join import Truth, asks, habits, points, simulated
 
 from conftest import every_sighting, recorded_scenes
+from kitlib.bulk import MANY, progress_bar
 from kitlib.errors import NotFound
 from kitlib.journey import join as joining
 from kitlib.journey import legs as leg_finding
@@ -21,7 +22,6 @@ from kitlib.journey.join import join
 from kitlib.journey.packets import folded, in_order, interface, sockets
 from kitlib.journey.parents import may_cause, sign_of
 from kitlib.lab import open_lab
-from kitlib.progress import MANY, progress
 
 
 def packets_by_pairs(sightings) -> list:
@@ -150,6 +150,6 @@ def test_of_very_many_candidates_a_doubt_names_a_few():
 
 def test_little_work_shows_no_progress_and_much_is_quiet_without_a_terminal(capfd):
     few, many = [1, 2], range(MANY)
-    assert progress(few, "Reading") is few
-    assert sum(1 for _ in progress(many, "Reading")) == MANY
+    assert progress_bar(few, "Reading") is few
+    assert sum(1 for _ in progress_bar(many, "Reading")) == MANY
     assert capfd.readouterr() == ("", "")

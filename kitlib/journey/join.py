@@ -18,12 +18,11 @@ from collections import defaultdict
 from collections.abc import Iterable
 from itertools import chain, pairwise
 
-from kitlib.garbage import collection_paused
+from kitlib.bulk import collection_paused, progress_bar
 from kitlib.journey.legs import find_legs
 from kitlib.journey.model import Hop, Journey, Leg
 from kitlib.journey.packets import describe_sighting, folded, grouped, in_order
 from kitlib.journey.parents import ADDRESS, LegFacts, asks_back, possible_parents, same_id
-from kitlib.progress import progress
 from kitlib.sighting import Sighting
 
 MOST_NAMED = 8            # candidates that a doubt names; the rest it counts
@@ -37,13 +36,13 @@ def join(sightings: Iterable[Sighting]) -> tuple[Journey, ...]:
 
     The vantage points must share one clock. The sightings may come in any order and from any choice of points.
     """
-    legs = [LegFacts(leg, doubts) for leg, doubts in progress(find_legs(sightings), "Comparing legs")]
+    legs = [LegFacts(leg, doubts) for leg, doubts in progress_bar(find_legs(sightings), "Comparing legs")]
     hosts = set(chain.from_iterable(leg.clients for leg in legs))
     hosts |= {leg.leg.endpoint.address for leg in legs if len(leg.servers) > 1}
     for same_question in grouped(legs, lambda leg: folded(leg.first.message.questions)).values():
         _find_parents(same_question, hosts)
     families = grouped(legs, lambda leg: leg.root).items()
-    journeys = [_journey(root, family) for root, family in progress(families, "Joining")]
+    journeys = [_journey(root, family) for root, family in progress_bar(families, "Joining")]
     return tuple(sorted(journeys, key=lambda journey: in_order(journey.hops[0].sighting)))
 
 

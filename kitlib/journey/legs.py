@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 
+from kitlib.bulk import progress_bar
 from kitlib.journey.model import Hop, Leg, Rewrite
 from kitlib.journey.packets import (
     AnswerTimes,
@@ -24,7 +25,6 @@ from kitlib.journey.packets import (
     is_answered,
     sockets,
 )
-from kitlib.progress import progress
 from kitlib.sighting import Sighting
 
 
@@ -45,11 +45,11 @@ def find_legs(sightings: Iterable[Sighting]) -> list[tuple[Leg, list[str]]]:
     queries = [seen for seen in ordered if not seen.message.is_response]
     answers = answer_times(seen for seen in ordered if seen.message.is_response)
     drafts: list[_Draft] = []
-    for same_message in progress(grouped(queries, flow).values(), "Finding packets"):
+    for same_message in progress_bar(grouped(queries, flow).values(), "Finding packets"):
         drafts += _drafts(find_sendings(same_message, answers), answers)
     drafts += _without_query(_hand_out(ordered, drafts))
     legs = [(Leg(_hops(draft)), [doubt for sending in draft.sendings for doubt in sending.doubts])
-            for draft in progress(drafts, "Ordering hops")]
+            for draft in progress_bar(drafts, "Ordering hops")]
     return sorted(legs, key=lambda found: in_order(found[0].hops[0].sighting))
 
 
@@ -76,7 +76,7 @@ def _hand_out(ordered: list[Sighting], drafts: list[_Draft]) -> list[Sighting]:
     latest: dict[Hashable, _Draft] = {}
     only: dict[Hashable, _Draft | None] = {}          # None: the client began more than one
     left_over = []
-    for seen in progress(ordered, "Finding answers"):
+    for seen in progress_bar(ordered, "Finding answers"):
         question = folded(seen.message.questions)
         if draft := draft_of.get(id(seen)):
             for known in (question, ()):              # a response may lack the question section

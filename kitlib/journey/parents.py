@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterator
 from math import inf
 
+from kitlib.bulk import progress_bar
 from kitlib.journey.model import Leg
 from kitlib.journey.packets import grouped, interface
-from kitlib.progress import progress
 from kitlib.sighting import Sighting
 
 FRESH_TTLS = (64, 128, 255)                 # what systems send with; anything else has passed a router
@@ -90,7 +90,7 @@ def possible_parents(legs: list[LegFacts]) -> dict[LegFacts, dict[LegFacts, int]
     upcoming = sorted(legs, key=lambda leg: leg.opens, reverse=True)
     waiting: dict[frozenset[str], list[LegFacts]] = defaultdict(list)      # by servers
     possible = {}
-    for leg in progress(legs, "Finding causes"):
+    for leg in progress_bar(legs, "Finding causes"):
         while upcoming and upcoming[-1].opens < leg.start:
             waiting[upcoming[-1].servers].append(upcoming.pop())
         near = []

@@ -14,8 +14,8 @@ from heapq import nsmallest
 from ipaddress import ip_address
 from typing import Any, NamedTuple
 
+from kitlib.bulk import collection_paused
 from kitlib.errors import ParseError, parse_context
-from kitlib.garbage import collection_paused
 from kitlib.parsers.json_text import parse, value_at
 from kitlib.parsers.nft_text import rule_text
 

@@ -10,8 +10,8 @@ import struct
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from kitlib.bulk import collection_paused
 from kitlib.errors import ParseError, parse_context
-from kitlib.garbage import collection_paused
 from kitlib.sighting import Frame
 
 # The first four bytes of a pcap file say its byte order, and how many nanoseconds its fractions of a second count.

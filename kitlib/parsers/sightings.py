@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from kitlib import left_out
+from kitlib.bulk import collection_paused
 from kitlib.errors import ParseError
-from kitlib.garbage import collection_paused
 from kitlib.left_out import LeftOut
 from kitlib.parsers.dns import message
 from kitlib.parsers.packets import (
