@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from kitlib.backends import CaptureData, PointCapture, RuleTrace
 from kitlib.bulk import progress_bar
 from kitlib.errors import KitError, NotFound, NotRecorded
+from kitlib.escapes import printable
 from kitlib.left_out import LeftOut, left_out_lines
 from kitlib.place import Node, Place
 from kitlib.result import Result
@@ -65,8 +66,8 @@ class Capture:
     def __repr__(self) -> str:
         counts = [f"{len(self.at(point)):>4} at {point.title}" for point in self.points]
         lines = left_out_lines(self.left_out)
-        return "\n".join([f"DNS messages seen{f' ({self.note})' if self.note else ''}:", *counts,
-                          *(["Left out:"] if lines else []), *(f"   {line}" for line in lines)])
+        return printable("\n".join([f"DNS messages seen{f' ({self.note})' if self.note else ''}:", *counts,
+                                    *(["Left out:"] if lines else []), *(f"   {line}" for line in lines)]))
 
     @property
     def note(self) -> str:

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from kitlib.escapes import printable
+
 MOST_DIGITS = 20        # of 2**64
-
-
-def printable(text: str) -> str:
-    """Write control and bidi characters as escapes (\\x1b), for text from outside must not steer a terminal."""
-    if text.isprintable():
-        return text
-    return "".join(repr(character)[1:-1] if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp")
-                   and character not in "\n\t" else character for character in text)
 
 
 class KitError(Exception):

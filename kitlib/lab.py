@@ -17,6 +17,7 @@ from kitlib.backends.replay import RecordedLab
 from kitlib.capture import Capture
 from kitlib.cluster import Cluster, differences
 from kitlib.errors import KitError, NoAccess, NotFound, UnknownLab
+from kitlib.escapes import printable
 from kitlib.lacking import explain_what_is_lacking
 from kitlib.parsers.kubernetes import Service
 from kitlib.place import Node, Place, Pod
@@ -68,7 +69,7 @@ class Lab(Cluster):
     """A cluster whose places can be looked up by name, and listened at."""
 
     def __repr__(self) -> str:
-        return "\n".join([f"You are in {self.backend}.", *differences(self)])
+        return printable("\n".join([f"You are in {self.backend}.", *differences(self)]))
 
     def capture(self, *points: Place | VantagePoint, trace: bool = False) -> Capture:
         """Listen at these vantage points (all that the lab has, if none is named) while the `with` block runs.

@@ -24,6 +24,7 @@ from weakref import WeakKeyDictionary
 from kitlib.drawings.drawing import note
 from kitlib.drawings.table import Table, table
 from kitlib.errors import KitError, ParseError
+from kitlib.escapes import printable
 from kitlib.widgets.controls import WithFallback
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class Verdict:
     message: str
 
     def __repr__(self) -> str:
-        return f"{self.outcome.value}. {self.message}"
+        return printable(f"{self.outcome.value}. {self.message}")
 
     def _repr_html_(self) -> str:
         return (f'<div class="kit-verdict" role="status" style="border-left:4px solid {EDGES[self.outcome.name]};'
@@ -133,7 +134,8 @@ class Quiz:
         return dict(zip(ascii_lowercase, in_order, strict=False))
 
     def __repr__(self) -> str:
-        return "\n".join([f"Question: {self.prompt}", *(f"  {option}" for option in self.choice_lines), self._how])
+        lines = [f"Question: {self.prompt}", *(f"  {option}" for option in self.choice_lines), self._how]
+        return printable("\n".join(lines))
 
     def _repr_html_(self) -> str:
         items = "".join(f"<li>{escape(option)}</li>" for option in self.choice_lines)
@@ -144,7 +146,7 @@ class Quiz:
     @property
     def choice_lines(self) -> list[str]:
         """Return the choices as they are shown: "a) …"."""
-        return [f"{letter}) {choice}" for letter, choice in self.options.items()]
+        return [printable(f"{letter}) {choice}") for letter, choice in self.options.items()]
 
     @property
     def _how(self) -> str:
@@ -192,7 +194,7 @@ class Quiz:
 
 def _marked(words: str) -> str:
     """Return words as HTML: what stands between backquotes as code."""
-    return re.sub("`([^`]+)`", r"<code>\1</code>", escape(words))
+    return re.sub("`([^`]+)`", r"<code>\1</code>", escape(printable(words)))
 
 
 def _value_of(fact):
@@ -257,7 +259,7 @@ def _controls(question: Quiz) -> list[Widget]:
 def _answer_field(question: Quiz) -> Widget:
     import ipywidgets
 
-    tooltip = f"Your answer to: {question.prompt}"
+    tooltip = printable(f"Your answer to: {question.prompt}")
     if question.choices:
         options = list(zip(question.choice_lines, question.options, strict=True))
         return ipywidgets.RadioButtons(options=options, index=None, layout={"width": "auto"}, tooltip=tooltip)

@@ -7,7 +7,8 @@ import shlex
 from dataclasses import dataclass, replace
 from html import escape
 
-from kitlib.errors import CommandFailed, printable
+from kitlib.errors import CommandFailed
+from kitlib.escapes import printable
 
 SHOWN_LINES = 60
 TERMINAL = "font-family:monospace;white-space:pre;overflow-x:auto;margin:0;line-height:1.3"

@@ -20,7 +20,7 @@ OURS = sorted(file for folder in PACKAGES.values() for file in (REPO / folder).r
 PYTHON = sorted({*OURS, *(file for folder in ("lab-setup", "benchmarks", "tests")
                           for file in (REPO / folder).rglob("*.py"))})
 FLOORS = (      # of kitlib, from below
-    {"errors", "sighting", "left_out", "result", "shell", "bulk"},
+    {"errors", "escapes", "sighting", "left_out", "result", "shell", "bulk"},
     {"parsers"},
     {"journey", "netfilter", "search_list", "backends"},
     {"place", "cluster", "capture", "lacking", "lab"},

@@ -110,8 +110,10 @@ def test_the_hostile_name_was_in_them(hostile, evil) -> None:
 
 
 def test_results_and_errors_show_control_characters_as_escapes() -> None:
-    shown = repr(Result("dig", ("dig",), 0, "a\x1b]0;owned\x07b\u202ec\td\n")) + str(KitError("x\x1b[2J\u2066"))
-    assert not unseen(shown) and "\\x1b]0;owned\\x07" in shown and "\\u202e" in shown and "\td" in shown
+    for hostile in ("a\x1b]0;owned\x07\tb", "\u202e", "\u2066", "\x9b31m", "\ud800", "\x00", "\uffff", "ä\xa0…"):
+        for shown in (repr(Result("dig", ("dig",), 0, hostile)), str(KitError(hostile))):
+            assert shown.replace("\n", "").replace("\t", "").replace("\xa0", "").isprintable()
+            assert hostile in shown or repr(hostile)[1:-1].replace("\\t", "\t") in shown
 
 
 def test_validate_prints_no_control_sequence(hostile) -> None:

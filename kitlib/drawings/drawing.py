@@ -9,7 +9,8 @@ from html import escape
 from pathlib import Path
 
 from kitlib.drawings.svg import DESCRIPTION, SIZES, SMALLEST
-from kitlib.errors import KitError, printable
+from kitlib.errors import KitError
+from kitlib.escapes import printable
 
 # What begins HTML, a link or an image in Markdown: values in a note may hold it, and backquotes that end its own.
 MARKUP, NO_SPACE = re.compile(r"<(?=[A-Za-z/!?])|\](?=[(\[])|!(?=\[)|:(?=//)"), "\N{ZERO WIDTH SPACE}"
@@ -26,8 +27,12 @@ class Drawing:
     text: str
     mermaid: str = ""
 
+    def __post_init__(self) -> None:
+        for name in ("title", "alt", "text"):
+            object.__setattr__(self, name, printable(getattr(self, name)))
+
     def __repr__(self) -> str:
-        return printable(self.text)
+        return self.text
 
     @property
     def html(self) -> str:
@@ -36,14 +41,14 @@ class Drawing:
         An image, and not SVG in the page: of that, a notebook that is not trusted keeps the words and drops the rest.
         """
         wide, high = SIZES.search(self.svg).groups()
-        alt = escape(printable(f"{self.title}. {self.alt}"))
+        alt = escape(f"{self.title}. {self.alt}")
         source = b64encode(DESCRIPTION.sub("", self.svg, count=1).encode()).decode()     # the alt text has its words
         return (f'<div class="kit-drawing" style="overflow-x:auto"><img alt="{alt}" width="{wide}" height="{high}" '
                 f'style="max-width:100%;min-width:{int(wide) * SMALLEST:g}px;height:auto" '
                 f'src="data:image/svg+xml;base64,{source}"/></div>')
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        return {"text/html": self.html, "text/plain": printable(self.text)}
+        return {"text/html": self.html, "text/plain": self.text}
 
     def save(self, path: str | Path) -> Path:
         """Write the picture as .svg, .png, .txt or .mmd (Mermaid); KitError for any other suffix."""

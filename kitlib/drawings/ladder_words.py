@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kitlib.drawings.table import aligned
 from kitlib.errors import KitError
+from kitlib.escapes import printable
 from kitlib.journey.model import Hop, Journey, Leg, Rewrite
 from kitlib.left_out import left_out_lines
 from kitlib.sighting import Message, VantagePoint
@@ -298,5 +300,4 @@ def _mermaid_row(row: Row, names: dict[VantagePoint, str]) -> str:
 
 def _mermaid_words(words: str) -> str:
     """Escape words for Mermaid, which ends a statement at ; and newline, and has entities, tags and %% directives."""
-    return "".join(f"#{ord(character)};" if character in "#;<>%" else character if character.isprintable() else "\ufffd"
-                   for character in words)
+    return re.sub("[#;<>%\n]", lambda match: f"#{ord(match[0])};", printable(words))

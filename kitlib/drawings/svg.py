@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import NamedTuple
 
+from kitlib.escapes import printable
+
 PAPER, PAPER_EDGE = "#FFFFFF", "#C9CED6"
 INK, QUIET, FAINT = "#1B1F24", "#4B5563", "#9AA3AF"     # on PAPER: 16:1, 7.5:1, and lines only
 BANDS = (PAPER, "#F1F4F8", "#E4EAF1")                   # a leg, the leg that it caused, and the next
@@ -88,7 +90,7 @@ def _cut(word: str, limit: float, size: float, bold: bool) -> list[str]:
 
 def _escaped(words: str) -> str:
     """Escape words for XML, which allows no control characters at all."""
-    return escape("".join(c if c.isprintable() else "\ufffd" for c in words), quote=False)
+    return escape(printable(words), quote=False)
 
 
 def _tag(name: str, **values: object) -> str:

@@ -10,6 +10,7 @@ from itertools import chain
 
 from kitlib.drawings.svg import ACCENT
 from kitlib.errors import KitError
+from kitlib.escapes import printable
 
 CELL = "text-align:left;vertical-align:top;padding:4px 5px 4px 6px;font-size:13px;white-space:pre-line"
 # Part transparent, so that the page's own text stays readable on it in a light and in a dark theme.
@@ -31,7 +32,7 @@ class Table:
         """Return the table in aligned columns."""
         head, *lines = aligned([self.columns, *self.rows])
         rule = "─" * max(map(len, (head, *lines)))
-        return "\n".join([*([self.title] if self.title else []), head, rule, *(lines or ["(none)"])])
+        return printable("\n".join([*([self.title] if self.title else []), head, rule, *(lines or ["(none)"])]))
 
     def __repr__(self) -> str:
         return self.text
@@ -56,8 +57,9 @@ def html_table(title: str, columns: Sequence[str], body: str) -> str:
     """Return the HTML of a table around the rows in `body`; it scrolls sideways where the page is narrower."""
     caption = f'<caption style="text-align:left;font-weight:bold;padding:4px 8px">{escape(title)}</caption>'
     head = "".join(f'<th scope="col" style="{CELL}">{escape(name)}</th>' for name in columns)
-    return ('<div class="kit-table" style="overflow-x:auto"><table style="margin:8px 0;border-collapse:collapse">'
-            f"{caption if title else ''}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>")
+    return printable(
+        '<div class="kit-table" style="overflow-x:auto"><table style="margin:8px 0;border-collapse:collapse">'
+        f"{caption if title else ''}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>")
 
 
 def _breakable(cell: str) -> str:

@@ -9,6 +9,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from kitlib.errors import KitError
+from kitlib.escapes import printable
 
 if TYPE_CHECKING:
     from ipywidgets import Widget
@@ -37,6 +38,10 @@ class WithFallback:
     html: str
     text: str
     build: Callable[[], list[Widget]] | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        for name in ("html", "text"):
+            object.__setattr__(self, name, printable(getattr(self, name)))
 
     def __repr__(self) -> str:
         return self.text
@@ -71,7 +76,8 @@ def select_list(label: str, options: Sequence[str], show: Callable[[int], str], 
     import ipywidgets
 
     rows = max(2, min(MOST_ROWS, len(options)))
-    select = ipywidgets.Select(options=list(zip(options, range(len(options)), strict=True)), value=start, rows=rows,
+    options = [(printable(words), index) for index, words in enumerate(options)]
+    select = ipywidgets.Select(options=options, value=start, rows=rows,
                                description=label, tooltip=f"{label}: choose one of the list",
                                layout={"width": "auto", "max_width": "820px", "height": f"{rows * 20 + 12}px"})
     return [select, ipywidgets.HBox(_buttons(label, select, 0, len(options) - 1)), html_output([select], show)]
@@ -102,7 +108,7 @@ def html_output(controls: Sequence[Widget], show: Callable[..., str]) -> Widget:
 
     def update(_: object) -> None:
         try:
-            output.value = show(*(control.value for control in controls))
+            output.value = printable(show(*(control.value for control in controls)))
         except KitError as error:
             output.value = f"<p>{escape(str(error))}</p>"
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from follow.page import html_page, paragraphs, path_html
 from kitlib.drawings.rule_walk import hook_step_text, outcome
-from kitlib.errors import KitError, ParseError, number, printable
+from kitlib.errors import KitError, ParseError, number
+from kitlib.escapes import printable
 from kitlib.netfilter.packet import Packet
 from kitlib.netfilter.path import PacketPath
 from kitlib.netfilter.simulate import simulate

@@ -16,7 +16,8 @@ from kitlib.drawings.latency import latency_budget
 from kitlib.drawings.queries import queries_table
 from kitlib.drawings.rule_walk import hook_step_html, outcome
 from kitlib.drawings.topology import draw_topology
-from kitlib.errors import KitError, printable
+from kitlib.errors import KitError
+from kitlib.escapes import printable
 from kitlib.netfilter.packet import packet_from
 from kitlib.netfilter.path import PacketPath
 from kitlib.netfilter.simulate import simulate
@@ -41,11 +42,11 @@ POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 def html_page(title: str, sections: Iterable[tuple[str, str]]) -> str:
     """Return a page of these sections, each a heading and HTML."""
     body = "".join(f"<section><h2>{escape(head)}</h2><div>{html}</div></section>\n" for head, html in sections if html)
-    return ('<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-            '<meta name="viewport" content="width=device-width,initial-scale=1">'
-            f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
-            f"<title>{_safe(title)}</title><style>{STYLE}</style></head>\n"
-            f"<body><h1>{_safe(title)}</h1>\n{body}</body></html>\n")
+    return printable('<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+                     '<meta name="viewport" content="width=device-width,initial-scale=1">'
+                     f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+                     f"<title>{escape(title)}</title><style>{STYLE}</style></head>\n"
+                     f"<body><h1>{escape(title)}</h1>\n{body}</body></html>\n")
 
 
 def follow_page(report: Report, found: Findings) -> str:
@@ -68,7 +69,7 @@ def follow_page(report: Report, found: Findings) -> str:
 
 def paragraphs(words: Iterable[str]) -> str:
     """Return sentences as paragraphs."""
-    return "".join(f"<p>{_safe(each)}</p>" for each in words)
+    return "".join(f"<p>{escape(each)}</p>" for each in words)
 
 
 def path_html(path: PacketPath) -> str:
@@ -128,7 +129,7 @@ def _node_rules(report: Report, node: Node, sighting: Sighting) -> str:
     target = report.journey.client_leg.endpoint.address
     shown = next((path for path in paths if path.after.destination == target), paths[0])
     others = [f"Or: {outcome(path)}" for path in paths if path is not shown]
-    return f"<h3>{_safe(node.title)}</h3>{path_html(shown)}{paragraphs(others)}"
+    return f"<h3>{escape(node.title)}</h3>{path_html(shown)}{paragraphs(others)}"
 
 
 def _latency(report: Report) -> str:
@@ -143,8 +144,4 @@ def _picture(drawing: Drawing) -> str:
 
 
 def _preformatted(text: str) -> str:
-    return f"<pre>{_safe(text)}</pre>"
-
-
-def _safe(text: str) -> str:
-    return escape(printable(text))
+    return f"<pre>{escape(text)}</pre>"

@@ -13,7 +13,8 @@ from typing import Any
 from follow import explain, findings, page, query
 from kitlib.drawings.gaps import gaps
 from kitlib.drawings.ladder import ladder
-from kitlib.errors import KitError, printable
+from kitlib.errors import KitError
+from kitlib.escapes import printable
 from recorder.scrub import scrub
 
 EXAMPLE = "example:\n  python -m kitlib follow www.example.com --repeat 5 --out ticket.html"

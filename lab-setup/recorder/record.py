@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from kitlib.errors import KitError
+from kitlib.escapes import printable
 from kitlib.lab import Lab, open_lab
 from kitlib.place import Pod
 from lessons.copies import course_folder
@@ -79,7 +80,7 @@ def run_notebook(path: Path) -> None:
 
 def step(what: str, do: Callable[[], object]) -> None:
     """Say what is done now and how long it took; a lab that cannot do it says why, and the tour goes on."""
-    print(f"{what} … ", end="", flush=True)
+    print(printable(what), end=" … ", flush=True)
     started = time.monotonic()
     try:
         do()

@@ -32,6 +32,7 @@ from kitlib.backends.recording import (
 )
 from kitlib.backends.replay import RecordedLab
 from kitlib.errors import KitError
+from kitlib.escapes import printable
 from kitlib.lab import Lab
 from kitlib.parsers.pcap import write_pcapng
 from kitlib.parsers.sightings import sightings
@@ -52,7 +53,7 @@ def scrub_and_print(raw: Path, out: Path, more: Sequence[str] = ()) -> int:
     """Scrub, print what a reader may still see, and whether the copy is sound; exit code 1 if it is not."""
     if out.exists():
         raise KitError(f"{out} is there already. Name a new folder.")
-    print(scrub(raw, out, more))
+    print(printable(scrub(raw, out, more)))
     return validate_and_print(out)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from kitlib.backends.recording import Recording, Scene, Take, load, read, read_take, text
 from kitlib.backends.replay import RecordedLab
 from kitlib.errors import KitError
+from kitlib.escapes import printable
 from kitlib.lab import Lab
 from kitlib.parsers.pcap import frames
 from kitlib.sighting import Frame
@@ -24,7 +25,7 @@ PACKET = re.compile(r"^\d\d:\d\d:\d\d\.\d{6} ", re.M)      # how tcpdump's text 
 def validate_and_print(folder: Path) -> int:
     """Print what is wrong with a recording, or how much it holds; exit code 1 if something is wrong."""
     problems = validate(folder)
-    print("\n".join(problems) or summary(folder))
+    print(printable("\n".join(problems) or summary(folder)))
     return 1 if problems else 0
 
 
