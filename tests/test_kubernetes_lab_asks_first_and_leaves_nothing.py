@@ -11,7 +11,7 @@ from kitlib.errors import KitError, NoAccess, NotFound
 from kitlib.lab import Lab
 from kitlib.result import Result
 from kitlib.shell import Completed
-from kubernetes_lab import KubernetesLab
+from kubernetes_lab import KubernetesLab, open_backend
 from kubernetes_lab.cleanup import clean_up
 from kubernetes_lab.helpers import LABEL
 
@@ -228,3 +228,10 @@ def test_leftovers_are_found_by_what_they_are_called_and_nothing_else_is_touched
                     ("-n", "shop", "exec", "web", "--container=kitlib-2", "--", "sh", "-c", "kill 1")]
     with pytest.raises(NoAccess, match="kubectl auth can-i list pods -A"):
         clean_up(Asked({"get pods": DENIED % ("list", "pods", "at the cluster scope")}), ("kubectl",))
+
+
+def test_no_current_context_is_said_with_what_kubectl_said(monkeypatch):
+    monkeypatch.delenv("KITLIB_CONTEXT", raising=False)
+    monkeypatch.setattr("kubernetes_lab.run", lambda argv, timeout: Completed(1, "", "error: no kubeconfig", 0.1))
+    with pytest.raises(KitError, match=r"(?s)no current context.*KITLIB_CONTEXT=NAME.*error: no kubeconfig"):
+        open_backend()

@@ -43,10 +43,16 @@ LISTED_NOTE = "of these only what a query needs: the client, CoreDNS, their node
 
 def open_backend(consent: bool = False) -> KubernetesLab:
     """Open the cluster of KITLIB_CONTEXT, or of kubectl's current context. Raises KitError: what is missing."""
-    context = os.environ.get("KITLIB_CONTEXT") or run(["kubectl", "config", "current-context"], ANSWER_S).stdout.strip()
-    if not context:
-        raise KitError("kubectl has no current context. Name one: KITLIB_CONTEXT=NAME (kubectl config get-contexts).")
+    context = os.environ.get("KITLIB_CONTEXT") or _current_context()
     return KubernetesLab(context, consent)
+
+
+def _current_context() -> str:
+    asked = run(["kubectl", "config", "current-context"], ANSWER_S)
+    if asked.rc or not asked.stdout.strip():
+        raise KitError("kubectl has no current context. Name one: KITLIB_CONTEXT=NAME (kubectl config get-contexts)."
+                       + f" kubectl said: {asked.stderr.strip()}" * bool(asked.stderr.strip()))
+    return asked.stdout.strip()
 
 
 class KubernetesLab(KindLab):
