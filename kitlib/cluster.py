@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from kitlib.backends import Backend
 from kitlib.errors import CommandFailed, KitError, NoAccess, NotFound, NotRecorded, PlaceGone
 from kitlib.parsers import docker, kubernetes
+from kitlib.parsers.ip import unusual_rules
 from kitlib.parsers.process_flags import flag
 from kitlib.place import TUNNELS, Host, Node, Place, Pod, ebpf
 from kitlib.result import Result
@@ -218,7 +219,6 @@ def _by_address(address: str) -> tuple[int, ...]:
 
 
 IPVS, NODE_CACHE = "kube-ipvs0", "nodelocaldns"       # interfaces that give away how a cluster is set up
-USUAL_RULES = ("lookup local", "lookup main", "lookup default")     # the ends of what `ip rule` prints everywhere
 
 
 def differences(cluster: Cluster) -> tuple[str, ...]:
@@ -241,7 +241,7 @@ def differences(cluster: Cluster) -> tuple[str, ...]:
     names = {interface.name for interface in known(node.interfaces)}
     tables = known(node.nft_tables)
     proxy = [table for table in tables if table.endswith(" kube-proxy")]
-    rules = [rule.strip() for rule in known(lambda: node.run("ip", "rule").text.splitlines())]
+    rules = known(node.ip_rules)
     found = {
         "The CNI has a bridge, {}: pods of one node meet there, not in its routes. Each still has its veth pair.":
             sorted({route.device for route in known(node.routes)
@@ -257,7 +257,7 @@ def differences(cluster: Cluster) -> tuple[str, ...]:
         "Traffic between nodes travels encapsulated ({}): a node's eth0 shows no DNS of pods; listen there instead.":
             [f"{TUNNELS[name]} at {name}" for name in sorted(names) if name in TUNNELS],
         "Policy routing is in use ({}): the rule walk does not know which packets take other routing tables.":
-            [rule for rule in rules if not rule.endswith(USUAL_RULES)],
+            unusual_rules(rules) if rules else [],
         "Every node has a DNS cache of its own ({}): pods ask it first, and it asks CoreDNS.": names & {NODE_CACHE},
         "The cluster has two address families, {}: the notebooks follow IPv4.":
             [pods for pods in known(lambda: [cluster.ranges.pods]) if "," in pods],

@@ -126,7 +126,8 @@ class Node(Place):
         ruleset = iptables_save.parse(saved.text, saved.stderr)
         native, unknown = self._nftables(listed)
         unknown += ebpf(interface.name for interface in interfaces)
-        here = Netfilter(ruleset, (*self._other_routes(), *self.routes()), interfaces, forwards, tuple(unknown), native)
+        here = Netfilter(ruleset, (*self._other_routes(), *self.routes()), interfaces, forwards, tuple(unknown), native,
+                         rules=self._known_rules())
         return replace(here, ipv6=cache(lambda: self._ipv6(here)))
 
     def _ipv6(self, ipv4: Netfilter) -> Netfilter:
@@ -142,7 +143,18 @@ class Node(Place):
             lacking = f"the rules and routes of IPv6 ({str(error).splitlines()[0]})"
             return replace(ipv4, ruleset=iptables_save.parse(""), routes=(), ipv6=None, unknown_routes=lacking,
                            unknown_addresses=lacking, unknown=(*ipv4.unknown, lacking))
-        return replace(ipv4, ruleset=ruleset, routes=routes, forwards=forwards, ipv6=None)
+        return replace(ipv4, ruleset=ruleset, routes=routes, forwards=forwards, ipv6=None,
+                       rules=self._known_rules("-6"))
+
+    def ip_rules(self, *options: str) -> tuple[str, ...]:
+        """Read who looks up which routing table here, from `ip rule`; IPv6's with the option -6."""
+        return ip.rules(self.run("ip", *options, "rule").text)
+
+    def _known_rules(self, *options: str) -> tuple[str, ...] | None:
+        try:
+            return self.ip_rules(*options)
+        except (NotRecorded, CommandFailed):
+            return None
 
     def _nftables(self, listed: Result | None) -> tuple[nft.Ruleset | None, list[str]]:
         """Read the rules of nftables if kube-proxy's are among them; else say whose are there and are not read."""

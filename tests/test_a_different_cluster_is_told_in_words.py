@@ -53,7 +53,7 @@ def test_a_bridge_is_told_by_its_name():
     ({"tables": "table ip nat\ntable ip kube-proxy\n"}, "nftables mode"),
     ({"tables": "table ip nat\ntable inet cali\n"}, "tables beside those of iptables (table inet cali)"),
     ({"tables": Result("nft list tables", (), 127, "", "nft: not found")}, "Exit code 127: nft: not found"),
-    ({"rules": f"{USUAL}100:\tfrom 10.0.0.0/8 lookup 2\n"}, "(100:\tfrom 10.0.0.0/8 lookup 2)"),
+    ({"rules": f"{USUAL}100:\tfrom 10.0.0.0/8 lookup 2\n"}, "(100: from 10.0.0.0/8 lookup 2)"),
     ({"pods": "10.244.0.0/16,fd00:10:244::/56"}, "two address families, 10.244.0.0/16,fd00:10:244::/56")])
 def test_every_other_difference_is_told(changed, said):
     plain = {"addresses": BRIDGE["ip-addr"], "routes": "", "tables": BRIDGE["nft-tables"]}

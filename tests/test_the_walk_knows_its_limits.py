@@ -105,6 +105,25 @@ def test_other_tables_do_not_matter_for_what_is_for_this_machine() -> None:
     assert path.end == "is delivered here"
 
 
+USUAL = "0:\tfrom all lookup local\n32766:\tfrom all lookup main\n32767:\tfrom all lookup default\n"
+
+
+@pytest.mark.parametrize("rules, destination, words", [
+    (USUAL, "10.96.0.10", ""), (USUAL.partition("32767")[0], "10.96.0.10", ""),
+    (USUAL.replace("32766", "100:\tfrom 10.1.2.3 lookup 2\n32766"), "10.96.0.10", "“100: from 10.1.2.3 lookup 2”"),
+    (USUAL.replace("32766", "100:\tfrom all fwmark 0x8/0x8 lookup main suppress_prefixlength 0\n32766"), "10.96.0.10",
+     "fwmark 0x8/0x8 lookup main suppress_prefixlength 0”"),
+    (USUAL.replace("32766", "100:\tfrom 10.1.2.3 lookup 2\n32766"), "10.0.0.5", ""),
+    ("9:\tfrom all fwmark 0x200/0xf00 lookup 2004\n" + USUAL.replace("0:", "100:", 1), "10.0.0.5", "lookup 2004”"),
+    (USUAL + "40000:\tfrom all unreachable\n", "10.96.0.10", ""),
+    (USUAL.replace("main", "7"), "10.96.0.10", "“32766: from all lookup 7”")])
+def test_a_rule_of_ip_rule_is_named_where_it_may_decide(rules: str, destination: str, words: str) -> None:
+    netfilter = Netfilter(parse(EMPTY), ip.routes(f"{ROUTES}default via 10.0.1.1 dev eth1 table 2\n"),
+                          ip.interfaces(INTERFACES), rules=ip.rules(rules))
+    path, = simulate(netfilter, QUERY._replace(destination=destination))
+    assert (words in path.why and path.end == "is undecided") if words else path.end != "is undecided"
+
+
 def test_the_first_connection_is_drawn_and_the_second_remembered() -> None:
     found = paths(sticky("1", "2", "3"))
     first = [path for path in found if all(words.endswith("does not match") for words in path.assumptions)]

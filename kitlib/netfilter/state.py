@@ -8,7 +8,7 @@ from functools import cached_property
 from ipaddress import IPv6Address, ip_address, ip_interface, ip_network
 from typing import TYPE_CHECKING
 
-from kitlib.parsers.ip import Interface, Route
+from kitlib.parsers.ip import Interface, Route, unusual_rules
 from kitlib.parsers.iptables_save import Ruleset
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ class Netfilter:
     """What decides about packets on one machine. `routes` are of all tables (`ip route show table all`).
 
     `unknown`: what else decides here, in words ("eBPF programs at eth0"): every packet's end is undecided then.
+    `rules`: the lines of `ip rule`; None where they are not known. Those that are not on every machine are not applied:
+    a packet that one of them may send to another table is undecided.
     `unknown_routes`, `unknown_addresses`: why these are not known, if so: what depends on them is undecided.
     Not looked at: rp_filter, route_localnet. Taken for granted: some rule needs conntrack (DNAT, `-m conntrack`, …);
     where none does, the kernel tracks nothing and does not look into nat.
@@ -67,6 +69,7 @@ class Netfilter:
     nft: nft.Ruleset | None = None        # where nftables decides; `ruleset` then explains the tables of iptables-nft
     unknown_routes: str = ""
     unknown_addresses: str = ""
+    rules: tuple[str, ...] | None = None
     ipv6: Callable[[], Netfilter] | None = field(default=None, repr=False, compare=False)
 
     def of(self, address: str) -> Netfilter:
@@ -94,7 +97,7 @@ class Netfilter:
         chosen = next((route for route in fitting if route.type != "throw"), None)
         if chosen is None:
             why = f"{destination}: {self.unknown_routes or NO_WAY['']}"
-            return Decision(destination, None, why, (), self._other_tables())
+            return Decision(destination, None, why, (), self._policy(""))
         own = chosen.destination == destination
         words = f"{destination} has a route of its own" if own else f"{destination} fits {_named(chosen)}"
         longer = [_named(route) for route in fitting if route is not chosen and route.table == chosen.table]
@@ -111,13 +114,16 @@ class Netfilter:
         twins = {route for route in fitting if (route.destination, route.table) == (chosen.destination, chosen.table)}
         if chosen.version == 6 and len(twins) > 1:
             return f"{_named(chosen)} is there {len(twins)} times, and which is taken is not known here"
-        return "" if chosen.table == "local" else self._other_tables()
+        return self._policy(chosen.table)
 
-    def _other_tables(self) -> str:
-        """Say why another route may be used, as when `ip rule` sends packets to other tables; "" if none may be."""
-        if self.unknown_routes:
+    def _policy(self, table: str) -> str:
+        """Say why a route of another table may be used before this one ("": no table has any); "" if none may be."""
+        if self.unknown_routes and table != "local":
             return self.unknown_routes
-        others = ", ".join(sorted({route.table for route in self.routes} - {*TABLES}))
+        if self.rules is not None:
+            found = ", ".join(f"“{rule}”" for rule in unusual_rules(self.rules, table))
+            return found and f"`ip rule` has {found}, and which packets that is for is not known here"
+        others = "" if table == "local" else ", ".join(sorted({route.table for route in self.routes} - {*TABLES}))
         return others and f"there are routes in table {others}, and which packets use them is not known here"
 
     def type_of(self, address: str) -> str:

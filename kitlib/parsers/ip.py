@@ -1,8 +1,9 @@
-"""What `ip addr`, `ip link` and `ip route` print, without -j: ip-address(8), ip-link(8), ip-route(8)."""
+"""What `ip addr`, `ip link`, `ip route` and `ip rule` print, without -j: ip-address(8), ip-route(8) and so on."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_interface, ip_network
 
@@ -13,6 +14,7 @@ WITHOUT_DEVICE = frozenset({"blackhole", "unreachable", "prohibit", "throw"})
 ROUTE_TYPES = WITHOUT_DEVICE | {"unicast", "local", "broadcast", "anycast", "multicast", "nat"}
 ROUTE_FLAGS = frozenset({"onlink", "linkdown", "dead", "pervasive", "offload", "trap", "notify", "unresolved"})
 ROUTE_WORDS = {"via": "via", "dev": "device", "src": "source", "scope": "scope", "proto": "protocol", "table": "table"}
+USUAL_RULES = ("from all lookup local", "from all lookup main", "from all lookup default")
 NO_MATTER = frozenset({  # what neither limits a route to some packets nor sends them elsewhere
     "metric", "pref", "expires", "nhid", "error", "uid", "mtu", "advmss", "hoplimit", "window", "rtt", "rttvar",
     "rto_min", "ssthresh", "cwnd", "initcwnd", "initrwnd", "reordering", "quickack", "congctl"})
@@ -114,6 +116,28 @@ def routes(text: str, version: int = 4) -> tuple[Route, ...]:
         elif line.strip() and not line.startswith("    cache"):
             found.append(_route(line, version))
     return tuple(found)
+
+
+@parse_context("ip rule")
+def rules(text: str) -> tuple[str, ...]:
+    """Return the lines of `ip rule`, which say who looks up which table, in the order in which the kernel asks them."""
+    found = tuple(" ".join(line.split()) for line in text.splitlines() if line.strip())
+    for number, line in enumerate(found, 1):
+        if not re.match(r"\d+: (not )?from ", line):
+            raise ParseError("ip rule", "PRIORITY: from …", line, f"line {number}")
+    return found
+
+
+def unusual_rules(lines: Sequence[str], table: str = "") -> list[str]:
+    """Return the lines of `ip rule` that are not on every machine, of those that are asked before this table.
+
+    All lines, if the usual three are in another order, or one of them is missing (IPv6 has none for "default").
+    """
+    words = [line.partition(": ")[2] for line in lines]
+    if tuple(word for word in words if word in USUAL_RULES) not in (USUAL_RULES, USUAL_RULES[:2]):
+        return list(lines)
+    before = words.index(f"from all lookup {table}") if f"from all lookup {table}" in words else len(words)
+    return [line for line, word in zip(lines[:before], words, strict=False) if word not in USUAL_RULES]
 
 
 def _route(line: str, version: int) -> Route:
