@@ -27,6 +27,7 @@ _HOME = {
     "gaps": "kitlib.drawings.gaps.gaps",
     "latency_budget": "kitlib.drawings.latency.latency_budget",
     "note": "kitlib.drawings.drawing.note",
+    "settings_table": "kitlib.drawings.queries.settings_table",
     "draw_search_list": "kitlib.drawings.queries.draw_search_list",
     "what_differs": "kitlib.drawings.queries.what_differs",
     "table": "kitlib.drawings.table.table",

@@ -114,6 +114,12 @@ class Cluster:
                    if (group.namespace, group.service, port.name) in behind}
         return (DNS_PORT, *sorted(targets - {DNS_PORT}))
 
+    @property
+    def dns_address(self) -> str:
+        """Return the ClusterIP of the cluster's DNS Service; "" without one."""
+        return next((service.cluster_ip for service in self.services
+                     if (service.namespace, service.name) == DNS_SERVICE), "")
+
     @cached_property
     def host(self) -> Host:
         """Return the machine that Docker runs on, with the bridge of the nodes' network."""
@@ -181,9 +187,8 @@ class Cluster:
     def topology(self) -> Topology:
         """Gather what a map of this lab shows: host, bridge, nodes, veth pairs, pods and their addresses."""
         network = self.network
-        dns = next((service for service in self.services if (service.namespace, service.name) == DNS_SERVICE), None)
         return Topology(network.bridge, network.subnet, network.gateway, self.nodes, self._veths(), self.containers,
-                        *self.ranges, dns.cluster_ip if dns else "")
+                        *self.ranges, self.dns_address)
 
     def _veths(self) -> dict[Pod, str]:
         """Find the node's end of each pod's cable; a pod whose cable cannot be found is left out."""

@@ -27,6 +27,7 @@ from kitlib.parsers.resolv_conf import ResolvConf
 from kitlib.sighting import Question
 
 RESOLVERS = ("glibc", "musl")
+ASSUMED = {"glibc": "glibc", "musl": "musl later than 1.2.3"}       # whose versions differ in this
 LONGEST_NAME, LONGEST_LABEL = 253, 63       # RFC 1035, 2.3.4: 255 bytes on the wire, final dot not written
 LONGEST_MUSL_LINE = 254
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from kitlib.drawings.queries import settings_table
 from kitlib.parsers import docker, kubernetes, resolv_conf
 from kitlib.parsers.docker import Attachment
 from kitlib.parsers.kubernetes import Endpoint, Port
@@ -158,6 +159,7 @@ def test_a_line_that_the_resolver_passes_over_is_named_and_the_rest_holds(line):
     conf = resolv_conf.parse(f"nameserver 10.0.0.1\n{line}\nsearch b.example\noptions ndots:2\n")
     assert (conf.nameservers, conf.search, conf.ndots) == (("10.0.0.1",), ("b.example",), 2)
     assert conf.passed_over == (f"line 2: {line.strip()}",)
+    assert f"line 2: {line.strip()}" in settings_table(conf).text
 
 
 def test_a_number_is_read_as_by_atoi():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from kitlib.drawings.table import Table, shorten, table
 from kitlib.journey.model import Journey
+from kitlib.parsers.resolv_conf import ResolvConf
 from kitlib.search_list import Candidate
 from kitlib.sighting import Socket
 
@@ -22,6 +23,11 @@ def draw_search_list(candidates: Iterable[Candidate], title: str = "What the res
     """Number the candidates in a table; it says so if there is none, as for an address."""
     rows = tuple((str(number), candidate.name, candidate.why) for number, candidate in enumerate(candidates, 1))
     return Table(title, ("no.", "the resolver asks for", "why"), rows)
+
+
+def settings_table(conf: ResolvConf) -> Table:
+    """Show what a resolv.conf says, and the lines that no resolver understands, if there are any."""
+    return table([conf], ["nameservers", "search", "options", *(["passed_over"] if conf.passed_over else [])])
 
 
 def queries_table(journeys: Sequence[Journey], title: str = "") -> Table:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from kitlib.drawings.queries import draw_search_list
 from kitlib.drawings.table import Table
 from kitlib.parsers.resolv_conf import NUMBERS, ResolvConf
-from kitlib.search_list import RESOLVERS, queries, search_candidates
+from kitlib.search_list import ASSUMED, RESOLVERS, queries, search_candidates
 from kitlib.widgets.controls import WithFallback, html_output
 
 
@@ -42,5 +42,5 @@ def _queries_for(name: str, conf: ResolvConf, resolver: str) -> Table:
     names, count = len({question.name for question in questions}), f"{len(questions)} queries"
     detail = f"{types} for each of {names}" if names > 1 else types
     return draw_search_list(search_candidates(name, conf, resolver),
-                       f"{name}, ndots:{conf.ndots}, {resolver}: {count} ({detail}), "
+                       f"{name}, ndots:{conf.ndots}, {ASSUMED[resolver]}: {count} ({detail}), "
                        f"if of these names only {name} is there")

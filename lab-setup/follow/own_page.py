@@ -11,7 +11,7 @@ from follow.own_findings import findings, journeys_of, walk
 from follow.page import paragraphs
 from kitlib.drawings.drawing import Drawing
 from kitlib.drawings.ladder import ladder
-from kitlib.drawings.queries import draw_search_list, queries_table
+from kitlib.drawings.queries import draw_search_list, queries_table, settings_table
 from kitlib.drawings.table import Table
 from kitlib.errors import KitError
 from kitlib.journey.model import Journey
@@ -64,7 +64,8 @@ def _parts(own: OwnFiles, name: str) -> Iterator[Table | Drawing | WithFallback]
         yield from _walks(own, journey)
         asked_for = name or (journey.question.name.rstrip(".") if journey.question else EXAMPLE_NAME)
     for conf in own.contents(RESOLV_CONF):
-        yield draw_search_list(search_candidates(asked_for, conf), f"What a resolver asks for, given {asked_for}")
+        yield settings_table(conf)
+        yield draw_search_list(search_candidates(asked_for, conf), f"What glibc's resolver asks for, given {asked_for}")
 
 
 def _walks(own: OwnFiles, journey: Journey) -> Iterator[WithFallback]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 from kitlib.capture import Capture
 from kitlib.drawings.drawing import note
@@ -102,9 +103,10 @@ def _counted(seen: Sequence[Sighting], expected: int) -> int:
 
 def who_answers(lab: Lab, conf: ResolvConf) -> note:
     """Say whom the pod asks, and which pods are behind that address."""
-    names = " and ".join(pod.address for pod in lab.coredns)
-    return note(f"The pod asks **{conf.nameservers[0]}**; one of **{names}** answers. Who decides which? That is "
-                "notebook 06.")
+    names, asked = " and ".join(pod.address for pod in lab.coredns) or "no pod", conf.nameservers_asked[0]
+    if asked != lab.dns_address:
+        return note(f"The pod asks **{asked}**, which is not the ClusterIP of kube-dns. Behind that one: **{names}**.")
+    return note(f"The pod asks **{asked}**; one of **{names}** answers. Who decides which? That is notebook 06.")
 
 
 def count_answers(journeys: Sequence[Journey]) -> note:
@@ -123,7 +125,8 @@ def compare_resolvers(glibc: Capture, musl: Capture) -> note:
 def _early(seen: Capture) -> str:
     """Count the pairs in which the second question left before the first was answered: "1 of 4"."""
     legs = [journey.client_leg for journey in seen.journeys()]
-    pairs = list(zip(legs[::2], legs[1::2], strict=True))
+    pairs = [(first, second) for first, second in pairwise(legs)
+             if first.question and second.question == replace(first.question, type="AAAA") != first.question]
     early = sum(second.hops[0].sighting.time_ns < first.hops[-1].sighting.time_ns for first, second in pairs)
     return f"{early} of {len(pairs)}"
 
@@ -134,5 +137,6 @@ def settings_of(pods: Sequence[Pod]) -> Table:
     for pod in pods:
         conf = pod.resolv_conf()
         rows.append({"pod": pod.title, "dnsPolicy": pod.dns_policy, "hostNetwork": pod.host_network,
-                     "nameserver": conf.nameservers, "ndots": conf.ndots, "search": conf.search})
+                     "nameserver": conf.nameservers, "ndots": conf.ndots, "search": conf.search,
+                     **({"passed over": conf.passed_over} if conf.passed_over else {})})
     return table(rows)
