@@ -35,6 +35,12 @@ def pytest_generate_tests(metafunc) -> None:
         metafunc.parametrize("stored", NOTEBOOKS, ids=[path.stem for path in NOTEBOOKS])
 
 
+def slow_but(fast: str, paths: Sequence[Path]) -> list:
+    """Return these notebooks as parameters; all but the one whose name begins so are left to make test-slow."""
+    return [pytest.param(path, id=path.stem, marks=() if path.stem.startswith(fast) else pytest.mark.slow)
+            for path in paths]
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """One Chromium for all tests in tests/browser: Playwright can be started only once in a process."""

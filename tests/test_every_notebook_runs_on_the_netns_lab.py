@@ -8,13 +8,13 @@ import nbformat
 import pytest
 from namespaces import require_namespaces, run_on_the_netns_lab
 
-from conftest import NOTEBOOKS
+from conftest import NOTEBOOKS, slow_but
 
 # From 20 on, in the workshop, the lab is broken: test_the_workshop_is_fixed_on_the_netns_lab.py
 LESSONS = [path for path in NOTEBOOKS if path.stem < "20"]
 
 
-@pytest.mark.parametrize("lesson", LESSONS, ids=[path.stem for path in LESSONS])
+@pytest.mark.parametrize("lesson", slow_but("05", LESSONS))
 def test_a_notebook_means_the_same_on_the_netns_lab(lesson) -> None:
     require_namespaces()
     notebook = run_on_the_netns_lab(lesson)

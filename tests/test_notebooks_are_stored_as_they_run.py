@@ -10,9 +10,10 @@ import sys
 from pathlib import Path
 
 import nbformat
+import pytest
 
 import notebooks
-from conftest import NOTEBOOKS, REPO
+from conftest import NOTEBOOKS, REPO, slow_but
 
 
 def differing_cells(name: str, stored: str, rerun: str) -> list[str]:
@@ -27,12 +28,13 @@ def differing_cells(name: str, stored: str, rerun: str) -> list[str]:
     return found
 
 
-def test_running_it_again_gives_the_same_bytes(stored: Path) -> None:
-    text = stored.read_text(encoding="utf-8")
-    again = notebooks.rerun(stored)
-    cells = differing_cells(stored.name, text, again)
+@pytest.mark.parametrize("notebook", slow_but("08", NOTEBOOKS))      # nbval runs each in the fast suite
+def test_running_it_again_gives_the_same_bytes(notebook: Path) -> None:
+    text = notebook.read_text(encoding="utf-8")
+    again = notebooks.rerun(notebook)
+    cells = differing_cells(notebook.name, text, again)
     assert not cells, "\n\n".join([*cells, "make notebooks stores them"])
-    assert text == again, f"{stored.name}: the cells agree, but not the file around them; make notebooks stores it"
+    assert text == again, f"{notebook.name}: the cells agree, but not the file around them; make notebooks stores it"
 
 
 def test_it_is_stored_executed_from_first_to_last_cell(stored: Path) -> None:

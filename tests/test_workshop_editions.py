@@ -9,7 +9,7 @@ import pytest
 
 import editions
 import notebooks
-from conftest import REPO
+from conftest import REPO, slow_but
 from workshop.cases import CASES
 
 SOURCES = editions.sources()
@@ -41,7 +41,11 @@ def test_the_solution_edition_is_right_everywhere(source) -> None:
     found = verdicts(source)
     assert len(found) == len(answers(source)) > 0
     assert all(verdict.startswith("✓ Right") for verdict in found)
-    assert notebooks.rerun(source) == source.read_text(encoding="utf-8"), "make workshop stores it"
+
+
+@pytest.mark.parametrize("edition", slow_but("22", SOURCES))
+def test_the_solution_edition_is_stored_as_it_runs(edition) -> None:
+    assert notebooks.rerun(edition) == edition.read_text(encoding="utf-8"), "make workshop stores it"
 
 
 def test_the_learners_edition_is_derived_from_it(source) -> None:
