@@ -130,13 +130,14 @@ def _places(path: PacketPath, y: float) -> dict[str, tuple[float, float, float]]
 
 
 def _arrow(start: tuple[float, float, float], end: tuple[float, float, float], is_travelled: bool) -> str:
-    ink = INK if is_travelled else FAINT
     (x1, y1, wide), (x2, y2, _) = start, end
     if y1 == y2:
-        return svg.arrow(x1 + wide + 1, x2 - 1, y1 + HIGH / 2, not is_travelled, ink)
-    down = y2 > y1
-    return svg.riser(x1 + wide / 2, y1 + HIGH + 1 if down else y1 - 1, y2 - 1 if down else y2 + HIGH + 1, ink,
-                     not is_travelled)
+        ends = x1 + wide + 1, y1 + HIGH / 2, x2 - 1, y1 + HIGH / 2
+    elif y1 < y2:
+        ends = x1 + wide / 2, y1 + HIGH + 1, x1 + wide / 2, y2 - 1
+    else:
+        ends = x1 + wide / 2, y1 - 1, x1 + wide / 2, y2 + HIGH + 1
+    return svg.arrow(*ends, not is_travelled, INK if is_travelled else FAINT)
 
 
 def _box(page: svg.Page, x: float, y: float, wide: float, words: tuple[str, str], is_lit: bool) -> None:

@@ -178,7 +178,7 @@ def _row(page: LadderPage, row: Row, fill: str) -> None:
     _label(page, row_lines(row), fill, (start + end) / 2)
     y = page.y + 6
     page.marks.append(svg.dot(end, y) if start == end else
-                      svg.arrow(start, end, y, dashed=row.hop.direction == "response"))
+                      svg.arrow(start, y, end, y, dashed=row.hop.direction == "response"))
     page.marks.append(svg.text(page.left - 8, y + 4, micros(row.since_first_ns), fill=svg.QUIET, anchor="end"))
     page.y += 20
 
@@ -191,7 +191,8 @@ def _gaps(page: LadderPage, row: Row, fill: str, is_before: bool) -> None:
             start, end = reversed(ends) if is_before else ends
             rewritten = [Line(gap.rewrite, True, True), Line(gap.change, False, True)] if gap.rewrite else []
             _label(page, [*rewritten, Line(gap.source)], fill, (start + end) / 2)
-            page.marks.append(svg.arrow(start, end, page.y + 6, gap.hop.direction == "response", svg.FAINT))
+            y = page.y + 6
+            page.marks.append(svg.arrow(start, y, end, y, gap.hop.direction == "response", svg.FAINT))
             page.y += 20
 
 

@@ -131,18 +131,13 @@ def diamond(x: float, y: float, fill: str, edge: str, radius: float = 5) -> str:
     return _tag("polygon", points=corners, fill=fill, stroke=edge, stroke_width=1.5) + "/>"
 
 
-def arrow(x1: float, x2: float, y: float, dashed: bool = False, ink: str = INK) -> str:
-    """Draw a horizontal arrow from x1 to x2."""
-    back = x2 - math.copysign(8, x2 - x1)
-    tip = f"{x2:.1f},{y:.1f} {back:.1f},{y - 4.5:.1f} {back:.1f},{y + 4.5:.1f}"
-    return line(x1, y, back, y, ink, 1.6, dashed) + _tag("polygon", points=tip, fill=ink) + "/>"
-
-
-def riser(x: float, y1: float, y2: float, ink: str = INK, dashed: bool = False) -> str:
-    """Draw a vertical arrow from y1 to y2."""
-    back = y2 - math.copysign(8, y2 - y1)
-    tip = f"{x:.1f},{y2:.1f} {x - 4.5:.1f},{back:.1f} {x + 4.5:.1f},{back:.1f}"
-    return line(x, y1, x, back, ink, 1.6, dashed) + _tag("polygon", points=tip, fill=ink) + "/>"
+def arrow(x1: float, y1: float, x2: float, y2: float, dashed: bool = False, ink: str = INK) -> str:
+    """Draw an arrow, along the page or down or up it."""
+    long = math.dist((x1, y1), (x2, y2))
+    dx, dy = (x2 - x1) / long, (y2 - y1) / long
+    x, y, wide, high = x2 - 8 * dx, y2 - 8 * dy, abs(4.5 * dy), abs(4.5 * dx)
+    tip = f"{x2:.1f},{y2:.1f} {x - wide:.1f},{y - high:.1f} {x + wide:.1f},{y + high:.1f}"
+    return line(x1, y1, x, y, ink, 1.6, dashed) + _tag("polygon", points=tip, fill=ink) + "/>"
 
 
 @dataclass
