@@ -121,12 +121,14 @@ def test_a_node_is_reached_through_one_helper_that_is_labelled_bounded_and_remov
     assert argv[:2] == ("kubectl", "--context=prod")
     assert argv[-13:] == ("node-debugger-n1-x", "--", "timeout", "60", "nsenter", "--target", "1", "--mount", "--net",
                           "--", "ip", "route", "a b")
-    made_by, = made._ask.of("debug")
-    assert f"--container=kitlib-{made.helpers.session}" in made_by      # so cleanup knows it before it has its label
-    assert "sleep 900 & wait; end" in made_by[-1] and session_name() in made_by[-1]
+    made_by, name = made._ask.of("debug")[0], made.helpers.container
+    assert f"--container={name}" in made_by and made_by[-1] == name     # so cleanup knows it before it has its label
+    assert "sleep 800 & wait; end" in made_by[-2] and session_name() in made_by[-2]
     mark = json.loads(made._ask.of("patch")[0][-1])
     assert mark == {"metadata": {"labels": {LABEL: made.helpers.session}}, "spec": {"activeDeadlineSeconds": 900}}
+    assert made._ask.argvs[-1][-3:] == ("--wait=false", "--grace-period=805", "node-debugger-n1-x")     # at once
     made.helpers.end()
+    assert made._ask.argvs[-2][-4:] == ("pkill", "-USR1", "-f", f"{name}$")
     assert f"--selector={LABEL}={made.helpers.session}" in made._ask.argvs[-1]
 
 
@@ -189,7 +191,7 @@ def test_without_nodes_the_clients_pod_is_listened_at_from_beside_it_and_that_is
     assert argv[argv.index("exec") + 1:][:3] == ("my-nginx-1", f"--container=kitlib-{made.helpers.session}", "--")
     assert len(made._ask.of("--profile=baseline")) == 1 and len(made._ask.of("--profile=sysadmin")) == 2
     made.helpers.end()
-    assert made._ask.argvs[-1][-3:] == ("sh", "-c", "kill 1")
+    assert made._ask.argvs[-1][-4:] == ("pkill", "-USR1", "-f", f"{made.helpers.container}$")
 
 
 def test_nothing_is_added_to_a_pod_where_nodes_are_allowed_and_fail():
@@ -223,9 +225,10 @@ def test_leftovers_are_found_by_what_they_are_called_and_nothing_else_is_touched
     asked = Asked({})
     asked.answers = (("get pods -A", LEFT), ("delete pods", "pod deleted\n"))
     assert clean_up(asked, ("kubectl",)) == ["pod deleted", "container kitlib-2 in pod shop/web ended"]
-    done = [argv[1:] for argv in asked.argvs[1:]]
-    assert done == [("delete", "pods", "-n", "default", "node-debugger-n1-x", "--grace-period=5", "--wait=false"),
-                    ("-n", "shop", "exec", "web", "--container=kitlib-2", "--", "sh", "-c", "kill 1")]
+    end = [("-n", space, "exec", pod, f"--container={name}", "--", "pkill", "-USR1", "-f", f"{name}$")
+           for space, pod, name in (("default", "node-debugger-n1-x", "kitlib-1"), ("shop", "web", "kitlib-2"))]
+    delete = ("delete", "pods", "-n", "default", "node-debugger-n1-x", "--grace-period=5", "--wait=false")
+    assert [argv[1:] for argv in asked.argvs[1:]] == [end[0], delete, end[1]]
     with pytest.raises(NoAccess, match="kubectl auth can-i list pods -A"):
         clean_up(Asked({"get pods": DENIED % ("list", "pods", "at the cluster scope")}), ("kubectl",))
 

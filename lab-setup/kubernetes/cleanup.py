@@ -40,10 +40,12 @@ def clean_up(ask: Ask, kubectl: tuple[str, ...]) -> list[str]:
     for line in listed.stdout.splitlines():
         own, _, ephemeral = line.partition("|")
         namespace, pod, *containers = own.split()
-        if any(name.startswith(CONTAINER) for name in containers):
-            removed.append(remove(ask, kubectl, "-n", namespace, pod).strip())
-        for name in ephemeral.split():
+        ours, added = ([name for name in names if name.startswith(CONTAINER)]
+                       for names in (containers, ephemeral.split()))
+        for name in ours + added:
             reach = (*kubectl, "-n", namespace, "exec", pod, f"--container={name}", "--")
-            if name.startswith(CONTAINER) and end_container(ask, reach):
+            if end_container(ask, reach, name) and name in added:
                 removed.append(f"container {name} in pod {namespace}/{pod} ended")
+        if ours:
+            removed.append(remove(ask, kubectl, "-n", namespace, pod).strip())
     return removed

@@ -25,20 +25,25 @@ from kubernetes_lab.refusals import refusal
 LABEL = "kitlib.session"        # its value is the session's id …
 CONTAINER = "kitlib-"           # … and so our containers' names begin, from the moment that they are made
 IMAGE = "nicolaka/netshoot:v0.13"
-LIFE_S = 900                    # a helper ends by itself then, whatever happens here
+LIMIT_S = 900                   # a helper is gone by then, whatever happens here …
+LIFE_S = 800                    # … for its program ends by itself so long after its start, which may take START_S
 START_S = 60
+GRACE_S = 5                     # for the last that it does
+SIGNAL = "USR1"                 # ends it
 POLL_S = 0.5
 FAILED = re.compile(r"ErrImage|ImagePullBackOff|InvalidImageName|CreateContainer\w*Error|\"terminated\"")
 PLAN = """The kubernetes lab makes a pod on each of {nodes}, and nothing else:
   what    kubectl debug node/NAME --profile=sysadmin --image={image}   (pulled on the node if it is not there)
   where   namespace {namespace}, context {context}
   rights  privileged, in the node's network and process namespaces: it can see and do all that root can on that node
-  end     taken away when this Python ends; ends by itself after 15 minutes; leftovers: python -m kitlib cleanup
+  end     taken away when this Python ends; else the cluster itself does it, after 15 minutes at the latest, for each
+          is deleted as soon as it runs, with so long a grace period; sooner: python -m kitlib cleanup
 It changes no Service and no pod. Only with trace=True it puts TRACE rules into the nodes' raw
 tables, and takes them out. Where such a pod is not allowed, it adds an ephemeral container of this image to the
 client's pod instead: that ends as these do, but stays in the pod's list of containers."""
-# What a helper runs. At its end, of its own accord or when it is deleted, no TRACE rule of ours is left on the node.
-LIFE = "end() {{ {last}; exit; }}; trap end TERM INT; sleep {seconds} & wait; end"
+# What a helper runs. A pod that is deleted gets SIGTERM at once, and SIGKILL when its grace period is over: ours goes
+# on until it is told to end, or its time is up. At its end no TRACE rule of ours is left on the node.
+LIFE = "end() {{ {last}; exit; }}; trap '' TERM; trap end {signals}; sleep {seconds} & wait; end"
 SWEEP = """nsenter --target 1 --mount --net -- sh -c '{{ echo "*raw"; iptables-save -t raw | sed -n "/{name}/s/^-A/-D/p"
 echo COMMIT; }} | iptables-restore --noflush; nft delete table inet {name}' >/dev/null 2>&1"""
 Ask = Callable[..., Completed]
@@ -90,10 +95,10 @@ class Helpers:
     def end(self) -> None:
         """Take away what this session has made. Raises NoAccess."""
         atexit.unregister(self._end_at_exit)
-        reached = [reach for where, reach in self._reach.items() if "/" in where and isinstance(reach, tuple)]
+        reached = [reach for reach in self._reach.values() if isinstance(reach, tuple)]
         self._reach.clear()
         for reach in reached:
-            end_container(self._ask, reach)
+            end_container(self._ask, reach, self.container)
         if self._has_pods:
             remove(self._ask, self.kubectl, "-n", self.namespace, f"--selector={LABEL}={self.session}")
 
@@ -104,28 +109,35 @@ class Helpers:
             print(f"{error}\nWhat is left ends by itself within 15 minutes.", file=sys.stderr)
 
     def _make_pod(self, node: str) -> tuple[str, ...]:
-        doing, life = f"A helper pod on {node}", LIFE.format(last=SWEEP.format(name=session_name()), seconds=LIFE_S)
-        text = self._step(doing, self.namespace, "debug", f"node/{node}", "--profile=sysadmin",
-                          f"--container={self.container}", f"--image={self.image}", "--", "sh", "-c", life)
+        doing, sweep = f"A helper pod on {node}", SWEEP.format(name=session_name())
+        delete = ("delete", "pods", "--wait=false")
+        self._step(doing, self.namespace, *delete, "--ignore-not-found", self.container)    # may we? there is none yet
+        text = self._step(doing, self.namespace, "debug", f"node/{node}", "--profile=sysadmin", *self._program(sweep))
         if not (found := re.search(r"pod (\S+)", text)):
             raise KitError(f"kubectl debug did not say which pod it made on {node}; it said: {text.strip()}")
         pod, self._has_pods = require_name("pod", found[1]), True
+        reach = (*self.kubectl, "-n", self.namespace, "exec", pod, "--")
         try:
-            mark = {"metadata": {"labels": {LABEL: self.session}}, "spec": {"activeDeadlineSeconds": LIFE_S}}
+            mark = {"metadata": {"labels": {LABEL: self.session}}, "spec": {"activeDeadlineSeconds": LIMIT_S}}
             self._step(doing, self.namespace, "patch", "pod", pod, "--patch", json.dumps(mark))
             self._wait(doing, self.namespace, pod, "containerStatuses")
+            self._step(doing, self.namespace, *delete, f"--grace-period={LIFE_S + GRACE_S}", pod)
         except BaseException:       # a Ctrl-C too: it may not have its label yet
             with suppress(KitError):
                 remove(self._ask, self.kubectl, "-n", self.namespace, pod)
             raise
-        return (*self.kubectl, "-n", self.namespace, "exec", pod, "--")
+        return reach
 
     def _make_container(self, namespace: str, pod: str) -> tuple[str, ...]:
         doing = f"An ephemeral container in {namespace}/{pod}"
-        self._step(doing, namespace, "debug", f"pod/{pod}", "--profile=baseline", f"--container={self.container}",
-                   f"--image={self.image}", "--", "sh", "-c", LIFE.format(last=":", seconds=LIFE_S))
+        self._step(doing, namespace, "debug", f"pod/{pod}", "--profile=baseline", *self._program(":", "TERM"))
         self._wait(doing, namespace, pod, "ephemeralContainerStatuses")
         return (*self.kubectl, "-n", namespace, "exec", pod, f"--container={self.container}", "--")
+
+    def _program(self, last: str, *signals: str) -> tuple[str, ...]:
+        """Return what kubectl debug is told to run: `sh`, called as our containers are, until one of these signals."""
+        life = LIFE.format(last=last, signals=" ".join((SIGNAL, *signals)), seconds=LIFE_S)
+        return f"--container={self.container}", f"--image={self.image}", "--", "sh", "-c", life, self.container
 
     def _wait(self, doing: str, namespace: str, pod: str, kind: str) -> None:
         """Wait until our container runs, and may be entered. Raises NoAccess, with what it waits for."""
@@ -167,6 +179,9 @@ def remove(ask: Ask, kubectl: Sequence[str], *which: str) -> str:
     return outcome.stdout
 
 
-def end_container(ask: Ask, reach: Sequence[str]) -> bool:
-    """End an ephemeral container of ours, and say whether it still ran: `reach` is the argv before its programs."""
-    return ask((*reach, "sh", "-c", "kill 1"), START_S).rc == 0
+def end_container(ask: Ask, reach: Sequence[str], container: str) -> bool:
+    """End a helper, and say whether it still ran: `reach` is the argv before its programs.
+
+    It is found by its name: process 1 may be the node's, or that of the pod's owner.
+    """
+    return ask((*reach, "pkill", f"-{SIGNAL}", "-f", f"{container}$"), START_S).rc == 0
