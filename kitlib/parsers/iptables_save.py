@@ -187,13 +187,18 @@ def _parts(text: str) -> Parts:
             target, is_goto = option.values[0], option.name == "-g"
         elif target:
             target_options.append(option)
-        elif modules and option.name.startswith("--"):
+        elif option.name.startswith("--") and (modules := modules or _implied(own)):
             modules[-1][1].append(option)
         else:
             own.append(option)
     first = [Match("", tuple(own))] if own else []
     matches = (*first, *(Match(name, tuple(options)) for name, options in modules))
     return Parts(matches, target, tuple(target_options), is_goto)
+
+
+def _implied(own: list[Option]) -> list[tuple[str, list[Option]]]:
+    """Return the match that a hand-written rule loads by its protocol alone: `-p udp --dport 53` (iptables(8))."""
+    return [(option.values[0], []) for option in own if option.name == "-p"]
 
 
 def _options(text: str) -> Iterator[Option]:
