@@ -60,7 +60,8 @@ class Capture:
         missing = [point.title for point in self.points if point not in self._seen]
         if missing:
             there = ", ".join(self._vantage_point(place, interface).title for place, interface, *_ in self._caught.seen)
-            raise NotRecorded(f"No capture was recorded at {', '.join(missing)}. Recorded were: {there}.")
+            raise NotRecorded(f"No capture was recorded at {', '.join(missing)}. Recorded were: {there}. "
+                              "To have it, record a cluster of your own: python -m kitlib record --help")
         self.points = tuple(self._seen)
 
     def __repr__(self) -> str:
