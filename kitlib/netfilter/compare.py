@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 
@@ -16,7 +16,6 @@ from kitlib.parsers.xtables_monitor import TraceLine
 from kitlib.sighting import Socket
 
 NEW_BY_FLAGS = (set(), {"SYN"}, {"ACK"})     # UDP, and what begins a TCP connection: nf_conntrack_proto_tcp.c
-BUILT_IN = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")
 
 
 @dataclass(frozen=True)
@@ -114,23 +113,29 @@ def packet_of(line: TraceLine) -> Packet:
                   "" if in_interface else header.get("OUT", ""), int(header.get("MARK", "0"), 0), frozenset({state}))
 
 
-def line_difference(step: RuleStep | None, line: TraceLine | None) -> str:
+def compare(path: PacketPath, lines: tuple[TraceLine, ...]) -> TracedPath:
+    """Compare a path with a trace: rules, verdicts, and the packet (addresses, ports, mark) at each hook."""
+    headers = {(step.hook, step.table): _reported_packet(step) for step in path.hook_steps}
+    return compared(path, lines, _reported(path, lines), lambda line: headers.get((line.chain, line.table)))
+
+
+def compared(path: PacketPath, lines: tuple[TraceLine, ...], steps: Sequence[RuleStep],
+             header: Callable[[TraceLine], Packet | None]) -> TracedPath:
+    """Lay the steps beside the lines; `header` returns the packet as the walk has it at a line, if that is known."""
+    differences = []
+    for step, line in zip_longest(steps, lines):
+        if difference := _line_difference(step, line):
+            differences.append(difference)
+        elif packet := header(line):
+            differences += _header_differences(packet, line)
+    return TracedPath(path, lines, tuple(differences))
+
+
+def _line_difference(step: RuleStep | None, line: TraceLine | None) -> str:
     """Say where a step of the walk and a line of the trace tell of another rule or verdict; "" if they agree."""
     ours = (step.table, step.chain, step.verdict, step.rule.text if step.rule else "") if step else None
     kernels = (line.table, line.chain, line.verdict, line.rule) if line else None
     return f"the walk says {ours}, the kernel {kernels}" if ours != kernels else ""
-
-
-def compare(path: PacketPath, lines: tuple[TraceLine, ...]) -> TracedPath:
-    """Compare a path with a trace: rules, verdicts, and the packet (addresses, ports, mark) at each hook."""
-    differences = []
-    headers = {(step.hook, step.table): _reported_packet(step) for step in path.hook_steps}
-    for step, line in zip_longest(_reported(path, lines), lines):
-        if difference := line_difference(step, line):
-            differences.append(difference)
-        elif not line.rule or line.chain in BUILT_IN:
-            differences += _header_differences(headers[line.chain, line.table], line)
-    return TracedPath(path, lines, tuple(differences))
 
 
 def _reported_packet(step: HookStep) -> Packet:

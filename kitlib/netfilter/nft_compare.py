@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from itertools import zip_longest
 
-from kitlib.netfilter.compare import TracedPath, line_difference, traced_paths
+from kitlib.netfilter.compare import TracedPath, compared, traced_paths
 from kitlib.netfilter.nft_hooks import saved_chains
-from kitlib.netfilter.packet import RuleOutcome, RuleStep
-from kitlib.netfilter.path import HookStep, PacketPath
+from kitlib.netfilter.packet import Packet, RuleOutcome, RuleStep
+from kitlib.netfilter.path import PacketPath
 from kitlib.netfilter.state import Netfilter
 from kitlib.parsers.nft_monitor import listed_rules, traces
 from kitlib.parsers.xtables_monitor import TraceLine
@@ -52,18 +51,14 @@ def _with_rule(netfilter: Netfilter, line: TraceLine, handles: dict[tuple[str, s
 
 
 def compare(path: PacketPath, lines: tuple[TraceLine, ...]) -> TracedPath:
-    """Compare a path with a trace: rules and verdicts, and at each base chain the addresses, ports and interfaces.
-
-    The kernel says which mark a packet has where a policy ends its chain.
-    """
-    differences = []
+    """Compare a path with a trace: rules and verdicts, and at each base chain the addresses, ports and interfaces."""
     stops = {(step.chain, step.table): step for step in path.hook_steps}
-    for step, line in zip_longest(_reported(path, lines), lines):
-        if difference := line_difference(step, line):
-            differences.append(difference)
-        elif (line.chain, line.table) in stops:
-            differences += _header_differences(stops[line.chain, line.table], line)
-    return TracedPath(path, lines, tuple(differences))
+
+    def header(line: TraceLine) -> Packet | None:
+        stop = stops.get((line.chain, line.table))      # the kernel tells the mark only where a policy ends its chain
+        return stop and stop.before._replace(mark=0 if line.rule else stop.after.mark)
+
+    return compared(path, lines, _reported(path, lines), header)
 
 
 def _reported(path: PacketPath, lines: tuple[TraceLine, ...]) -> list[RuleStep]:
@@ -71,15 +66,3 @@ def _reported(path: PacketPath, lines: tuple[TraceLine, ...]) -> list[RuleStep]:
     named = {(line.table, line.chain, line.rule) for line in lines}
     return [step for step in path.matched if step.outcome is not RuleOutcome.UNDECIDED or step.packet != step.after
             or step.verdict != "CONTINUE" or (step.table, step.chain, step.rule.text) in named]
-
-
-def _header_differences(stop: HookStep, line: TraceLine) -> list[str]:
-    """Say where the header differs; a port that the walk has drawn at random may be any."""
-    packet = stop.before
-    ours = {"SRC": packet.source, "DST": packet.destination, "SPORT": packet.sport, "DPORT": packet.dport,
-            "IN": packet.in_interface, "OUT": packet.out_interface}
-    kernels = {name: line.packet.get(name, "") for name in ours}
-    if not line.rule:
-        ours["MARK"], kernels["MARK"] = stop.after.mark, int(line.packet["MARK"], 0)
-    return [f"at {line.table} {line.chain} the walk has {name} {ours[name]}, the kernel {kernels[name]}"
-            for name in ours if ours[name] is not None and str(ours[name]) != str(kernels[name])]
