@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from kitlib.backends import CaptureData, PointCapture, RuleTrace
 from kitlib.bulk import progress_bar
-from kitlib.errors import KitError, NotFound, NotRecorded
+from kitlib.errors import KitError, NotFound, NotRecorded, first_of
 from kitlib.escapes import printable
 from kitlib.left_out import LeftOut, left_out_lines
 from kitlib.place import Node, Place
@@ -189,8 +189,6 @@ class Capture:
 
 def asked_upstream(takes: Sequence[Capture]) -> Capture:
     """Return the last of several captures in which CoreDNS had to ask another server."""
-    found = [seen for seen in takes if seen.journey().upstream_legs]
-    if not found:
-        raise NotFound(f"In none of {len(takes)} takes did CoreDNS ask another server: its cache had the answer. "
-                       "Wait until the answer has expired (30 s), then run this cell again.")
-    return found[-1]
+    return first_of((seen for seen in reversed(takes) if seen.journey().upstream_legs),
+                    f"In none of {len(takes)} takes did CoreDNS ask another server: its cache had the answer. "
+                    "Wait until the answer has expired (30 s), then run this cell again.")

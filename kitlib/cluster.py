@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kitlib.backends import Backend
-from kitlib.errors import CommandFailed, KitError, NoAccess, NotFound, NotRecorded, PlaceGone
+from kitlib.errors import CommandFailed, KitError, NoAccess, NotFound, NotRecorded, PlaceGone, first_of
 from kitlib.parsers import docker, kubernetes
 from kitlib.parsers.ip import unusual_rules
 from kitlib.parsers.process_flags import flag
@@ -164,11 +164,9 @@ class Cluster:
     @property
     def control_plane(self) -> Node:
         """Return the (first) node whose role is control plane."""
-        found = next((node for node in self.nodes if node.role == "control plane"), None)
-        if found is None:
-            raise NotFound("No node of this cluster has the role control-plane. Its nodes are: "
-                           f"{', '.join(node.name for node in self.nodes)}.")
-        return found
+        return first_of((node for node in self.nodes if node.role == "control plane"),
+                        "No node of this cluster has the role control-plane. Its nodes are: "
+                        f"{', '.join(node.name for node in self.nodes)}.")
 
     @cached_property
     def ranges(self) -> Ranges:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from kitlib.escapes import printable
 
 MOST_DIGITS = 20        # of 2**64
+
+Found = TypeVar("Found")
 
 
 class KitError(Exception):
@@ -68,6 +71,13 @@ class NotRecorded(KitError):
 
 class NotFound(KitError):
     """The lab has no such place, service or interface."""
+
+
+def first_of(found: Iterable[Found], otherwise: str) -> Found:
+    """Return the first of what was found. Raises NotFound, with the words `otherwise`, where that is nothing."""
+    for one in found:
+        return one
+    raise NotFound(otherwise)
 
 
 class NoAccess(KitError):

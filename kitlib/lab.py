@@ -16,7 +16,7 @@ from kitlib.backends.recording import load, with_fault
 from kitlib.backends.replay import RecordedLab
 from kitlib.capture import Capture
 from kitlib.cluster import Cluster, differences
-from kitlib.errors import KitError, NoAccess, NotFound, UnknownLab
+from kitlib.errors import KitError, NoAccess, NotFound, UnknownLab, first_of
 from kitlib.escapes import printable
 from kitlib.lacking import explain_what_is_lacking
 from kitlib.parsers.kubernetes import Service
@@ -107,10 +107,9 @@ class Lab(Cluster):
         if name := os.environ.get("KITLIB_POD"):
             return self.pod(name)
         guests = (pod for pod in self.every_pod if pod.kind == "pod" and not pod.host_network and _has_dig(pod))
-        if found := next(chain(self.pods(WALKTHROUGH_POD), guests), None):
-            return found
-        raise NotFound("No pod of this cluster has dig, so there is none whose query could be followed. Make one: "
-                       "kubectl apply -f lab-setup/kind/workload.yaml, or name one: KITLIB_POD=NAME.")
+        return first_of(chain(self.pods(WALKTHROUGH_POD), guests), "No pod of this cluster has dig, so there is none "
+                        "whose query could be followed. Make one: kubectl apply -f lab-setup/kind/workload.yaml, or "
+                        "name one: KITLIB_POD=NAME.")
 
     @cached_property
     def service(self) -> Service:
@@ -118,19 +117,16 @@ class Lab(Cluster):
         found = [service for service in self.services if service.cluster_ip not in ("", "None")]
         near = [service for service in found if service.namespace == self.client.namespace]
         named = [service for service in near if service.name == WALKTHROUGH_POD]
-        if chosen := next(chain(named, near, found), None):
-            return chosen
-        raise NotFound("This cluster has no Service with a ClusterIP whose name could be asked for.")
+        return first_of(chain(named, near, found),
+                        "This cluster has no Service with a ClusterIP whose name could be asked for.")
 
     @cached_property
     def domain(self) -> str:
         """Read the cluster's domain in the client's search list, where the names of Services end: "cluster.local"."""
         search = self.client.resolv_conf().search
-        found = [domain.removeprefix("svc.") for domain in search if domain.startswith("svc.")]
-        if not found:
-            raise NotFound("The cluster's domain is not known: no entry on the search list of "
-                           f"{self.client.title} begins with svc. It has: {', '.join(search) or 'none'}.")
-        return found[0]
+        return first_of((domain.removeprefix("svc.") for domain in search if domain.startswith("svc.")),
+                        "The cluster's domain is not known: no entry on the search list of "
+                        f"{self.client.title} begins with svc. It has: {', '.join(search) or 'none'}.")
 
     def name_of(self, service: Service) -> str:
         """Return a Service's whole name: "my-nginx.default.svc.cluster.local"."""

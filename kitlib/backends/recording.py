@@ -20,7 +20,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from kitlib.errors import NotFound, ParseError, RecordingError
+from kitlib.errors import ParseError, RecordingError, first_of
 from kitlib.sighting import Frame
 
 FORMAT = 1
@@ -203,10 +203,9 @@ def _answers(index: Entry, folder: Path, name: str) -> dict[Key, Command]:
 
 def with_fault(recording: Recording, name: str) -> Recording:
     """Return the cluster while this was broken: its facts instead of those of before, and no scene but its own."""
-    fault = next((fault for fault in recording.faults if fault.name == name), None)
-    if fault is None:
-        known = ", ".join(fault.name for fault in recording.faults) or "none"
-        raise NotFound(f"The recording {recording.name} has no fault {name!r}. It has: {known}.")
+    known = ", ".join(fault.name for fault in recording.faults) or "none"
+    fault = first_of((fault for fault in recording.faults if fault.name == name),
+                     f"The recording {recording.name} has no fault {name!r}. It has: {known}.")
     changed: dict[Key, Command] = {}
     keys: dict[str, set[Key]] = {"outdated": set(), "unchanged": set()}     # no longer true, and not asked; as before
     for entry in lines(fault.facts):

@@ -12,7 +12,7 @@ from base64 import b32encode
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from kitlib.errors import NotFound
+from kitlib.errors import NotFound, first_of
 from kitlib.netfilter import nft_kube_proxy
 from kitlib.netfilter.packet import RuleStep
 from kitlib.netfilter.path import PacketPath
@@ -133,10 +133,9 @@ def _with_rules(ruleset: Ruleset, table: str, texts: Sequence[str]) -> Ruleset:
 
 def _dnat(chain: Chain) -> tuple[str, str]:
     """Read the protocol and the endpoint from an endpoint's chain."""
-    for line in chain.lines:
-        if found := re.search(r" -p (\w+) .* --to-destination (\S+)", line):
-            return found[1], found[2]
-    raise NotFound(f"{chain.name} has no rule that sends packets to an endpoint (-j DNAT --to-destination).")
+    found = (re.search(r" -p (\w+) .* --to-destination (\S+)", line) for line in chain.lines)
+    return first_of(filter(None, found), f"{chain.name} has no rule that sends packets to an endpoint (-j DNAT "
+                    "--to-destination).").groups()
 
 
 def masquerade_mark(ruleset: Ruleset) -> int:
@@ -151,9 +150,7 @@ def masquerade_step(path: PacketPath) -> RuleStep:
 
     In either mode of kube-proxy; NotFound if the packet did not come by a Service's chain.
     """
-    for step in path.steps:
-        if step.rule and step.chain.startswith((SERVICE, nft_kube_proxy.SERVICE)) and \
-                step.rule.target in (MARK, nft_kube_proxy.MARK):
-            return step
-    raise NotFound(f"{path.packet} met no rule that could mark it: it did not come by a chain {SERVICE}… or "
-                   f"{nft_kube_proxy.SERVICE}….")
+    return first_of((step for step in path.steps if step.rule and step.rule.target in (MARK, nft_kube_proxy.MARK)
+                     and step.chain.startswith((SERVICE, nft_kube_proxy.SERVICE))),
+                    f"{path.packet} met no rule that could mark it: it did not come by a chain {SERVICE}… or "
+                    f"{nft_kube_proxy.SERVICE}….")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from kitlib.errors import NotFound
+from kitlib.errors import NotFound, first_of
 from kitlib.netfilter.matches import MatchResult, judge
 from kitlib.netfilter.packet import Packet, RuleOutcome, RuleStep
 from kitlib.netfilter.state import Netfilter
@@ -115,10 +115,8 @@ class PacketPath:
     def jump(self, prefix: str) -> str:
         """Return the first chain of such a name ("KUBE-SVC-") that it jumped or went to; NotFound if there was none."""
         jumps = [step.verdict.partition(":")[2] for step in self.matched if ":" in step.verdict]
-        found = next((chain for chain in jumps if chain.startswith(prefix)), "")
-        if not found:
-            raise NotFound(f"{self.packet} jumped to no chain {prefix}… but to: {', '.join(jumps) or 'none'}.")
-        return found
+        return first_of((chain for chain in jumps if chain.startswith(prefix)),
+                        f"{self.packet} jumped to no chain {prefix}… but to: {', '.join(jumps) or 'none'}.")
 
     @property
     def is_remembered(self) -> bool:

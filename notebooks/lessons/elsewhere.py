@@ -9,7 +9,7 @@ from itertools import combinations
 from kitlib.capture import Capture
 from kitlib.drawings.drawing import note
 from kitlib.drawings.table import Table, table
-from kitlib.errors import NotFound
+from kitlib.errors import first_of
 from kitlib.lab import Lab
 from kitlib.netfilter.compare import TracedPath
 from kitlib.netfilter.kube_proxy import masquerade_step
@@ -115,10 +115,8 @@ def leaves_by(path: PacketPath) -> note:
 def first_node(lab: Lab, place: Place, seen: Capture) -> Node:
     """Return the node that the first packet was sent to, by its Ethernet address. Raises NotFound."""
     mac = seen.frames(place)[0].data[:6].hex(":")
-    for node in lab.nodes:
-        if node.interface("eth0").mac == mac:
-            return node
-    raise NotFound(f"No node of this lab has the MAC address {mac} on eth0.")
+    return first_of((node for node in lab.nodes if node.interface("eth0").mac == mac),
+                    f"No node of this lab has the MAC address {mac} on eth0.")
 
 
 def without_the_mark(through: Node, place: Place, server: Node) -> note:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from kitlib.capture import Capture
-from kitlib.errors import NotFound
+from kitlib.errors import NotFound, first_of
 from kitlib.journey.join import join
 from kitlib.journey.model import Journey
 from kitlib.lab import Lab
+from kitlib.netfilter.path import PacketPath
 from kitlib.place import Node, Pod
 from kitlib.quiz import Quiz
 from kitlib.sighting import Message, Sighting, VantagePoint
@@ -24,27 +25,23 @@ def query_sightings(seen: Capture) -> tuple[Sighting, ...]:
 
 def seen_at(seen: Capture, point: VantagePoint) -> Sighting:
     """Return the client's query at this vantage point."""
-    found = [sighting for sighting in query_sightings(seen) if sighting.point == point]
-    if not found:
-        passed = ", ".join(map(point_title, query_sightings(seen)))
-        raise NotFound(f"The query was not seen at {point.title}, but at {passed}.")
-    return found[0]
+    passed = query_sightings(seen)
+    return first_of((sighting for sighting in passed if sighting.point == point),
+                    f"The query was not seen at {point.title}, but at {', '.join(map(point_title, passed))}.")
 
 
 def query_rewritten(journey: Journey) -> Sighting:
     """Return the client's query where it was first seen with another destination than the client gave it."""
-    for hop in journey.client_leg.queries:
-        if any(rewrite.end == "destination" for rewrite in hop.rewrites):
-            return hop.sighting
-    raise NotFound(f"The query {journey.question or ''} was not seen with a rewritten destination.")
+    return first_of((hop.sighting for hop in journey.client_leg.queries for rewrite in hop.rewrites
+                     if rewrite.end == "destination"),
+                    f"The query {journey.question or ''} was not seen with a rewritten destination.")
 
 
 def response_entering(journey: Journey, node: Node) -> Sighting:
     """Return the response to the client's query where this node first saw it."""
-    for hop in journey.client_leg.responses:
-        if hop.sighting.point and hop.sighting.point.place == node.id:
-            return hop.sighting
-    raise NotFound(f"The response was not seen on {node.title}.")
+    return first_of((hop.sighting for hop in journey.client_leg.responses
+                     if hop.sighting.point and hop.sighting.point.place == node.id),
+                    f"The response was not seen on {node.title}.")
 
 
 def point_title(sighting: Sighting) -> str:
@@ -84,11 +81,15 @@ def where_it_goes(lab: Lab, pod: Pod, prompt: str, address: Callable[[], str], h
 def server_of(lab: Lab, journey: Journey) -> Pod:
     """Return the CoreDNS pod that the client's query was addressed to in the end. Raises NotFound."""
     address = journey.client_leg.endpoint.address
-    for pod in lab.coredns:
-        if pod.address == address:
-            return pod
-    raise NotFound(f"The query was last seen addressed to {address}, which is no CoreDNS pod: nobody listened where it "
-                   "was rewritten. Run it again: another CoreDNS pod may answer, behind another interface.")
+    return first_of((pod for pod in lab.coredns if pod.address == address),
+                    f"The query was last seen addressed to {address}, which is no CoreDNS pod: nobody listened where "
+                    "it was rewritten. Run it again: another CoreDNS pod may answer, behind another interface.")
+
+
+def path_to(paths: Sequence[PacketPath], destination: str) -> PacketPath:
+    """Return the path on which the packet gets this destination."""
+    return first_of((path for path in paths if path.after.destination == destination),
+                    f"None of these paths leads to {destination}.")
 
 
 def client_journey(seen: Capture) -> Journey:

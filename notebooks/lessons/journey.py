@@ -9,7 +9,7 @@ from kitlib.capture import Capture
 from kitlib.drawings.drawing import note
 from kitlib.drawings.latency_spans import BACK, PHASES, SERVER, THERE, UNSEEN, UPSTREAM, by_phase, medians, spans
 from kitlib.drawings.table import Table, table
-from kitlib.errors import NotFound
+from kitlib.errors import NotFound, first_of
 from kitlib.journey.model import Journey, Leg
 from kitlib.lab import Lab
 from kitlib.netfilter.packet import packet_from
@@ -124,10 +124,8 @@ def list_legs(journey: Journey) -> Table:
 
 def question_at(journey: Journey, point: VantagePoint) -> Sighting:
     """Return CoreDNS's own question as it was seen here. Raises NotFound."""
-    for hop in journey.upstream_legs[0].queries:
-        if hop.sighting.point == point:
-            return hop.sighting
-    raise NotFound(f"CoreDNS's own question was not seen at {point.title}.")
+    return first_of((hop.sighting for hop in journey.upstream_legs[0].queries if hop.sighting.point == point),
+                    f"CoreDNS's own question was not seen at {point.title}.")
 
 
 def how_far_it_came(lab: Lab, server: Pod, journey: Journey) -> note:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from kitlib.capture import Capture
-from kitlib.errors import NotFound
-from kitlib.journey.model import Hop, Journey
+from kitlib.errors import first_of
+from kitlib.journey.model import Journey
 from kitlib.lab import Lab
 from kitlib.parsers.pcap import write_pcapng
 from kitlib.place import Place, Pod
@@ -65,7 +65,8 @@ def who_answers_as_the_client_sees_it(journey: Journey) -> Quiz:
 def whose_rules(journey: Journey) -> Quiz:
     """Ask which machine's rules tell why the destination was rewritten (check)."""
     machines = tuple(dict.fromkeys(hop.sighting.point.machine for hop in journey.client_leg.queries))
-    hop = _rewrite(journey)
+    hop = first_of((hop for hop in journey.client_leg.queries if hop.rewrites),
+                   "No rewrite is seen in this capture, so there is nothing to ask about here.")
     right = hop.sighting.point.machine
     hints = {machine: f"Where the query was seen on {machine} first, is its destination another one than before?"
              for machine in machines if machine != right}
@@ -73,10 +74,3 @@ def whose_rules(journey: Journey) -> Quiz:
         "Rules of one machine are enough to see why the destination was rewritten. Whose?", right=right,
         choices=set(machines), hints=hints, hint="In the ladder, find the line that says so.",
         more=f"It says: {hop.rewrites[0]}.", solution=f"{right}: it is rewritten between two places there.")
-
-
-def _rewrite(journey: Journey) -> Hop:
-    for hop in journey.client_leg.queries:
-        if hop.rewrites:
-            return hop
-    raise NotFound("No rewrite is seen in this capture, so there is nothing to ask about here.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from kitlib.capture import Capture
 from kitlib.drawings.drawing import note
 from kitlib.drawings.table import Table, table
-from kitlib.errors import NotFound
+from kitlib.errors import first_of
 from kitlib.journey.model import Journey
 from kitlib.lab import Lab
 from kitlib.netfilter.packet import packet_from
@@ -92,12 +92,10 @@ def narrowest(decision: Decision) -> note:
 
 def node_at(lab: Lab, address: str) -> Node:
     """Return the node that has this address. Raises NotFound."""
-    for node in lab.nodes:
-        if node.address == address:
-            return node
-    raise NotFound(f"No node of this lab has the address {address}." if address else
-                   "There is no next hop: the CoreDNS pod that was drawn lives on the client's own node. Run the "
-                   "notebook again until another one is drawn, or let a pod of another node ask: KITLIB_POD=NAME.")
+    return first_of((node for node in lab.nodes if node.address == address),
+                    f"No node of this lab has the address {address}." if address else
+                    "There is no next hop: the CoreDNS pod that was drawn lives on the client's own node. Run the "
+                    "notebook again until another one is drawn, or let a pod of another node ask: KITLIB_POD=NAME.")
 
 
 def by_its_mac(query: Sighting, far: Node) -> note:
@@ -115,10 +113,8 @@ def last_cable(far: Node, coredns: Pod) -> note:
 
 def connection_of(remembered: Result, query: Sighting) -> Connection:
     """Return the connection that this query began, from what `conntrack -L` printed. Raises NotFound."""
-    for connection in conntrack.connections(remembered.text):
-        if connection.original.source == query.source:
-            return connection
-    raise NotFound(f"conntrack lists no connection from {query.source}.")
+    return first_of((one for one in conntrack.connections(remembered.text) if one.original.source == query.source),
+                    f"conntrack lists no connection from {query.source}.")
 
 
 def two_tuples(entry: Connection, node: Node) -> Table:

@@ -25,7 +25,7 @@ from kitlib.parsers.iptables_save import Rule
 from kitlib.place import Node, Pod
 from kitlib.quiz import Quiz, number
 from kitlib.sighting import Sighting
-from lessons.evidence import point_title, query_rewritten
+from lessons.evidence import path_to, point_title, query_rewritten
 
 MOST_RULES = 6      # more choices than that nobody reads
 MARKING = ("JUMP:KUBE-MARK-MASQ", "JUMP:mark-for-masquerade")       # what marks a packet, in either mode
@@ -188,10 +188,7 @@ def packet_table(packet: Packet, node: Node) -> Table:
 
 def path_taken(paths: Sequence[PacketPath], after: Sighting) -> PacketPath:
     """Return the path that this sighting shows was taken. Raises NotFound."""
-    for path in paths:
-        if path.after.destination == after.destination.address:
-            return path
-    raise NotFound(f"None of these paths ends at {after.destination.address}.")
+    return path_to(paths, after.destination.address)
 
 
 def ways(paths: Sequence[PacketPath]) -> Table:
