@@ -170,7 +170,7 @@ def test_a_fixed_lab_changes_nothing_of_the_lab_itself() -> None:
 
 def test_the_recipe_that_breaks_makes_the_fault_and_the_one_that_fixes_undoes_it() -> None:
     """On the healthy recording, as far as commands can be told there: the same cause appears, and goes again."""
-    from workshop.changed_lab import lab_after
+    from workshop.command_effects import lab_after
 
     lab = open_lab()
     for name in ("service-rules-missing", "forward-drop", "ip-forward-off", "route-blackhole", "route-wrong-node",

@@ -17,7 +17,7 @@ from kitlib.netfilter.nft_compare import traced_by_nft
 from netns_lab import NetnsLab
 from netns_lab.build import up
 from netns_lab.description import LAB, parse, read
-from netns_lab.nft_rules import nft_ruleset
+from netns_lab.rules import nft_ruleset
 from recorder.backend import Recorder
 from recorder.validate import validate
 

@@ -29,9 +29,8 @@ from kitlib.parsers import ip
 from kitlib.result import Result
 from kitlib.shell import Completed, run
 from kitlib.sighting import DNS_PORT, VantagePoint
-from kubernetes_lab.helpers import Helpers
+from kubernetes_lab.helpers import Helpers, refusal
 from kubernetes_lab.listings import Listings
-from kubernetes_lab.refusals import refusal
 
 GATEWAY_NOTE = "worked out from the client's node's routes: this lab asks no Docker, and its host is the nodes' gateway"
 FORBIDDEN = re.compile(r"^Error from server \(Forbidden\)", re.M)

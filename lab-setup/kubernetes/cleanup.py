@@ -9,8 +9,7 @@ from argparse import Namespace
 from typing import Any
 
 from kitlib.shell import run
-from kubernetes_lab.helpers import CONTAINER, START_S, Ask, end_container, remove
-from kubernetes_lab.refusals import refusal
+from kubernetes_lab.helpers import CONTAINER, START_S, Ask, end_container, refusal, remove
 
 # A line for each pod: namespace, name, its containers; then its ephemeral ones.
 LISTING = ('jsonpath={range .items[*]}{.metadata.namespace} {.metadata.name} {.spec.containers[*].name}|'

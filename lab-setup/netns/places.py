@@ -9,8 +9,7 @@ from ipaddress import ip_network
 from kitlib.parsers import kubernetes
 from kitlib.sighting import DNS_PORT
 from netns_lab.description import Description, cni_namespace, digest, fill, mac, place_of, veth
-from netns_lab.nft_rules import nft_ruleset, without_kube_proxy
-from netns_lab.rules import ruleset
+from netns_lab.rules import nft_ruleset, ruleset, without_kube_proxy
 
 FILES = "/run/lab"          # in the lab's own /run; a folder for each place
 

@@ -1,7 +1,8 @@
-"""Say what a command would change: for each, the answers that the lab would give afterwards, as text.
+"""Say what a command would change without running it: the same lab, with the answers that it would give afterwards.
 
 iptables is applied to the text of `iptables-save`, ip route, conntrack and sysctl to what they print themselves (see
-iptables(8), ip-route(8), conntrack(8)). kubectl and docker bring back what was there before something was broken.
+iptables(8), ip-route(8), conntrack(8)). kubectl and docker bring back what was there before something was broken. What
+else a command would have changed (counters, other files, the next packet) is not known here.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from kitlib.backends.recording import load
 from kitlib.errors import KitError, NotRecorded, ParseError
 from kitlib.parsers.ip import ROUTE_TYPES
 from kitlib.quiz import WHAT
+from kitlib.result import Result, typed_on_host
+from workshop.typed_commands import parse_commands
 
 if TYPE_CHECKING:
     from kitlib.lab import Lab
@@ -286,3 +289,30 @@ def effect(lab: Lab, place: str, argv: list[str]) -> Answers:
         raise KitError(f"On which machine? Put it before the command: docker exec NODE {shlex.join(argv)}. "
                        f"The nodes are {', '.join(node.name for node in lab.nodes)}.")
     return EFFECTS[argv[0]](lab, place, argv[1:])
+
+
+class ChangedLab:
+    """A backend that replaces some answers of a lab and hands all other questions on to it; it cannot capture."""
+
+    live = False
+
+    def __init__(self, lab: Lab, answers: Answers) -> None:
+        self.name = lab.name
+        self.recording = getattr(lab.backend, "recording", None)
+        self._lab, self._answers = lab, answers
+
+    def run(self, place: str, argv: tuple[str, ...]) -> Result:
+        """Return the replaced answer, or the one of the lab behind."""
+        if (place, argv) in self._answers:
+            return Result(typed_on_host(place, argv), argv, 0, self._answers[place, argv])
+        return self._lab.run(place, argv)
+
+
+def lab_after(lab: Lab, typed: object) -> Lab:
+    """Return the lab as it would be after the commands in this text, typed as on the host.
+
+    Raises KitError for what is no command, or one that changes nothing that this kit knows of.
+    """
+    for place, argv in parse_commands(str(typed)):
+        lab = type(lab)(ChangedLab(lab, effect(lab, place, argv)))
+    return lab

@@ -15,7 +15,7 @@ from kitlib.result import typed_on_host
 from lessons.evidence import point_title
 from workshop.case import Case
 from workshop.causes import causes_for, causes_of, offered_causes
-from workshop.changed_lab import lab_after
+from workshop.command_effects import lab_after
 from workshop.faults import RECIPES, live_recipes, placed_commands
 from workshop.live_faults import ask_again, run_typed
 from workshop.looks import path_order
