@@ -21,11 +21,10 @@ from kitlib.lab import open_lab
 from kitlib.parsers.pcap import frames, write_pcapng
 from kitlib.parsers.sightings import sightings
 from kitlib.sighting import Frame
-from recorder import secret_words
 from recorder.frames import scrub_frames
 from recorder.pseudonyms import Pseudonyms
 from recorder.scrub import pseudonyms_of, scrub
-from recorder.secret_words import personal_in, secrets_in, without_personal, without_secrets
+from recorder.secret_words import PERSONAL, SECRETS, found_in, masked
 from recorder.validate import validate
 
 FIXTURE = REPO / "tests/fixtures/recorded-by-the-kit"
@@ -195,9 +194,9 @@ def test_the_copy_is_sound(planted) -> None:
 def test_known_shapes_are_the_second_net(what) -> None:
     plant, part = SHAPES[what]
     text = f"x {plant} y"
-    assert secrets_in(text) or personal_in(text)
-    clean = without_personal(without_secrets(text))
-    assert part not in clean and len(clean) == len(text) and not secrets_in(clean) and not personal_in(clean)
+    assert found_in(text, SECRETS | PERSONAL)
+    clean = masked(masked(text, SECRETS), PERSONAL)
+    assert part not in clean and len(clean) == len(text) and not found_in(clean, SECRETS | PERSONAL)
 
 
 def test_validate_names_them_in_text_and_in_packets(tmp_path) -> None:
@@ -311,6 +310,6 @@ def test_a_message_in_several_segments_is_built_anew_across_them() -> None:
                                   "-----BEGIN A-----" * 6000, '"name": "password' * 6000], ids=lambda text: text[:8])
 def test_looking_for_secrets_takes_time_in_proportion_to_the_text(text) -> None:
     started = time.process_time()
-    secret_words.secrets_in(text)
-    secret_words.without_secrets(text)
+    found_in(text, SECRETS)
+    masked(text, SECRETS)
     assert time.process_time() - started < 1

@@ -15,7 +15,7 @@ from kitlib.backends.recording import Command, Point
 from kitlib.errors import KitError
 from kitlib.result import Result
 from kitlib.sighting import DNS_PORT, VantagePoint
-from recorder.secret_words import secrets_in, without_secrets
+from recorder.secret_words import SECRETS, found_in, masked
 from recorder.writer import Writer
 
 VERSIONS = {"kind": (("kind", "version"), r"kind (\S+)"), "Linux": (("uname", "-r"), r"(\S+)"),
@@ -54,12 +54,12 @@ class Recorder:
         began = time.time_ns()
         result = self.backend.run(place, argv)
         command = _command(place, result)
-        if secrets := secrets_in(result.stdout + result.stderr):
+        if secrets := found_in(result.stdout + result.stderr, SECRETS):
             if argv[:2] != ("kubectl", "get"):
                 self.writer.leave_out(place, argv, secrets)
                 return result
             # Every notebook needs the list of pods, and any pod may have a password in its environment.
-            command = replace(command, stdout=without_secrets(command.stdout), stderr=without_secrets(command.stderr))
+            command = replace(command, stdout=masked(command.stdout, SECRETS), stderr=masked(command.stderr, SECRETS))
         if self._block is not None:
             self._block.commands.append((began, command))
         else:

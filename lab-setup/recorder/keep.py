@@ -81,7 +81,7 @@ class Keeper:
         get = rf"kubectl {namespace}get (?:nodes|pods?|services?|endpointslices)"
         options = rf"(?: -[\w-]+| {WORD})*"
         cleaners: dict[str, Cleaner] = {
-            rf"{get}(?: {WORD})* -o json": self._objects,
+            rf"{get}(?: {WORD})* -o json": self._json,
             rf"{get}(?: {WORD})?(?: -A)?(?: -o wide)?": self._table,
             rf"kubectl {namespace}describe service {WORD}": self._description,
             r"(?:kubectl|kind) version|iptables --version|uname -r": self._version,
@@ -143,21 +143,13 @@ class Keeper:
     def _is_more(self, argv: Sequence[str]) -> bool:
         return any(" ".join(argv).startswith(words) for words in self.more)
 
-    def _json(self, text: str, template: Any) -> str:
+    def _json(self, text: str, template: Any = None) -> str:
+        """Keep what the template has of a JSON text; without one, what that for its kind of object has."""
         try:
-            return json.dumps(self._select(json.loads(text), template), indent=4) + "\n"
-        except (ValueError, RecursionError):
-            return ""           # no JSON: an error message
-
-    def _objects(self, text: str) -> str:
-        try:
-            top = json.loads(text)
-            items = top.get("items", [top])
-            kinds = {item["kind"] for item in items} & OBJECTS.keys()
+            value = json.loads(text)
+            return json.dumps(self._select(value, template or _template_for(value)), indent=4) + "\n"
         except (ValueError, RecursionError, TypeError, KeyError, AttributeError):
             return ""           # no JSON: an error message
-        template = OBJECTS[kinds.pop()] if len(kinds) == 1 else {}
-        return self._json(text, {"kind": ..., "items": [template]} if "items" in top else template)
 
     def _select(self, value: Any, template: Any) -> Any:
         """Return what the template has of a JSON value; a word that is none becomes ""."""
@@ -229,6 +221,12 @@ class Keeper:
         named = PORT_NAME.fullmatch(text)
         return text in SENTENCES or text.startswith("kitlib-trace") or bool(
             named and {named[1], named[2]} <= self.names.labels)
+
+
+def _template_for(top: dict[str, Any]) -> dict[str, Any]:
+    kinds = {item["kind"] for item in top.get("items", [top])} & OBJECTS.keys()
+    template = OBJECTS[kinds.pop()] if len(kinds) == 1 else {}
+    return {"kind": ..., "items": [template]} if "items" in top else template
 
 
 def _cell(column: str, cell: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
-from recorder.secret_words import without_personal, without_secrets
+from recorder.secret_words import PERSONAL, SECRETS, masked
 
 KEPT = [ip_network(net) for net in ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3", "::/127", "fc00::/7",
                                     "ff00::/8")]                     # they mean the same everywhere
@@ -51,10 +51,10 @@ class Pseudonyms:
 
     def text(self, text: str) -> str:
         """Return a text with everything replaced."""
-        text = self._replace_names(without_secrets(text))
+        text = self._replace_names(masked(text, SECRETS))
         text = UUID.sub(lambda match: self.uuid(match[0]), MAC.sub(lambda match: self.mac(match[0]), text))
         text = HEX_ID.sub(lambda match: self.hex_id(match[0]), text)
-        text = without_personal(DOTTED.sub(lambda match: self.dotted(match[0]), text))
+        text = masked(DOTTED.sub(lambda match: self.dotted(match[0]), text), PERSONAL)
         return IPV6.sub(lambda match: self.address(match[0]), IPV4.sub(self._address_or_network, text))
 
     def _replace_names(self, text: str) -> str:

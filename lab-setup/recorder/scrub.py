@@ -6,10 +6,9 @@ names, addresses, MACs and ids get pseudonyms, the same everywhere. `remaining` 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from ipaddress import ip_network
 from itertools import compress
 from pathlib import Path
@@ -25,7 +24,6 @@ from kitlib.backends.recording import (
     Scene,
     Take,
     command_of,
-    interface_name,
     lines,
     load,
     read_take,
@@ -34,14 +32,13 @@ from kitlib.backends.replay import RecordedLab
 from kitlib.errors import KitError
 from kitlib.escapes import printable
 from kitlib.lab import Lab
-from kitlib.parsers.pcap import write_pcapng
 from kitlib.parsers.sightings import sightings
 from kitlib.sighting import Frame
 from recorder.frames import scrub_frames
 from recorder.keep import Keeper
 from recorder.pseudonyms import Pseudonyms, names_of
 from recorder.validate import PACKET, validate_and_print
-from recorder.writer import append
+from recorder.writer import append, write_index, write_take
 
 ENTER = re.compile(r"nsenter --net=/proc/\d+/(?:ns/net|root/run/netns/[\w-]+) ")
 PRIVATE = ("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16")   # where a lab's ranges are, if not known
@@ -95,8 +92,7 @@ class Scrubber:
                  "made_with": versions, "recorder": "kitlib", "left_out": [],
                  "scenes": [new for scene in recording.scenes for new in self._scene(scene, f"scenes/{scene.name}")],
                  "faults": [new for fault in recording.faults for new in self._fault(fault)]}
-        text = json.dumps(index, indent=1, ensure_ascii=False) + "\n"
-        (self.out / "recording.json").write_text(text, encoding="utf-8")
+        write_index(self.out, index)
 
     def _write_commands(self, name: str, commands: Sequence[Command]) -> None:
         append(self.out / name, *(asdict(command) for command in self._keep(commands)))
@@ -138,17 +134,8 @@ class Scrubber:
         return next((asdict(command) for command in self._keep([command_of(entry)])), None)
 
     def _take(self, take: Take, name: str) -> str:
-        path = self.out / f"{name}.jsonl"
-        points, frames = [], []
-        for point in take.points:
-            clean, kept = self._point(point, take.frames(point))
-            points.append(clean)
-            frames += kept
-        path.with_suffix(".pcapng").write_bytes(write_pcapng(sorted(frames, key=lambda frame: frame.time_ns)))
-        append(path, {"pcap": path.with_suffix(".pcapng").name},
-               *({"command": asdict(command)} for command in self._keep(take.commands)),
-               *({"point": asdict(point)} for point in points),
-               *({"trace": asdict(trace)} for trace in self._keep(take.traces)))
+        points = [self._point(point, take.frames(point)) for point in take.points]
+        write_take(self.out / f"{name}.jsonl", self._keep(take.commands), points, self._keep(take.traces))
         return f"{name}.jsonl"
 
     def _point(self, point: Point, frames: Sequence[Frame]) -> tuple[Point, list[Frame]]:
@@ -160,7 +147,7 @@ class Scrubber:
         argv = (*(self.names.text(enter[0]).split() if enter else ()),
                 "tcpdump", "-i", interface, "-U", "-w", "-", *listened.split())
         return (Point(place, interface, self.names.text(point.ran_at), argv, text),
-                [replace(frame, interface=interface_name(place, interface)) for frame in clean if frame])
+                [frame for frame in clean if frame])
 
 
 def texts_of(text: str, is_kept: Sequence[bool]) -> str:

@@ -10,7 +10,7 @@ import re
 WORDS = (r"(?:pass(?:word|wd|phrase)?|pwd|token|secret|api[_-]?key|access[_-]?key(?:[_-]?id)?|client[_-]?secret|auth|"
          r"secret[_-]?(?:access[_-]?)?key|account[_-]?key|shared[_-]?access[_-]?key|private[_-]?key|credentials?)")
 VALUE = r"(?!true|false|null|none\b|[\d.]+\b(?![\w!])|/)[^\s\"'\\,;&<>{}\[\]()]{6,400}"
-SECRETS = {      # what it is -> how it looks; a group `secret` where only a part of the match is secret
+_SECRETS = {      # what it is -> how it looks; a group `secret` where only a part of the match is secret
     "a key or certificate": r"-----BEGIN [A-Z0-9 ]{1,60}-----(?P<secret>.*?)(?:-----END|$)",
     "an SSH key": r"\b(?:ssh-(?:rsa|dss|ed25519)|ecdsa-sha2-\w{1,20})\s(?P<secret>AAAA[\w+/=]{16,})",
     "a kubeconfig's key or certificate":
@@ -35,7 +35,7 @@ SECRETS = {      # what it is -> how it looks; a group `secret` where only a par
     "a Slack hook": r"hooks\.slack\.com/services/(?P<secret>[\w/]{10,})",
     "a signature": r"[?&](?:sig|signature|X-Amz-Signature)=(?P<secret>[\w%+/=-]{10,})",
 }
-PERSONAL = {
+_PERSONAL = {
     "an e-mail address": r"(?<![\w.+-])[\w.+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,8}(?!service\b|socket\b|slice\b)"
                          r"[A-Za-z]{2,24}\b",
     "somebody's home folder": r"/(?:home|Users)/(?P<secret>[\w.-]{1,64})",
@@ -43,37 +43,19 @@ PERSONAL = {
     "a host's name": r"(?<![\w.-])(?:[\w-]{1,63}\.){1,8}(?:compute\.internal|amazonaws\.com|googleusercontent\.com|"
                      r"azure\.com|windows\.net|corp|internal|intranet|lan|localdomain)\b|\b(?:ip|ec2)-\d{1,3}(?:-\d{1,3}){3}\b",
 }
-_SECRETS, _PERSONAL = ({what: re.compile(pattern, re.DOTALL) for what, pattern in patterns.items()}
-                       for patterns in (SECRETS, PERSONAL))
+SECRETS, PERSONAL = ({what: re.compile(pattern, re.DOTALL) for what, pattern in patterns.items()}
+                     for patterns in (_SECRETS, _PERSONAL))
 
 
-def secrets_in(text: str) -> tuple[str, ...]:
-    """Name the secrets in a text: "an SSH key", …; what was made unreadable already does not count."""
-    return _found(_SECRETS, text)
-
-
-def personal_in(text: str) -> tuple[str, ...]:
-    """Name what in a text tells of people and their machines: "an e-mail address", …"""
-    return _found(_PERSONAL, text)
-
-
-def without_secrets(text: str) -> str:
-    """Return the text with an x for every character of a secret."""
-    return _masked(_SECRETS, text)
-
-
-def without_personal(text: str) -> str:
-    """Return the text with an x for every character of what tells of people and their machines."""
-    return _masked(_PERSONAL, text)
-
-
-def _masked(patterns: dict[str, re.Pattern], text: str) -> str:
+def masked(text: str, patterns: dict[str, re.Pattern]) -> str:
+    """Return the text with an x for every character of what these patterns look for."""
     for pattern in patterns.values():
         text = pattern.sub(lambda match: match[0].replace(_secret(match), "x" * len(_secret(match))), text)
     return text
 
 
-def _found(patterns: dict[str, re.Pattern], text: str) -> tuple[str, ...]:
+def found_in(text: str, patterns: dict[str, re.Pattern]) -> tuple[str, ...]:
+    """Name what of this is in a text: "an SSH key", …; what was made unreadable already does not count."""
     return tuple(what for what, pattern in patterns.items()
                  if any(set(_secret(match)) - set("x\\n") for match in pattern.finditer(text)))
 

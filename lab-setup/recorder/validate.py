@@ -17,7 +17,7 @@ from kitlib.escapes import printable
 from kitlib.lab import Lab
 from kitlib.parsers.pcap import frames
 from kitlib.sighting import Frame
-from recorder.secret_words import personal_in, secrets_in
+from recorder.secret_words import PERSONAL, SECRETS, found_in
 
 PACKET = re.compile(r"^\d\d:\d\d:\d\d\.\d{6} ", re.M)      # how tcpdump's text begins each packet
 
@@ -91,7 +91,7 @@ def _secrets(folder: Path) -> Iterator[str]:
     for file in sorted(path for path in folder.rglob("*") if path.suffix in (".json", ".jsonl", ".pcapng")):
         with suppress(KitError):        # a file that cannot be read is said where it is needed
             for where, words in _words_of(file):
-                for what in (*secrets_in(words), *personal_in(words)):
+                for what in found_in(words, SECRETS | PERSONAL):
                     yield f"{file.relative_to(folder)}, {where}: this looks like {what}. Record with --scrub."
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -33,7 +33,7 @@ class Writer:
             folder.mkdir(parents=True, exist_ok=True)
             self._index = {"format": FORMAT, "name": folder.name, "made": time.strftime("%Y-%m-%d", time.gmtime()),
                            "made_with": made_with(), "recorder": "kitlib", "left_out": [], "scenes": []}
-            self._write_index()
+            write_index(folder, self._index)
         known = map(command_of, lines(facts)) if facts.is_file() else []
         self._facts = {(fact.place, fact.argv): fact for fact in known}
 
@@ -57,20 +57,16 @@ class Writer:
         scene = self._scene(commands[0], bool(traces))
         path = self.folder / "scenes" / scene["name"] / f"take{len(scene['takes']) + 1:02}.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
-        caught = [replace(frame, interface=interface_name(point.place, point.interface))
-                  for point, frames in points for frame in frames]
-        path.with_suffix(".pcapng").write_bytes(write_pcapng(sorted(caught, key=lambda frame: frame.time_ns)))
-        append(path, {"pcap": path.with_suffix(".pcapng").name}, *({"command": asdict(each)} for each in commands),
-               *({"point": asdict(point)} for point, _ in points), *({"trace": asdict(t)} for t, *_ in traces.values()))
+        write_take(path, commands, points, [trace for trace, *_ in traces.values()])
         append(self.folder / "traced-rules.jsonl", *(asdict(each) for _, *rules in traces.values() for each in rules))
         scene["takes"].append(path.relative_to(self.folder).as_posix())
         self._take, self._after = path, {(command.place, command.argv) for command in commands}
-        self._write_index()
+        write_index(self.folder, self._index)
 
     def leave_out(self, place: str, argv: tuple[str, ...], secrets: tuple[str, ...]) -> None:
         """Write down that a command was not recorded, and why."""
         self._index["left_out"].append({"place": place, "argv": list(argv), "because": list(secrets)})
-        self._write_index()
+        write_index(self.folder, self._index)
 
     def _scene(self, command: Command, traced: bool) -> dict:
         for scene in self._index["scenes"]:
@@ -81,9 +77,21 @@ class Writer:
         self._index["scenes"].append(scene)
         return scene
 
-    def _write_index(self) -> None:
-        text = json.dumps(self._index, indent=1, ensure_ascii=False) + "\n"
-        (self.folder / "recording.json").write_text(text, encoding="utf-8")
+
+def write_index(folder: Path, index: dict) -> None:
+    """Write recording.json, the list of what a recording holds."""
+    text = json.dumps(index, indent=1, ensure_ascii=False) + "\n"
+    (folder / "recording.json").write_text(text, encoding="utf-8")
+
+
+def write_take(path: Path, commands: Iterable[Command], points: Sequence[tuple[Point, Sequence[Frame]]],
+               traces: Iterable[Command]) -> None:
+    """Write a take: what ran, where somebody listened, what was traced; and beside it the frames."""
+    caught = [replace(frame, interface=interface_name(point.place, point.interface))
+              for point, frames in points for frame in frames]
+    path.with_suffix(".pcapng").write_bytes(write_pcapng(sorted(caught, key=lambda frame: frame.time_ns)))
+    append(path, {"pcap": path.with_suffix(".pcapng").name}, *({"command": asdict(each)} for each in commands),
+           *({"point": asdict(point)} for point, _ in points), *({"trace": asdict(each)} for each in traces))
 
 
 def append(path: Path, *entries: dict) -> None:
