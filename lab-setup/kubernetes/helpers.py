@@ -63,6 +63,9 @@ REASONS = (
 DENIALS = 3         # the first of them: another way may be allowed
 # kubectl's own words for a right that is missing: the verb, the resource and its subresource, where.
 MISSING = re.compile(r'cannot (\w+) resource "(\w+)/?(\w*)" in API group "[^"]*" (?:in the namespace "([^"]+)")?')
+# A line for each pod: namespace, name, its containers; then its ephemeral ones.
+LISTING = ('jsonpath={range .items[*]}{.metadata.namespace} {.metadata.name} {.spec.containers[*].name}|'
+           '{.spec.ephemeralContainers[*].name}{"\\n"}{end}')
 Ask = Callable[..., Completed]
 
 
@@ -112,12 +115,12 @@ class Helpers:
     def end(self) -> None:
         """Take away what this session has made. Raises NoAccess."""
         atexit.unregister(self._end_at_exit)
-        reached = [reach for reach in self._reach.values() if isinstance(reach, tuple)]
+        reached = [reach for where, reach in self._reach.items() if "/" in where and isinstance(reach, tuple)]
         self._reach.clear()
         for reach in reached:
             end_container(self._ask, reach, self.container)
         if self._has_pods:
-            remove(self._ask, self.kubectl, "-n", self.namespace, f"--selector={LABEL}={self.session}")
+            clean_up(self._ask, self.kubectl, self.container, "-n", self.namespace)
 
     def _end_at_exit(self) -> None:
         try:
@@ -129,21 +132,22 @@ class Helpers:
         doing, sweep = f"A helper pod on {node}", SWEEP.format(name=session_name())
         delete = ("delete", "pods", "--wait=false")
         self._step(doing, self.namespace, *delete, "--ignore-not-found", self.container)    # may we? there is none yet
-        text = self._step(doing, self.namespace, "debug", f"node/{node}", "--profile=sysadmin", *self._program(sweep))
-        if not (found := re.search(r"pod (\S+)", text)):
-            raise KitError(f"kubectl debug did not say which pod it made on {node}; it said: {text.strip()}")
-        pod, self._has_pods = require_name("pod", found[1]), True
-        reach = (*self.kubectl, "-n", self.namespace, "exec", pod, "--")
+        self._has_pods = True
         try:
+            text = self._step(doing, self.namespace, "debug", f"node/{node}", "--profile=sysadmin",
+                              *self._program(sweep))
+            if not (found := re.search(r"pod (\S+)", text)):
+                raise KitError(f"kubectl debug did not say which pod it made on {node}; it said: {text.strip()}")
+            pod = require_name("pod", found[1])
             mark = {"metadata": {"labels": {LABEL: self.session}}, "spec": {"activeDeadlineSeconds": LIMIT_S}}
             self._step(doing, self.namespace, "patch", "pod", pod, "--patch", json.dumps(mark))
             self._wait(doing, self.namespace, pod, "containerStatuses")
             self._step(doing, self.namespace, *delete, f"--grace-period={LIFE_S + GRACE_S}", pod)
-        except BaseException:       # a Ctrl-C too: it may not have its label yet
+        except BaseException:       # a Ctrl-C too
             with suppress(KitError):
-                remove(self._ask, self.kubectl, "-n", self.namespace, pod)
+                clean_up(self._ask, self.kubectl, self.container, "-n", self.namespace)
             raise
-        return reach
+        return (*self.kubectl, "-n", self.namespace, "exec", pod, "--")
 
     def _make_container(self, namespace: str, pod: str) -> tuple[str, ...]:
         doing = f"An ephemeral container in {namespace}/{pod}"
@@ -188,12 +192,34 @@ class Helpers:
             raise KitError("Nothing was made.")
 
 
-def remove(ask: Ask, kubectl: Sequence[str], *which: str) -> str:
-    """Delete these pods; return kubectl's list of them. Raises NoAccess."""
-    outcome = ask((*kubectl, "delete", "pods", *which, "--grace-period=5", "--wait=false"), START_S)
+def clean_up(ask: Ask, kubectl: tuple[str, ...], called: str = CONTAINER, *where: str) -> list[str]:
+    """Delete the pods that have containers called so, end such ephemeral containers, and say which. Raises NoAccess.
+
+    They are called so from the moment that they are made, label or not.
+    """
+    listed = ask((*kubectl, "get", "pods", *(where or ("-A",)), "-o", LISTING), START_S)
+    if listed.rc:
+        raise refusal("Looking for what was left", listed.stderr, kubectl)
+    removed = []
+    for line in listed.stdout.splitlines():
+        own, _, ephemeral = line.partition("|")
+        namespace, pod, *containers = own.split()
+        for name in filter(lambda name: name.startswith(called), (*containers, *ephemeral.split())):
+            reach = (*kubectl, "-n", namespace, "exec", pod, f"--container={name}", "--")
+            if end_container(ask, reach, name) and name not in containers:
+                removed.append(f"container {name} in pod {namespace}/{pod} ended")
+        if any(name.startswith(called) for name in containers):
+            removed.append(_remove(ask, kubectl, namespace, pod))
+    return removed
+
+
+def _remove(ask: Ask, kubectl: tuple[str, ...], namespace: str, pod: str) -> str:
+    """Delete a pod; return what kubectl says. Raises NoAccess."""
+    outcome = ask((*kubectl, "delete", "pods", "-n", namespace, pod, f"--grace-period={GRACE_S}", "--wait=false",
+                   "--ignore-not-found"), START_S)
     if outcome.rc:
         raise refusal("Taking our pods away", outcome.stderr, kubectl[:2])
-    return outcome.stdout
+    return outcome.stdout.strip() or f"pod {namespace}/{pod} ended"
 
 
 def end_container(ask: Ask, reach: Sequence[str], container: str) -> bool:
