@@ -34,6 +34,9 @@ body{font:16px/1.5 sans-serif;max-width:75rem;margin:auto;padding:1rem;overflow-
 pre{overflow-x:auto;white-space:pre-wrap}
 .kit-drawing{margin:.5rem 0}
 section>div{overflow-x:auto}
+.kit-table{overflow-wrap:break-word}
+@media(max-width:600px){.kit-table:has(td code) :is(table,caption,tbody,tr,td){display:block}
+.kit-table:has(td code) thead{display:none}}
 @media print{details>*{display:block}.kit-drawing,pre{break-inside:avoid}.kit-drawing img{min-width:0!important}}
 """
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
