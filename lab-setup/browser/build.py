@@ -31,6 +31,8 @@ WHEELS = ("asttokens", "comm", "executing", "ipython", "ipython-pygments-lexers"
           "jupyterlab-widgets", "matplotlib-inline", "packaging", "parso", "prompt-toolkit", "pure-eval", "pygments",
           "python-dateutil", "six", "stack-data", "traitlets", "typing-extensions", "wcwidth")
 ONLY_THERE = ("micropip==0.11.1",)      # Pyodide's installer, which no other Python has
+# Fetched by everybody and read by nobody: stubs of packages that are not there, and the course, which lies beside it.
+LEFT_OUT = ("jedi/third_party/typeshed/stubs/", "jedi/third_party/django-stubs/", "lessons/notebooks/", "lessons/docs/")
 
 
 def main() -> None:
@@ -80,6 +82,21 @@ def wheels(folder: Path) -> None:
         "--implementation", "py", "--dest", folder, *pinned, *ONLY_THERE)
     run("pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, REPO)
     shutil.rmtree(REPO / "kitlib.egg-info", ignore_errors=True)     # in the checkout it would hide what is installed
+    for wheel in folder.glob("*.whl"):
+        lighten(wheel)
+
+
+def lighten(wheel: Path) -> None:
+    """Pack a wheel again, as small as it goes, without what is LEFT_OUT."""
+    full = wheel.rename(wheel.with_suffix(".full"))
+    with zipfile.ZipFile(full) as source, zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as target:
+        for name in source.namelist():
+            if name.endswith(".dist-info/RECORD"):
+                lines = source.read(name).decode().splitlines(keepends=True)
+                target.writestr(name, "".join(line for line in lines if not line.startswith(LEFT_OUT)))
+            elif not name.startswith(LEFT_OUT):
+                target.writestr(name, source.read(name))
+    full.unlink()
 
 
 def lock(folder: Path) -> None:
