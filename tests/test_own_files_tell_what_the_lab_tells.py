@@ -133,7 +133,7 @@ def test_a_folder_is_read_as_its_files_are(files, tmp_path):
 def test_the_widget_takes_files_and_sends_nothing(files, monkeypatch):
     monkeypatch.setattr(socket, "socket", None)
     shown = bring_your_own(files)
-    _, upload, name, output, _ = shown.widget.children
+    _, upload, _, name, output, _ = shown.widget.children
     assert PRIVATE in shown.text and PRIVATE in shown.html and "By the rules of worker3" in output.value
     upload.value = tuple({"name": name, "type": "", "size": len(data), "last_modified": datetime.now(UTC),
                           "content": memoryview(data)}

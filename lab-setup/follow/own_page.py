@@ -21,6 +21,16 @@ from kitlib.widgets.rule_walk import rule_walk
 
 PRIVATE = "Nothing leaves this page: the Python that runs this notebook reads the files, and sends them nowhere."
 EXAMPLE = "In a live notebook, a button here takes files of your own. These are the example's:"
+# ipywidgets' button takes no files that are dropped: it makes a file input of its own, and clicks that. So what is
+# dropped is handed to this input in the place of its click.
+DROP = """<style onload="DROPPED"></style>Or drop files here.""".replace("DROPPED", """
+const place = this.closest('.kit-widget'), click = HTMLInputElement.prototype.click;
+place.addEventListener('dragover', event => event.preventDefault());
+place.addEventListener('drop', event => {
+  event.preventDefault(); event.stopPropagation();
+  HTMLInputElement.prototype.click = function () {
+    this.files = event.dataTransfer.files; this.dispatchEvent(new Event('change')); };
+  try { place.querySelector('.widget-upload').click(); } finally { HTMLInputElement.prototype.click = click; } })""")
 EXAMPLE_NAME = "www.example.com"        # completed by a search list, where no capture has a better one
 
 
@@ -33,8 +43,10 @@ def bring_your_own(files: Mapping[str, bytes]) -> WithFallback:
                                        tooltip="Captures, rules, routes, addresses, a resolv.conf: what you have")
         name = ipywidgets.Text(description="Name", placeholder="any that was asked for", continuous_update=False,
                                tooltip="Show the queries for this name")
-        return [ipywidgets.HTML(paragraphs([PRIVATE])), upload, name, html_output([upload, name], lambda chosen, name: (
-            report({one["name"]: bytes(one["content"]) for one in chosen} or files, name.strip()).html))]
+        drop = ipywidgets.HTML(DROP, layout={"border": "1px dashed", "padding": "0 8px"})
+        return [ipywidgets.HTML(paragraphs([PRIVATE])), upload, drop, name, html_output(
+            [upload, name], lambda chosen, name: (
+                report({one["name"]: bytes(one["content"]) for one in chosen} or files, name.strip()).html))]
 
     example = report(files)
     return WithFallback(paragraphs([PRIVATE, EXAMPLE]) + example.html, f"{PRIVATE} {EXAMPLE}\n\n{example.text}", build)

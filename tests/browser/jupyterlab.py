@@ -106,3 +106,11 @@ def show(page, width: int, theme: str) -> None:
     page.set_viewport_size({"width": width, "height": min(16_000, int(content) + 200)})
     page.evaluate("() => document.querySelectorAll('.jp-WindowedPanel-outer').forEach(panel => panel.scrollTop = 0)")
     page.wait_for_timeout(500)
+
+
+def drop(page, files: dict[str, str]) -> None:
+    """Drag files of this machine over the widget that takes them, and let go."""
+    data = page.evaluate_handle("""files => { const data = new DataTransfer();
+        for (const [name, text] of Object.entries(files)) data.items.add(new File([text], name));
+        return data; }""", files)
+    page.locator(".kit-widget:has(> .widget-upload)").first.dispatch_event("drop", {"dataTransfer": data})

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from jupyterlab import FAULTS, jupyterlab, open_notebook, run_all, show
+from jupyterlab import FAULTS, drop, jupyterlab, open_notebook, run_all, show
 from playwright.sync_api import Locator, Page, expect
 
 from conftest import NOTEBOOKS, REPO
@@ -92,6 +92,15 @@ def test_the_stepper_fits_a_projector(address: str, page: Page) -> None:
     for part in filter(None, (part.bounding_box() for part in parts.all() if part.is_visible())):
         assert screen["x"] <= part["x"] and part["x"] + part["width"] <= screen["x"] + screen["width"]
         assert screen["y"] - 2 <= part["y"] and part["y"] + part["height"] <= screen["y"] + screen["height"]
+
+
+def test_files_of_your_own_can_be_dropped(address: str, page: Page) -> None:
+    open_notebook(page, address.format(next(path.name for path in NOTEBOOKS if path.name.startswith("11"))))
+    run_all(page)
+    widget = page.locator(".kit-widget:has(> .widget-upload)").first
+    for text, shown in (("search my.own.domain", "search list: my.own.domain"), ("Dear diary", "found: Dear diary")):
+        drop(page, {"my-own@node7_resolv.conf": text})
+        expect(widget).to_contain_text(shown, timeout=60_000)
 
 
 def test_it_runs_answers_and_is_not_clipped(stored: Path, address: str, page: Page) -> None:

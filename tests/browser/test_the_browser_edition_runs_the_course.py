@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+from jupyterlab import drop
 from playwright.sync_api import Browser, Page
 
 from conftest import NOTEBOOKS, REPO
@@ -111,6 +112,8 @@ def test_a_notebook_runs_in_a_tab(address: str, page: Page, number: str) -> None
         page.wait_for_selector("text=search list: my.own.domain")
         _upload(page, {"node7_eth0.pcap": b"no capture"})
         page.wait_for_selector("text=node7_eth0.pcap): expected a capture")
+        drop(page, {"my-own@node7_resolv.conf": "nameserver 10.0.0.1\nsearch dropped.domain\n"})
+        page.wait_for_selector("text=search list: dropped.domain")
         assert not page.outside
 
 
