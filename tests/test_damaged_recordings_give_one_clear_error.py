@@ -11,6 +11,7 @@ from kitlib.backends.recording import load
 from kitlib.errors import KitError, RecordingError
 from kitlib.lab import RECORDINGS, open_lab
 from kitlib.parsers.pcap import frames
+from recorder.scrub import scrub
 from recorder.validate import validate
 
 SCENE = "scenes/pod-dig-external"
@@ -115,7 +116,7 @@ def test_other_damage_is_named_too(copy, file, damage, complaint):
         play(copy)
 
 
-@pytest.mark.parametrize("takes", [[["nested"]], [7], [None], ["take\0"], ["\ud800"]])
+@pytest.mark.parametrize("takes", [[["nested"]], [7], [None], ["take\0"]])
 def test_a_path_that_is_none_is_named(copy, takes):
     index = json.loads((copy / "recording.json").read_text())
     change_index(copy, scenes=[index["scenes"][0] | {"takes": takes}, "no object"])
@@ -128,6 +129,22 @@ def test_a_take_of_another_command_is_named(copy):
     take.write_text(take.read_text().replace("www.example.com", "www.example.net"))
     with pytest.raises(RecordingError, match=r"take01\.jsonl: the take does not hold"):
         play(copy)
+
+
+def test_a_scenes_name_is_no_path_when_it_is_copied(copy, tmp_path_factory):
+    names = ["..", "../../up", "/absolute", "a/../../b", "", "\x1b/c", "..", "d" * 300, "link/e"]
+    outside, folder = tmp_path_factory.mktemp("outside"), tmp_path_factory.mktemp("parent") / "in" / "clean"
+    (copy / "scenes/link").symlink_to(outside)
+    index = json.loads((copy / "recording.json").read_text())
+    scene = index["scenes"][0]
+    scenes = [scene | {"name": name, "takes": [take]} for name, take in zip(names, scene["takes"], strict=False)]
+    change_index(copy, scenes=scenes, faults=[scene | {"name": "../f", "facts": "facts.jsonl",
+                                                       "takes": scene["takes"][len(names):]}])
+    scrub(copy, folder)
+    assert not [*outside.iterdir()] and [*folder.parent.iterdir()] == [folder]
+    assert [*folder.parent.parent.iterdir()] == [folder.parent]
+    assert len([*folder.glob("scenes/*/take01.jsonl"), *folder.glob("faults/-f/take01.jsonl")]) == len(names) + 1
+    assert validate(folder) == []
 
 
 def test_a_recording_behind_a_link_plays(copy, tmp_path_factory):
@@ -154,12 +171,29 @@ def test_a_path_that_leaves_the_folder_is_not_opened(copy, path):
         load(copy)
 
 
-def test_a_capture_outside_the_folder_is_not_opened(copy):
+@pytest.mark.parametrize("name", ["../../../x.pcapng", "/etc/passwd", "take02.pcapng", "\0"])
+def test_no_capture_is_opened_but_the_takes_own(copy, name):
     take = copy / SCENE / "take01.jsonl"
     _, *rest = take.read_text().splitlines()
-    take.write_text("\n".join([json.dumps({"pcap": "../../../x.pcapng"}), *rest]))
-    with pytest.raises(RecordingError, match=r"take01\.jsonl, line 1: .*leaves the recording's folder"):
+    take.write_text("\n".join([json.dumps({"pcap": name}), *rest]))
+    with pytest.raises(RecordingError, match=r"take01\.jsonl, line 1: expected 'take01\.pcapng'"):
         play(copy)
+
+
+def test_a_take_that_is_listed_twice_is_read_by_nobody(copy):
+    index = json.loads((copy / "recording.json").read_text())
+    index["scenes"][0]["takes"].append("scenes/../" + index["scenes"][0]["takes"][0])
+    change_index(copy, scenes=index["scenes"])
+    with pytest.raises(RecordingError, match=r"recording\.json, line 1: it lists take01\.jsonl twice"):
+        load(copy)
+
+
+@pytest.mark.parametrize("damage", ['"rc": 1, "rc": 0', '"rc": 0, "x": "\\ud83d"'])
+def test_what_readers_would_take_differently_is_not_read(copy, damage):
+    facts = copy / "facts.jsonl"
+    facts.write_text(facts.read_text().replace('"rc": 0', damage, 1))
+    with pytest.raises(RecordingError, match=r"facts\.jsonl, line 1: not JSON"):
+        load(copy)
 
 
 def test_a_link_that_leads_outside_is_not_followed(copy, tmp_path_factory):
@@ -171,7 +205,7 @@ def test_a_link_that_leads_outside_is_not_followed(copy, tmp_path_factory):
         load(copy)
 
 
-@pytest.mark.parametrize("name", ["facts.jsonl", f"{SCENE}/take01.jsonl", f"{SCENE}/take01.pcapng"])
+@pytest.mark.parametrize("name", ["recording.json", "facts.jsonl", f"{SCENE}/take01.jsonl", f"{SCENE}/take01.pcapng"])
 @pytest.mark.parametrize(("put", "complaint"), [
     (os.mkfifo, "not a regular file"), (lambda path: path.symlink_to(path), "expected a path|lacks this file"),
     (lambda path: path.symlink_to("/dev/zero"), "leaves the recording's folder")], ids=["fifo", "loop", "device"])

@@ -8,17 +8,49 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from IPython.core.formatters import DisplayFormatter
+from ipywidgets import HTML
+from nbconvert import HTMLExporter
 from nbconvert.filters import markdown2html
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from conftest import REPO
-from kitlib import draw_topology, ladder, latency_budget, note
+from kitlib import (
+    check,
+    draw_search_list,
+    draw_topology,
+    gaps,
+    hint,
+    ladder,
+    latency_budget,
+    note,
+    packet_view,
+    predict,
+    queries_table,
+    rule_walk,
+    rules_at,
+    search_candidates,
+    search_list_playground,
+    stepper,
+    table,
+    topology_view,
+    what_if,
+)
+from kitlib.drawings.drawing import Drawing
+from kitlib.drawings.hooks import draw_hooks
+from kitlib.drawings.ladder import moment
+from kitlib.drawings.topology import draw_spot
 from kitlib.errors import KitError, RecordingError
 from kitlib.lab import open_lab
 from kitlib.parsers.pcap import frames, write_pcapng
+from kitlib.quiz import Quiz
 from kitlib.result import Result
+from kitlib.widgets.controls import WithFallback
 
 HOSTILE = ["<script>alert(1)</script>", "`<img src=x onerror=alert(1)>`", "``<svg onload=alert(1)>",
            "</code><iframe src=//x>", "<!--", "<?x",
@@ -40,73 +72,142 @@ def test_a_note_without_markup_from_outside_is_as_it_was_written() -> None:
     assert note(words)._repr_markdown_() == words
 
 
-EVIL = "br\x1b]0;owned\x07\u202e<img src=x>%%{init}%%"
-
-
-def renamed(value: object, old: str, new: str) -> object:
-    """A JSON value with a word replaced in every text of it, and in texts that are JSON themselves."""
-    if isinstance(value, str) and value[:1] in "[{" and old in value:
-        return json.dumps(renamed(json.loads(value), old, new))
-    if isinstance(value, str):
-        return value.replace(old, new)
-    if isinstance(value, list):
-        return [renamed(inner, old, new) for inner in value]
-    return {key: renamed(inner, old, new) for key, inner in value.items()} if isinstance(value, dict) else value
-
-
+# One name for all that may go wrong; in make test-slow each vector goes alone through everything, too.
+EVIL = ("br\x1b]0;owned\x07\u202e\ud800\n  click p1 href \"x\"\r\"'><script>alert(1)</script>"
+        "<img src=x onerror=alert(1)>%%{init}%%")
 MORE = ['"><script>alert(1)</script>', "' onload=alert(1) x='", "</title><script>", "</desc></svg><script>",
         "<![CDATA[<x>]]>", "]]><script>", "&lt;script&gt;", "&#60;script&#62;", "<img src=x onerror=alert(1)//",
         "<a href=javascript:alert(1)>", "<style>*{display:none}</style>", "<base href=//x>",
         "<meta http-equiv=refresh content=0>", "<math><mi//xlink:href=x>", "<object data=x>", "<embed src=x>",
         "<form action=x><input>", "<details open ontoggle=alert(1)>", "--><script>", "<!DOCTYPE x>",
-        "\ufeff<script>", "\x00<script>", "\u2028<script>", "{{7*7}}<script>", "%%{init}%%", "click a href x"]
+        "\ufeff<script>", "\x00<script>", "\u2028<script>", "{{7*7}}<script>", "%%{init}%%", "click a href x",
+        "\n  end\n  link p1: x @ javascript:alert(1)", "\ud800<script>", "\x9b31m<script>", "\u2066<script>"]
+TAGS = {"div", "p", "span", "b", "strong", "em", "code", "pre", "br", "wbr", "table", "thead", "tbody", "tr", "th",
+        "td", "caption", "details", "summary", "ul", "ol", "li", "img", "main"}
+STATEMENT = re.compile(r"sequenceDiagram|  box transparent .+|    participant p\d+ as .+|  end|"
+                       r"  Note over p\d+(?:,p\d+)?: .+|  p\d+-?->>p\d+: .+")
 
 
-@pytest.fixture(params=[EVIL, *(pytest.param(f"br{value}", marks=pytest.mark.slow) for value in HOSTILE + MORE)])
-def evil(request) -> str:
-    """What the bridge is called: one name for all that may go wrong, and in make test-slow each vector alone."""
-    return request.param
+class Tags(HTMLParser):
+    """All in an HTML text that is no plain tag: another tag, a handler, a picture from elsewhere, a declaration."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.live: list[str] = []
+        self.handle_decl = self.handle_pi = self.unknown_decl = self.live.append
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        is_ours = tag in TAGS and all(name[:2] != "on" and name != "href" for name, _ in attrs)
+        if not is_ours or (tag == "img" and not dict(attrs)["src"].startswith("data:image/svg+xml;base64,")):
+            self.live.append(f"{tag} {attrs}")
 
 
-@pytest.fixture
-def hostile(tmp_path, evil):
-    """A recording in which the bridge's name carries control characters and markup."""
-    folder = shutil.copytree(REPO / "tests/fixtures/recorded-by-the-kit", tmp_path / "copy")
-    facts = [json.loads(line) for line in (folder / "facts.jsonl").read_text().splitlines()]
-    network, = json.loads(next(fact["stdout"] for fact in facts if fact["argv"][:2] == ["docker", "network"]))
-    old = f"br-{network['Id'][:12]}"
-    for file in folder.rglob("*.jsonl"):
-        entries = [renamed(json.loads(line), old, evil) for line in file.read_text().splitlines()]
+def hostile_recording(folder: Path, evil: str) -> Path:
+    """A recording whose bridge, whose rules' comments, whose note and which itself are called so."""
+    evil = evil.encode(errors="replace").decode()       # JSON with half a surrogate pair is refused
+    source = REPO / "kitlib/recordings/kind-test1"
+    shutil.copytree(source / "scenes/trace-pod-dig", folder / "scenes/trace-pod-dig")
+    index = json.loads((source / "recording.json").read_text())
+    scene = next(scene for scene in index["scenes"] if scene["name"] == "trace-pod-dig")
+    (folder / "recording.json").write_text(json.dumps(
+        index | {"name": evil, "scenes": [scene | {"note": evil}], "faults": []}))
+    text = (source / "facts.jsonl").read_text()
+    old, = set(re.findall(r"\bbr-[0-9a-f]{12}\b", text))
+    comment = json.dumps(re.sub(r"[\r\n]", "", evil).replace("\\", r"\\").replace('"', r'\"'))[1:-1]
+    for name in ("facts.jsonl", "traced-rules.jsonl", *(f"{take[:-6]}.jsonl" for take in scene["takes"])):
+        text = (source / name).read_text().replace("kubernetes service portals", comment)
+        entries = [json.loads(line) for line in text.splitlines()]
         for entry in entries:
             if entry.get("argv", [])[:2] == ["docker", "network"]:
-                network["Options"] = {"com.docker.network.bridge.name": evil}
-                entry["stdout"] = json.dumps([network])
-        file.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+                network, = json.loads(entry["stdout"])
+                entry["stdout"] = json.dumps([network | {"Options": {"com.docker.network.bridge.name": evil}}])
+            if entry.get("point", {}).get("interface") == old:
+                entry["point"]["interface"] = evil
+        (folder / name).write_text("".join(json.dumps(entry) + "\n" for entry in entries))
     for file in folder.rglob("*.pcapng"):
-        found = frames(file.read_bytes())
-        file.write_bytes(write_pcapng([replace(one, interface=one.interface.replace(old, evil)) for one in found]))
+        file.write_bytes(write_pcapng([replace(one, interface=one.interface.replace(old, evil))
+                                       for one in frames(file.read_bytes())]))
     return folder
 
 
-def unseen(text: str) -> set[str]:
-    return set(text) & set("\x1b\x07\u202e")
+@pytest.fixture(scope="module", params=[EVIL, *(pytest.param(f"br{value}", marks=pytest.mark.slow)
+                                                for value in HOSTILE + MORE)])
+def evil(request) -> str:
+    return request.param
 
 
-def test_pictures_and_their_words_stay_well_formed(hostile) -> None:
-    lab = open_lab(recording=hostile)
-    with lab.capture() as seen:
-        lab.pod("my-nginx").dig("www.example.com")
-    for drawing in (draw_topology(lab.topology), ladder(seen.journey()), latency_budget([seen.journey()])):
+@pytest.fixture(scope="module")
+def shown(evil, tmp_path_factory) -> dict[str, object]:
+    """Everything that a notebook can show of a hostile recording, and of a hostile name."""
+    lab = open_lab(recording=hostile_recording(tmp_path_factory.mktemp("hostile"), evil))
+    pod, node = lab.pod("my-nginx"), lab.node("worker3")
+    with lab.capture(trace=True) as seen:
+        pod.dig("www.example.com")
+    journey, traced = seen.journey(), seen.traced_query(node)
+    path = traced.path
+    conf = replace(pod.resolv_conf(), search=(evil,))
+    rows = [{"a": evil, evil: [evil]}]
+    quiz = Quiz(evil, "b", choices=(evil, "b"), hint=evil, more=evil, solution=evil)
+    return {
+        "topology": draw_topology(lab.topology), "lit": draw_topology(lab.topology, [journey.hops[1].sighting.point]),
+        "spot": draw_spot(lab.topology, lab.host.default_point, evil, 540),
+        "ladder": ladder(journey, gaps(lab, journey)),
+        "moment": moment(journey, 2, 540), "latency": latency_budget([journey]), "hooks": draw_hooks(path),
+        "search list": draw_search_list(search_candidates("www.example.com", conf), evil),
+        "queries": queries_table([journey], evil), "table": table(rows, title=evil), "rule walk": rule_walk(traced),
+        "rules at": rules_at(path, "PREROUTING"), "what if": what_if(node.netfilter(), path.packet),
+        "stepper": stepper(lab.topology, journey, seen), "map": topology_view(lab.topology, journey),
+        "packets": packet_view(seen.sightings), "playground": search_list_playground(conf), "predict": predict(quiz),
+        "right": check(quiz, "b"), "wrong": check(quiz, "a"), "error": check(quiz, evil), "hint": hint(quiz),
+        "second": hint(quiz), "solution": hint(quiz), "note": note(evil), "lab": lab, "capture": seen,
+        "result": Result(evil, (evil,), 1, evil, evil, evil), "files": WithFallback(evil.replace("<", "&lt;"), evil)}
+
+
+def test_everything_shown_is_words_in_the_notebook_and_on_a_page(shown, evil) -> None:
+    formats = DisplayFormatter()
+    bundles = {name: formats.format(one)[0] for name, one in shown.items()}
+    cells = [new_code_cell("", outputs=[new_output("display_data", {
+        kind: text for kind, text in bundle.items() if kind.startswith("text/")})]) for bundle in bundles.values()]
+    page, _ = HTMLExporter(template_name="basic").from_notebook_node(new_notebook(cells=cells))
+    assert Tags(page).live == [] and not hidden(page)
+    assert [name for name, bundle in bundles.items() if hidden("".join(map(str, bundle.values())))] == []
+    assert evil[:2] in page and "br" in shown["topology"].svg
+
+
+def test_pictures_stay_well_formed_and_mermaid_keeps_its_statements(shown, evil) -> None:
+    drawings = [one for one in shown.values() if isinstance(one, Drawing)]
+    assert len(drawings) == 7
+    for drawing in drawings:
         ElementTree.fromstring(drawing.svg)
-        exported = ElementTree.fromstring(drawing.html)
-        assert [part.tag for part in exported.iter()] == ["div", "img"] and "onload" not in exported[0].attrib
-        assert not unseen(repr(drawing) + drawing._repr_mimebundle_()["text/plain"] + drawing.svg)
-        assert not re.search("<(?!br/>)|%%", drawing.mermaid) and not unseen(drawing.mermaid)
+        assert not hidden(drawing.svg + drawing.html + drawing.text + drawing.alt + drawing.mermaid)
+    mermaid = shown["ladder"].mermaid
+    assert all(STATEMENT.fullmatch(line) for line in mermaid.split("\n"))
+    assert not re.search(r"<(?!br/>)|%|;(?<!#\d\d;)", mermaid)
 
 
-def test_the_hostile_name_was_in_them(hostile, evil) -> None:
-    lab = open_lab(recording=hostile)
-    assert lab.topology.bridge == evil and "br" in draw_topology(lab.topology).svg
+def test_widgets_show_words(shown) -> None:
+    widgets = [part for one in shown.values() if isinstance(one, WithFallback) and one.widget
+               for part in parts_of(one.widget)]
+    assert len(widgets) > 50
+    for widget in widgets:
+        state = widget.get_state()
+        value = state.get("value") if isinstance(widget, HTML) else ""
+        assert value.startswith("<style onload=") or Tags(value).live == []
+        assert not hidden("".join([value, state.get("description", ""), state.get("tooltip") or "",
+                                   *state.get("_options_labels", ())]))
+
+
+def parts_of(widget):
+    yield widget
+    for part in getattr(widget, "children", ()):
+        yield from parts_of(part)
+
+
+def hidden(text: str) -> set[str]:
+    """The characters in a text that steer or have no picture; a note may hold spaces of no width, the kit's own."""
+    return {one for one in text if not one.isprintable()} - set("\n\t\xa0\u200b")
 
 
 def test_results_and_errors_show_control_characters_as_escapes() -> None:
@@ -116,7 +217,8 @@ def test_results_and_errors_show_control_characters_as_escapes() -> None:
             assert hostile in shown or repr(hostile)[1:-1].replace("\\t", "\t") in shown
 
 
-def test_validate_prints_no_control_sequence(hostile) -> None:
+def test_validate_prints_no_control_sequence(tmp_path) -> None:
+    hostile = hostile_recording(tmp_path, EVIL)
     facts = hostile / "facts.jsonl"
     lines = [json.loads(line) for line in facts.read_text().splitlines()]
     for line in lines:
@@ -125,6 +227,6 @@ def test_validate_prints_no_control_sequence(hostile) -> None:
     facts.write_text("".join(json.dumps(line) + "\n" for line in lines))
     done = subprocess.run([sys.executable, "-m", "kitlib", "validate", str(hostile)], capture_output=True, text=True,
                           timeout=60, check=False)
-    assert done.returncode == 1 and not unseen(done.stdout + done.stderr)
+    assert done.returncode == 1 and not hidden(done.stdout + done.stderr)
     with pytest.raises(RecordingError, match=r"\\x1b"):
         open_lab(recording=hostile / "a\x1b[2J")

@@ -13,7 +13,7 @@ nothing outside the recording's folder is opened.
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from kitlib.errors import ParseError, RecordingError, first_of
+from kitlib.parsers.json_text import loads
 from kitlib.sighting import Frame
 
 FORMAT = 1
@@ -116,12 +117,12 @@ def lines(path: Path) -> list[Entry]:
 def index_of(folder: Path) -> Entry:
     """Read recording.json, the list of what a recording holds."""
     path = folder / "recording.json"
-    return _entry(text(path), path, 0)
+    return _entry(text(Entry({}, path, 0).inside(folder, path.name)), path, 0)
 
 
 def _entry(row: str, path: Path, line: int) -> Entry:
     try:
-        values = json.loads(row)
+        values = loads(row)
     except (ValueError, RecursionError) as error:
         raise RecordingError(f"{path}, line {line or getattr(error, 'lineno', 1)}: not JSON ({error}); "
                              "the file seems cut or damaged.") from error
@@ -191,6 +192,9 @@ def load(folder: Path) -> Recording:
     facts = _answers(index, folder, "facts.jsonl")
     scenes = tuple(_scene(entry, folder) for entry in index.parts("scenes"))
     faults = tuple(_fault(entry, folder) for entry in index.parts("faults", []))
+    takes = Counter(take for scene in (*scenes, *(fault.scene for fault in faults)) for take in scene.takes)
+    if twice := [take.name for take, times in takes.items() if times > 1]:
+        raise index.error(f"it lists {', '.join(twice)} twice.")
     traced_rules = _answers(index, folder, "traced-rules.jsonl") if any(scene.traced for scene in scenes) else {}
     return Recording(folder, *index.texts("name", "made"), index.get("made_with", dict), facts, scenes, faults,
                      traced_rules=traced_rules)
@@ -299,7 +303,9 @@ def read_take(recording: Recording, scene: Scene, number: int) -> Take:
     for entry in lines(path):
         kind = next((kind for kind in kinds if kind in entry.values), None)
         if "pcap" in entry.values:
-            pcap = entry.inside(recording.folder, path.parent / entry.get("pcap", str))
+            pcap = entry.inside(recording.folder, path.with_suffix(".pcapng"))
+            if entry.get("pcap", str) != pcap.name:
+                raise entry.error(f"expected {pcap.name!r}, the take's own capture, found {entry.get('pcap', str)!r}.")
         elif kind:
             kinds[kind].append((_point if kind == "point" else command_of)(entry.part(kind)))
         else:

@@ -3,18 +3,37 @@
 from __future__ import annotations
 
 import json
+import re
 from types import UnionType
 from typing import Any
 
 from kitlib.errors import ParseError
 
 REQUIRED = object()
+SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def loads(text: str) -> Any:
+    """Return the value of a JSON text. Raises ValueError, also for half a surrogate pair and for a key that is there
+    twice, of which every reader takes another value; RecursionError if it is too deep.
+    """
+    value = json.loads(text, object_pairs_hook=_object)
+    if SURROGATE.search(text):
+        json.dumps(value, ensure_ascii=False).encode()
+    return value
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key is there twice")
+    return found
 
 
 def parse(text: str) -> Any:
     """Return the value of a JSON text. Raises ParseError."""
     try:
-        return json.loads(text)
+        return loads(text)
     except (ValueError, RecursionError) as error:
         where = f"line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
         raise ParseError("JSON", "JSON", text.strip(), where) from None

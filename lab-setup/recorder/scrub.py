@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from ipaddress import ip_network
-from itertools import compress
+from itertools import compress, count
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +90,7 @@ class Scrubber:
                     if what in ("kind", "Linux", "Kubernetes") and (found := re.match(r"v?[\d.]+", str(version)))}
         index = {"format": FORMAT, "name": self.out.name, "made": "".join(re.findall(r"[\d-]", recording.made)),
                  "made_with": versions, "recorder": "kitlib", "left_out": [],
-                 "scenes": [new for scene in recording.scenes for new in self._scene(scene, f"scenes/{scene.name}")],
+                 "scenes": [new for scene in recording.scenes for new in self._scene(scene, "scenes")],
                  "faults": [new for fault in recording.faults for new in self._fault(fault)]}
         write_index(self.out, index)
 
@@ -105,22 +105,28 @@ class Scrubber:
             else:
                 yield clean
 
-    def _scene(self, scene: Scene, folder: str) -> Iterator[dict[str, Any]]:
+    def _scene(self, scene: Scene, kind: str) -> Iterator[dict[str, Any]]:
         if not self.keeper.keeps(scene.argv):
             self.left_out.add(" ".join(scene.argv[:1]))
             return
-        text = self.names.text
-        (self.out / text(folder)).mkdir(parents=True)
+        text, folder = self.names.text, self._new_folder(kind, scene.name)
         yield {"name": text(scene.name), "place": text(scene.place), "argv": self.keeper.argv(scene.argv),
                "note": text(scene.note), "traced": scene.traced,
-               "takes": [self._take(read_take(self.recording, scene, number), f"{text(folder)}/take{number:02}")
+               "takes": [self._take(read_take(self.recording, scene, number), f"{folder}/take{number:02}")
                          for number in range(1, len(scene.takes) + 1)],
                "also": [self.keeper.argv(argv) for argv in scene.also if self.keeper.keeps(argv)]}
 
+    def _new_folder(self, kind: str, name: str) -> str:
+        """Make a folder for a scene, called by the letters of its name: a stranger's may be a path."""
+        words = re.sub(r"[^\w-]+", "-", self.names.text(name), flags=re.ASCII)[:60] or "scene"
+        ends = ("" if number == 1 else f"-{number}" for number in count(1))
+        folder = next(folder for end in ends if not (self.out / (folder := f"{kind}/{words}{end}")).exists())
+        (self.out / folder).mkdir(parents=True)
+        return folder
+
     def _fault(self, fault: Fault) -> Iterator[dict[str, Any]]:
-        folder = f"faults/{fault.name}"
-        for entry in self._scene(fault.scene, folder):
-            facts = f"{self.names.text(folder)}/facts.jsonl"
+        for entry in self._scene(fault.scene, "faults"):
+            facts = f"{entry['takes'][0].rpartition('/')[0]}/facts.jsonl"
             append(self.out / facts, *filter(None, map(self._changed, lines(fault.facts))))
             yield entry | {"facts": facts}
 
