@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import time
 from ipaddress import ip_address
@@ -132,6 +133,23 @@ def plant_in(entry: dict, number: int, plant: str) -> dict:
     return entry
 
 
+def planted_in_nft(plant: str) -> list[tuple[list[str], str]]:
+    """What nft prints where people have named tables, and have written into comments, prefixes and raw bytes."""
+    name, quoted, spelt = re.sub(r"[^\w./-]", "", f"c{plant}"), plant.replace('"', '\\"'), plant.encode().hex()
+    bytes_ = {"match": {"op": "==", "left": {"payload": {"base": "th"}}, "right": int(spelt[:200], 16)}}
+    rule = {"family": "ip", "table": name, "chain": name, "comment": plant, plant: plant, "expr": [
+        {"log": {"prefix": plant}}, {plant: plant}, bytes_, {"jump": {"target": name}},
+        {"match": {"op": "==", "left": {"meta": {"key": "iifname"}}, "right": plant}}]}
+    listed = [{"metainfo": {"release_name": plant}}, {"table": {"family": "ip", "name": name, "comment": plant}},
+              {"chain": {"family": "ip", "table": name, "name": name}}, {"rule": rule}, {plant: {"name": plant}}]
+    text = (f'table ip {name} {{\n\tcomment "{quoted}"\n\tchain {name} {{\n\t\tiifname "{quoted}" log prefix '
+            f'"{quoted}" @th,160,128 0x{spelt} jump {name} comment "{quoted}" # handle 7\n\t}}\n}}\n')
+    trace = f'trace id 4d122661 ip {name} {name} rule jump {name} comment "{quoted}" (verdict jump {name})\n'
+    return [(["nft", "-j", "list", "ruleset"], json.dumps({"nftables": listed})),
+            (["nft", "-a", "list", "ruleset"], text), (["nft", "list", "tables"], f"table ip {name}\n"),
+            (["nft", "-a", "monitor", "trace"], trace)]
+
+
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory):
     """The fixture with every shape planted in every place, and its scrubbed copy."""
@@ -149,6 +167,8 @@ def planted(tmp_path_factory):
                     for argv, stdout in (
                         (["iptables-save", "-t", str(number)], f"*filter\n:acme - [0:0]\n{rule}\n-N ACME\nCOMMIT\n"),
                         (["cat", "/etc/resolv.conf"], f"# {plant}\nsearch prod.acme-corp.io\nnameserver 8.8.4.4\n"))]
+        entries += [{"place": f"node:x{number}", "argv": argv, "rc": 0, "stderr": "", "stdout": stdout}
+                    for argv, stdout in planted_in_nft(plant)]
     (raw / "facts.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in entries))
     for name in ("notes.txt", "kubeconfig.yaml", ".hidden", "stray.pcap", ".git/config", "scenes/01-dig/more.jsonl"):
         (raw / name).parent.mkdir(exist_ok=True)
@@ -171,7 +191,8 @@ def everything(folder) -> bytes:
 def test_nothing_that_was_planted_in_text_survives(planted) -> None:
     raw, out = planted
     before, after = everything(raw), everything(out)
-    survivors = [what for what, (_, part) in SHAPES.items() if part.encode() in after]
+    survivors = [what for what, (_, part) in SHAPES.items()
+                 if part.encode() in after or part.encode().hex().encode() in after]
     assert not survivors and all(part.encode() in before for _, part in SHAPES.values())
     for part in (b"S3cret", b"acme", b"ACME", b"a4:83:e7", b"6.1.0-"):
         assert part in before.replace(b"6.1.0-acme-corp", b"6.1.0-") and part not in after, part

@@ -13,6 +13,7 @@ from typing import Any
 
 from kitlib.backends.recording import Command
 from kitlib.parsers.kubernetes import ROLE_LABEL, SERVICE_LABEL
+from recorder import keep_nft
 from recorder.pseudonyms import Pseudonyms
 
 Cleaner = Callable[[str], str]
@@ -55,7 +56,7 @@ QUOTED = re.compile(rf"(?<= ){STRING.pattern}(?= |$)", re.M)         # as an arg
 FREE_WORD = re.compile(r"(?<=--)(comment|log-prefix|nflog-prefix|string|hex-string|name|nfacct-name)(\s+)([^\s\"]+)")
 RULE_LINE = r"(?:[*:]|(?:\[\d+:\d+\] )?-[A-Z] |COMMIT|# (?:Generated|Completed) (?:by|on) | ?TRACE: |PACKET: ).*"
 CHAIN = re.compile(r"(?:(?<=^:)|(?<= -[AjgND] )|(?<=^-[AjgND] )|(?<=:(?:JUMP|GOTO):))[\w-]+", re.M)
-KNOWN_CHAIN = re.compile(r"(?:KUBE|KIND|DOCKER|CNI)-[\w-]+|PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING|ACCEPT|DROP|"
+KNOWN_CHAIN = re.compile(r"(?:KUBE|KIND|DOCKER|CNI)[-_][\w-]+|PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING|ACCEPT|DROP|"
                          r"RETURN|REJECT|DNAT|SNAT|MASQUERADE|REDIRECT|MARK|CONNMARK|TRACE|LOG|NFLOG|TCPMSS|CT|NOTRACK")
 DIG_SAYS = re.compile(
     r";; (?:global options:[ +\w]*|Got answer:|->>HEADER<<-.*|flags:.*|Query time:.*|SERVER:.*|WHEN:.*|MSG SIZE.*|"
@@ -96,7 +97,8 @@ class Keeper:
             rf"{there}ip (?:route|rule|netns)(?: {WORD})*": lambda text: _lines(text, r"[\w ./:()-]+"),
             rf"{there}conntrack{options}": lambda text: _lines(text, r"\w+ +\d+ [\w= .:\[\]]+|cpu=\d+[\w= \t]+"),
             rf"{there}iptables-save{options}|iptables -t \w+ -S|xtables-monitor --trace": self._rules,
-            r"nft list tables": lambda text: _lines(text, r"table \w+ (?:nat|mangle|filter|raw|kube-proxy)"),
+            r"nft(?: -[aj])? (?:list (?:tables|ruleset)|monitor trace)":
+                lambda text: keep_nft.kept(text, self.names, self._is_comment),
             rf"{there}ethtool -S {WORD}": lambda text: _lines(text, r"NIC statistics:|\s+\w+: \d+"),
             r"cat /sys/class/net/[\w.-]+/if(?:index|link)|hostname -i": lambda text: _lines(text, r"[\da-f:. ]+"),
             rf"sysctl(?: -a -r)? {WORD}": lambda text: _lines(text, r"net\.[\w.-]+ = [\d ]+"),

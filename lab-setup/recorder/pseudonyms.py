@@ -87,6 +87,9 @@ class Pseudonyms:
 
     def dotted(self, old: str) -> str:
         """Return the pseudonym of a domain name, its last dot included; what is no name, or the lab's own, stays."""
+        before, joint, behind = old.partition("__")         # as kube-proxy writes an endpoint: https__10.0.0.1/443
+        if joint:
+            return before + joint + self.dotted(behind)
         return old if NO_NAME.fullmatch(old) else ".".join(self.name(old.split(".")))
 
     def name(self, labels: Sequence[str]) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from ipaddress import ip_network
 from itertools import compress, count
@@ -174,7 +175,11 @@ def pseudonyms_of(lab: Lab) -> Pseudonyms:
     found = Pseudonyms([ip_network(net) for net in ranges], names)
     own = {word for pod in lab.pods() for word in (pod.name, pod.namespace)}
     own |= {word for service in lab.services for word in (service.name, service.namespace)}
+    own |= {port.name for service in lab.services for port in service.ports}
     own |= {node.name for node in lab.nodes} | set(names) | {"upstream-dns", "outside"}
+    for node in lab.nodes:
+        with suppress(KitError):        # not recorded
+            own |= {interface.name for interface in node.interfaces()}
     found.labels |= {label for word in own for label in found.text(word).lower().split(".")}
     return found
 
