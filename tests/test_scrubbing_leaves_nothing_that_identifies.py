@@ -140,7 +140,7 @@ def query_from(source: object, name: str = "www.example.com", **udp) -> Ether:
     return made / UDP(sport=53, dport=4000, **udp) / DNS(qr=1, qd=[DNSQR(qname=name)], an=[DNSRR(rdata=str(source))])
 
 
-@given(OUTSIDE, st.from_regex(r"[a-z]{1,20}\.[a-z]{1,20}", fullmatch=True))
+@given(OUTSIDE, st.sampled_from(["a.b", "db01.acme", "acme-corp.example", f"{'x' * 20}.{'y' * 19}"]))
 def test_a_right_checksum_stays_right_and_the_length_is_the_same(source, name):
     made = query_from(source, name)
     again = scrubbed(made)
