@@ -12,10 +12,9 @@ from kitlib.backends import CaptureData, PointCapture, RuleTrace
 from kitlib.bulk import progress_bar
 from kitlib.errors import KitError, NotFound, NotRecorded, first_of
 from kitlib.escapes import printable
-from kitlib.left_out import LeftOut, left_out_lines
 from kitlib.place import Node, Place
 from kitlib.result import Result
-from kitlib.sighting import DNS_PORT, Frame, Sighting, VantagePoint
+from kitlib.sighting import DNS_PORT, Frame, LeftOut, Sighting, VantagePoint, left_out_lines
 
 if TYPE_CHECKING:
     from scapy.packet import Packet

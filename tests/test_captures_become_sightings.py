@@ -26,11 +26,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kitlib.errors import ParseError
-from kitlib.left_out import CUT
 from kitlib.parsers.dns import RCODES, TYPES, message
 from kitlib.parsers.pcap import frames, write_pcapng
 from kitlib.parsers.sightings import read_frames, sightings
-from kitlib.sighting import Frame, Message, Sighting
+from kitlib.sighting import Frame, Message, Reason, Sighting
 
 FIXTURES = Path(__file__).parent / "fixtures" / "pcap"
 PCAPS = sorted(FIXTURES.glob("*.pcap"))
@@ -331,7 +330,7 @@ def test_a_packet_that_the_capture_cut_is_left_out_with_its_number(name: str) ->
     for frame in recorded(name)[:4]:
         for size in range(len(frame.data)):
             found, (left,) = read_frames([dataclasses.replace(frame, data=frame.data[:size])])
-            assert (found, left.frame, left.reason) == ((), frame.number, CUT)
+            assert (found, left.frame, left.reason) == ((), frame.number, Reason.CUT)
 
 
 # --- files

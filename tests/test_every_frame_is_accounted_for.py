@@ -12,16 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import REPO
-from kitlib import left_out, open_lab
+from kitlib import open_lab
 from kitlib.backends.live import _dropped, _note
 from kitlib.cluster import Cluster
 from kitlib.drawings.ladder import ladder
 from kitlib.journey.join import join
-from kitlib.left_out import left_out_lines
 from kitlib.parsers.header_fields import header_fields
 from kitlib.parsers.sightings import Reading, read_frames
 from kitlib.result import Result
-from kitlib.sighting import Frame, VantagePoint
+from kitlib.sighting import Frame, Reason, VantagePoint, left_out_lines
 from recorder.frames import scrub_frames
 from recorder.pseudonyms import Pseudonyms
 
@@ -78,27 +77,27 @@ GSO = bytes.fromhex("450000000001000040060000" "0af401050a60000a" "9c4201bb00000
 ODD_OPTION = bytes.fromhex("0007010000010000000000000161076578616d706c65000001000100002904d0000000000004000a0008")
 # Packets beside a good query: what is odd about them, and a word of what is told.
 ODD = {
-    "another port": (ip(udp(b"hello", 4000, 8080)), left_out.OTHER_PORT, "UDP 4000"),
-    "CoreDNS's other port": (ip(udp(query(), 4000, 5353)), left_out.OTHER_PORT, "UDP 4000"),
-    "ICMP": (ip(b"\3\3" + bytes(6), 1), left_out.NO_PORTS, "ICMP"),
-    **{f"{name}, port {port}": (ip(udp(bytes(8) + ETHERNET + GOOD, 50000, port)), left_out.ENCAPSULATED, name)
+    "another port": (ip(udp(b"hello", 4000, 8080)), Reason.OTHER_PORT, "UDP 4000"),
+    "CoreDNS's other port": (ip(udp(query(), 4000, 5353)), Reason.OTHER_PORT, "UDP 4000"),
+    "ICMP": (ip(b"\3\3" + bytes(6), 1), Reason.NO_PORTS, "ICMP"),
+    **{f"{name}, port {port}": (ip(udp(bytes(8) + ETHERNET + GOOD, 50000, port)), Reason.ENCAPSULATED, name)
        for port, name in ((4789, "VXLAN"), (8472, "VXLAN"), (6081, "Geneve"), (51820, "WireGuard"))},
-    "IPIP": (ip(GOOD, 4), left_out.ENCAPSULATED, "IPIP"),
-    "the first fragment": (FIRST, left_out.FRAGMENT, f"{SERVER}:53 → {CLIENT}:40000, DNS id 7"),
-    "the last fragment": (LAST, left_out.FRAGMENT, f"{SERVER} → {CLIENT}, without the first"),
-    "an answer cut within a record": (ip(udp(answer(7, b"x" * 50)[:-9], 53, 40000)), left_out.NO_MESSAGE,
+    "IPIP": (ip(GOOD, 4), Reason.ENCAPSULATED, "IPIP"),
+    "the first fragment": (FIRST, Reason.FRAGMENT, f"{SERVER}:53 → {CLIENT}:40000, DNS id 7"),
+    "the last fragment": (LAST, Reason.FRAGMENT, f"{SERVER} → {CLIENT}, without the first"),
+    "an answer cut within a record": (ip(udp(answer(7, b"x" * 50)[:-9], 53, 40000)), Reason.NO_MESSAGE,
                                       "bytes of the data of a.example. TXT"),
-    "one byte": (ip(udp(b"!")), left_out.NO_MESSAGE, "a header"),
-    "junk": (ip(udp(b"GET / HTTP/1.1\r\n\r\n")), left_out.NO_MESSAGE, "DNS message"),
-    "a forward pointer": (ip(udp(header(7) + b"\xc0\x20\0\1\0\1")), left_out.NO_MESSAGE, "a pointer to before"),
-    "a long option": (ip(udp(header(7, 0, (1, 0, 0, 1)) + ODD_OPTION[12:])), left_out.NO_MESSAGE, "COOKIE"),
-    "IP version 1": (b"\x15" + bytes(60), left_out.DAMAGED, "version 1"),
-    "an IP header of 16 bytes": (b"\x44\0\0\x30" + bytes(44), left_out.DAMAGED, "header 16 bytes"),
-    "TCP without ports": (ip(b"", 6), left_out.DAMAGED, "no ports"),
-    "UDP with a wrong length": (ip(udp(query())[:4] + b"\0\4" + bytes(30)), left_out.DAMAGED, "UDP header"),
-    "TCP of total length 0": (GSO, left_out.OTHER_PORT, "TCP 443"),
-    "half a message over TCP": (ip(tcp(b"\0\x1e" + query()[:9], 1, sport=41000), 6), left_out.SEGMENT, "the rest"),
-    "a SYN that nobody answers": (ip(tcp(b"", 1, 2, 42000), 6), left_out.SEGMENT, "without a message"),
+    "one byte": (ip(udp(b"!")), Reason.NO_MESSAGE, "a header"),
+    "junk": (ip(udp(b"GET / HTTP/1.1\r\n\r\n")), Reason.NO_MESSAGE, "DNS message"),
+    "a forward pointer": (ip(udp(header(7) + b"\xc0\x20\0\1\0\1")), Reason.NO_MESSAGE, "a pointer to before"),
+    "a long option": (ip(udp(header(7, 0, (1, 0, 0, 1)) + ODD_OPTION[12:])), Reason.NO_MESSAGE, "COOKIE"),
+    "IP version 1": (b"\x15" + bytes(60), Reason.DAMAGED, "version 1"),
+    "an IP header of 16 bytes": (b"\x44\0\0\x30" + bytes(44), Reason.DAMAGED, "header 16 bytes"),
+    "TCP without ports": (ip(b"", 6), Reason.DAMAGED, "no ports"),
+    "UDP with a wrong length": (ip(udp(query())[:4] + b"\0\4" + bytes(30)), Reason.DAMAGED, "UDP header"),
+    "TCP of total length 0": (GSO, Reason.OTHER_PORT, "TCP 443"),
+    "half a message over TCP": (ip(tcp(b"\0\x1e" + query()[:9], 1, sport=41000), 6), Reason.SEGMENT, "the rest"),
+    "a SYN that nobody answers": (ip(tcp(b"", 1, 2, 42000), 6), Reason.SEGMENT, "without a message"),
 }
 
 
@@ -117,7 +116,7 @@ def test_an_odd_frame_is_named_and_costs_no_other(odd: str) -> None:
 def test_a_frame_that_the_snapshot_length_cut_is_named(size: int) -> None:
     good, cut = captured(GOOD, ip(udp(query(8))))
     found, left = read_frames([good, dataclasses.replace(cut, data=cut.data[:size])])
-    assert len(found) == 1 and [(one.frame, one.reason) for one in left] == [(2, left_out.CUT)]
+    assert len(found) == 1 and [(one.frame, one.reason) for one in left] == [(2, Reason.CUT)]
 
 
 def test_arp_and_a_link_type_that_is_not_read_are_named() -> None:
@@ -125,8 +124,8 @@ def test_arp_and_a_link_type_that_is_not_read_are_named() -> None:
     arp = dataclasses.replace(odd, data=ETHERNET[:12] + b"\x08\6" + bytes(28))
     found, left = read_frames([good, arp, dataclasses.replace(odd, number=3, link_type=147)])
     assert len(found) == 1
-    assert [(one.reason, one.detail) for one in left] == [(left_out.NO_PORTS, "ARP"),
-                                                          (left_out.LINK_TYPE, "link type 147")]
+    assert [(one.reason, one.detail) for one in left] == [(Reason.NO_PORTS, "ARP"),
+                                                          (Reason.LINK_TYPE, "link type 147")]
 
 
 @pytest.mark.parametrize("link_type, link", [(101, b""), (228, b""), (0, b"\2\0\0\0"), (0, b"\0\0\0\2"),
@@ -152,7 +151,7 @@ def test_a_segment_that_left_its_length_to_the_network_card_is_read_to_the_frame
 def test_bytes_behind_the_last_record_are_counted_and_the_message_counts() -> None:
     found, left = read(ip(udp(bytes.fromhex("0007818000010000000000000161076578616d706c650000010001000000"))))
     assert (str(found[0].message.question), found[0].message.extraneous) == ("a.example. A", 3)
-    assert left_out_lines(left) == [f"1 frame at a eth0: {left_out.EXTRANEOUS} (3 bytes, frame 1)"]
+    assert left_out_lines(left) == [f"1 frame at a eth0: {Reason.EXTRANEOUS} (3 bytes, frame 1)"]
 
 
 def test_an_option_that_the_header_does_not_count_is_extraneous() -> None:

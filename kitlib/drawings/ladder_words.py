@@ -12,8 +12,7 @@ from kitlib.drawings.table import aligned
 from kitlib.errors import KitError
 from kitlib.escapes import printable
 from kitlib.journey.model import Hop, Journey, Leg, Rewrite
-from kitlib.left_out import left_out_lines
-from kitlib.sighting import Message, VantagePoint
+from kitlib.sighting import Message, VantagePoint, left_out_lines
 
 if TYPE_CHECKING:
     from kitlib.drawings.gaps import Gap

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kitlib.left_out import LeftOut
-from kitlib.sighting import Message, Question, Sighting, Socket
+from kitlib.sighting import LeftOut, Message, Question, Sighting, Socket
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from kitlib import left_out
 from kitlib.bulk import collection_paused
 from kitlib.errors import ParseError
-from kitlib.left_out import LeftOut
 from kitlib.parsers.dns import message
 from kitlib.parsers.packets import (
     LINK_TYPES,
@@ -29,7 +27,7 @@ from kitlib.parsers.packets import (
     tcp_messages,
     udp_data,
 )
-from kitlib.sighting import DNS_PORT, Frame, Sighting, Socket, VantagePoint
+from kitlib.sighting import DNS_PORT, Frame, LeftOut, Reason, Sighting, Socket, VantagePoint
 
 NAMES = {1: "ICMP", 2: "IGMP", 6: "TCP", 17: "UDP", 58: "ICMPv6", 89: "OSPF", 112: "VRRP", 132: "SCTP"}
 # What carries packets in packets: by the number of IP, and by the port of UDP (IANA; 8472 as Linux has it).
@@ -84,7 +82,7 @@ class _Reader:
     def read(self, frame: Frame) -> None:
         """Read one frame."""
         if frame.link_type not in LINK_TYPES:
-            self._leave_out(frame, left_out.LINK_TYPE, f"link type {frame.link_type}")
+            self._leave_out(frame, Reason.LINK_TYPE, f"link type {frame.link_type}")
             return
         try:
             datagram = datagram_of(frame)
@@ -92,9 +90,9 @@ class _Reader:
             self._leave_out_damaged(frame, str(error))
             return
         if datagram is None:
-            self._leave_out(frame, left_out.NO_PORTS, _not_ip(frame))
+            self._leave_out(frame, Reason.NO_PORTS, _not_ip(frame))
         elif datagram.missing and datagram.fragment:
-            self._leave_out(frame, left_out.CUT, "a fragment")
+            self._leave_out(frame, Reason.CUT, "a fragment")
         elif datagram.fragment:
             self._read_fragment(datagram, frame)
         else:
@@ -110,9 +108,9 @@ class _Reader:
         unfinished = [frame for stream in (*self.replaced, *self.streams.values()) for *_, frame in stream.unfinished]
         for frame in unfinished:
             if frame.number not in sighted:
-                self._leave_out(frame, left_out.SEGMENT, "the rest of a message is missing")
+                self._leave_out(frame, Reason.SEGMENT, "the rest of a message is missing")
         for frame in (frame for frames in self.dataless.values() for frame in frames):
-            self._leave_out(frame, left_out.SEGMENT, "a connection without a message")
+            self._leave_out(frame, Reason.SEGMENT, "a connection without a message")
 
     def _read_fragment(self, part: Datagram, frame: Frame) -> None:
         id_, offset, _ = part.fragment
@@ -128,7 +126,7 @@ class _Reader:
     def _read_datagram(self, datagram: Datagram, frames: list[Frame]) -> None:
         """Read a datagram that came in these frames, the last of which completed it."""
         reason, detail = self._reason(datagram)
-        if reason == left_out.DAMAGED:
+        if reason == Reason.DAMAGED:
             self._leave_out_damaged(frames[-1], detail)
             return
         if reason:
@@ -149,19 +147,19 @@ class _Reader:
     def _reason(self, datagram: Datagram) -> tuple[str, str]:
         """Say why no DNS message is looked for in this datagram; "" if one is."""
         if datagram.protocol in TUNNELS:
-            return left_out.ENCAPSULATED, TUNNELS[datagram.protocol]
+            return Reason.ENCAPSULATED, TUNNELS[datagram.protocol]
         if datagram.protocol not in (UDP, TCP):
-            return left_out.NO_PORTS, NAMES.get(datagram.protocol, f"protocol {datagram.protocol}")
+            return Reason.NO_PORTS, NAMES.get(datagram.protocol, f"protocol {datagram.protocol}")
         if len(datagram.payload) < 4:
-            return left_out.DAMAGED, f"no ports, {len(datagram.payload)} bytes behind the IP header"
+            return Reason.DAMAGED, f"no ports, {len(datagram.payload)} bytes behind the IP header"
         ports = struct.unpack_from("!HH", datagram.payload)
         if self.ports.isdisjoint(ports):
             tunnel = next((TUNNEL_PORTS[port] for port in ports if port in TUNNEL_PORTS), "")
             if tunnel and datagram.protocol == UDP:
-                return left_out.ENCAPSULATED, tunnel
-            return left_out.OTHER_PORT, f"{NAMES[datagram.protocol]} {min(ports)}"
+                return Reason.ENCAPSULATED, tunnel
+            return Reason.OTHER_PORT, f"{NAMES[datagram.protocol]} {min(ports)}"
         if datagram.missing:
-            return left_out.CUT, f"{datagram.source}:{ports[0]} → {datagram.destination}:{ports[1]}"
+            return Reason.CUT, f"{datagram.source}:{ports[0]} → {datagram.destination}:{ports[1]}"
         return "", ""
 
     def _fragment_reason(self, pieces: dict[int, Datagram]) -> tuple[str, str]:
@@ -169,13 +167,13 @@ class _Reader:
         first = pieces.get(0)
         if first is None:
             one = next(iter(pieces.values()))
-            return left_out.FRAGMENT, f"{one.source} → {one.destination}, without the first"
+            return Reason.FRAGMENT, f"{one.source} → {one.destination}, without the first"
         reason, detail = self._reason(first)
         if reason:
             return reason, detail
         ports, payload = struct.unpack_from("!HH", first.payload), first.payload
         id_ = f", DNS id {int.from_bytes(payload[8:10])}" if first.protocol == UDP and len(payload) >= 10 else ""
-        return left_out.FRAGMENT, f"{first.source}:{ports[0]} → {first.destination}:{ports[1]}{id_}"
+        return Reason.FRAGMENT, f"{first.source}:{ports[0]} → {first.destination}:{ports[1]}{id_}"
 
     def _read_segment(self, datagram: Datagram, ends: tuple[Socket, Socket], frames: list[Frame]) -> None:
         frame = frames[-1]
@@ -201,10 +199,10 @@ class _Reader:
                 found = message(text)
             except ParseError as error:
                 for part in {part.number: part for part in frames}.values():
-                    self._leave_out(part, left_out.NO_MESSAGE, f"{ends[0]} → {ends[1]}: {error}")
+                    self._leave_out(part, Reason.NO_MESSAGE, f"{ends[0]} → {ends[1]}: {error}")
                 continue
             if found.extraneous:
-                self._leave_out(frame, left_out.EXTRANEOUS, f"{found.extraneous} bytes")
+                self._leave_out(frame, Reason.EXTRANEOUS, f"{found.extraneous} bytes")
             self.found.append(Sighting(self.point, frame.time_ns, NAMES[datagram.protocol], *ends, datagram.ttl,
                                        datagram.ip_id, found, interface_index(frame), frame))
         return len(self.found) > before
@@ -212,7 +210,7 @@ class _Reader:
     def _leave_out_damaged(self, frame: Frame, detail: str) -> None:
         """Leave out a frame whose headers do not fit; if the capture cut it, that may be why."""
         is_cut = frame.length > len(frame.data)
-        self._leave_out(frame, left_out.CUT if is_cut else left_out.DAMAGED, detail)
+        self._leave_out(frame, Reason.CUT if is_cut else Reason.DAMAGED, detail)
 
     def _leave_out(self, frame: Frame, reason: str, detail: str) -> None:
         self.left.append(LeftOut(self.point, frame.number, reason, detail))

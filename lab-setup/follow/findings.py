@@ -10,7 +10,7 @@ from follow.journeys import answer, is_answered, milliseconds, sentences_of
 from follow.query import Report
 from kitlib.cluster import differences
 from kitlib.errors import KitError
-from kitlib.left_out import left_out_lines
+from kitlib.sighting import left_out_lines
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from follow.own_files import ADDRESSES, RESOLV_CONF, ROUTES, RULES, OwnFiles
 from kitlib.drawings.rule_walk import outcome
 from kitlib.errors import KitError, NotFound
 from kitlib.journey.model import Journey
-from kitlib.left_out import left_out_lines
 from kitlib.netfilter.packet import Packet, packet_from
 from kitlib.netfilter.path import PacketPath
 from kitlib.netfilter.simulate import simulate
 from kitlib.netfilter.state import Netfilter
+from kitlib.sighting import left_out_lines
 
 
 def journeys_of(own: OwnFiles, name: str = "") -> tuple[Journey, ...]:
