@@ -26,7 +26,7 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 from walk_against_kernel import INSIDE, MOST_SHOWN, PACKETS_A_RULESET, TRIES, fewest
 
-from kitlib.netfilter import nft_chain, nft_hooks
+from kitlib.netfilter import nft_hooks
 from kitlib.netfilter.compare import TracedPath
 from kitlib.netfilter.nft_compare import traced_by_nft
 from kitlib.netfilter.nft_matches import Alternative
@@ -263,14 +263,14 @@ def accept_ends_hook() -> None:
 
 def goto_is_jump() -> None:
     """Let a goto remember where it came from."""
-    take = nft_chain._take
+    take = nft_hooks._take
 
     def taken(netfilter: Netfilter, branch: Branch, rule: nft.Rule, way: Alternative) -> list[Branch]:
         found = take(netfilter, branch, rule, way)
         return [replace(each, stack=(*each.stack, (branch.chain, rule.number + 1))) for each in found] \
             if way.verdict.startswith("GOTO") else found
 
-    nft_chain._take = taken
+    nft_hooks._take = taken
 
 
 def nat_by_its_own_priority() -> None:

@@ -1,4 +1,4 @@
-"""A packet taken through the hooks of a machine where nftables decides: which base chains it meets, in which order.
+"""A packet taken through a machine where nftables decides: which base chains it meets, in which order, rule by rule.
 
     comes in  prerouting ─ routing ─┬─ for this machine ─ input
                                     └─ for another ────── forward ─ postrouting  goes out
@@ -18,16 +18,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
-from kitlib.netfilter import nft_chain, table
-from kitlib.netfilter.packet import Packet, RuleStep
+from kitlib.netfilter import table
+from kitlib.netfilter.nft_matches import Alternative, alternatives, explain_skipped
+from kitlib.netfilter.nft_values import Context
+from kitlib.netfilter.packet import Packet, RuleOutcome, RuleStep
 from kitlib.netfilter.path import HookStep, PacketPath
 from kitlib.netfilter.state import Netfilter
 from kitlib.netfilter.steps import BEFORE_CONNTRACK, INPUT, ending, remembered_step, route_step
-from kitlib.netfilter.table import Branch
+from kitlib.netfilter.table import Branch, explore, fork
 from kitlib.parsers.conntrack import Connection
-from kitlib.parsers.nft import Chain
+from kitlib.parsers.nft import Chain, Rule
 
 INCOMING = ("prerouting", "routing")
 MADE_HERE = ("routing", "output", "routing again", "postrouting")
@@ -119,7 +122,7 @@ def _past(netfilter: Netfilter, chain: Chain, path: PacketPath) -> Iterator[tupl
     here = path.after._replace(states=BEFORE_CONNTRACK) if is_unknown else path.after
     saved = saved_chains(netfilter, chain)
     for branch in table.branches(netfilter, chain.name, saved, here) if saved else \
-            nft_chain.branches(netfilter, chain, here):
+            _branches(netfilter, chain, here):
         after = branch.packet
         after = after._replace(states=states) if after.states == BEFORE_CONNTRACK else after
         step = HookStep(chain.hook.upper(), saved or chain.table, here, after, "", branch.trail, netfilter, chain.name)
@@ -139,3 +142,39 @@ def saved_chains(netfilter: Netfilter, chain: Chain) -> str:
         other.name in saved and len(saved[other.name].lines) == len(other.lines)
         for other in netfilter.nft.tables[chain.table].chains.values())
     return name if same else ""
+
+
+def _branches(netfilter: Netfilter, chain: Chain, packet: Packet) -> Iterator[Branch]:
+    """Yield every branch that this packet may take through a base chain."""
+    return explore(Branch(packet, chain), partial(_advance, netfilter, chain.hook.upper()))
+
+
+def _advance(netfilter: Netfilter, hook: str, branch: Branch) -> list[Branch]:
+    """Take a branch past the next rule that does something; several branches if it may come out in several ways."""
+    chain = branch.chain
+    context = Context(branch.packet, netfilter, netfilter.nft.tables[chain.table], hook)
+    for rule in chain.rules[branch.number - 1:]:
+        found = alternatives(rule, context)
+        if found[0].outcome is not RuleOutcome.SKIPPED or len(found) > 1 or found[0].packet != branch.packet:
+            branch = branch.skip(rule.number - 1, explain_skipped)
+            return [after for one in found for after in _take(netfilter, branch, rule, one)]
+    return [branch.skip(len(chain.lines), explain_skipped).leave()]
+
+
+def _take(netfilter: Netfilter, branch: Branch, rule: Rule, one: Alternative) -> list[Branch]:
+    """Go one way that a rule may come out; two if it is not known whether it matches."""
+    changes: dict[str, object] = {"number": rule.number + 1, "probability": branch.probability * one.probability}
+    if one.verdict == "UNDECIDED":
+        return [branch.step(rule, RuleOutcome.UNDECIDED, one.why, changes=changes | {"verdict": "UNDECIDED"})]
+    verdict, _, target = one.verdict.partition(":")
+    if target:
+        behind = () if verdict == "GOTO" else ((branch.chain, rule.number + 1),)
+        chain = netfilter.nft.chain(branch.chain.table, target)
+        changes |= {"chain": chain, "number": 1, "stack": (*branch.stack, *behind)}
+    elif verdict in ("ACCEPT", "DROP"):
+        changes["verdict"] = verdict
+    after = branch.step(rule, one.outcome, one.why, one.verdict, one.packet, changes)
+    after = after.leave() if verdict == "RETURN" else after
+    if one.outcome is RuleOutcome.UNDECIDED:
+        return fork(replace(branch, number=rule.number + 1), after, rule, one.why)
+    return [after]

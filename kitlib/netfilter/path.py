@@ -14,6 +14,8 @@ from kitlib.parsers.conntrack import Connection, Tuple
 from kitlib.parsers.iptables_save import Chain, Rule
 from kitlib.sighting import Socket
 
+Explain = Callable[[Rule, Packet, Netfilter], MatchResult]
+
 
 class SkippedRules(NamedTuple):
     """Rules `first` to `last` of a chain, none of which this packet matched."""
@@ -23,7 +25,7 @@ class SkippedRules(NamedTuple):
     last: int
     packet: Packet
     depth: int
-    judge: Callable[[Rule, Packet, Netfilter], MatchResult] = judge
+    explain: Explain = judge
 
     @property
     def count(self) -> int:
@@ -34,7 +36,7 @@ class SkippedRules(NamedTuple):
         """Yield each of these rules, with the reason."""
         for number in range(self.first, self.last + 1):
             rule = self.chain.rule(number)
-            why = self.judge(rule, self.packet, netfilter).why
+            why = self.explain(rule, self.packet, netfilter).why
             yield RuleStep(rule.table, rule.chain, rule, RuleOutcome.SKIPPED, why, "", self.depth, self.packet,
                            self.packet)
 

@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 from kitlib.netfilter.matches import MatchResult, judge
 from kitlib.netfilter.packet import Packet, RuleOutcome, RuleStep
-from kitlib.netfilter.path import SkippedRules
+from kitlib.netfilter.path import Explain, SkippedRules
 from kitlib.netfilter.state import Netfilter
 from kitlib.netfilter.targets import apply
 from kitlib.parsers.iptables_save import Chain, Rule
@@ -63,6 +63,13 @@ class Branch:
                         after or self.packet)
         return replace(self, packet=step.after, trail=(*self.trail, step), **changes)
 
+    def skip(self, last: int, explain: Explain = judge) -> Branch:
+        """Add the rules up to this one to the trail, none of which the packet matched; `explain` says why not."""
+        if last < self.number:
+            return self
+        skipped = SkippedRules(self.chain, self.number, last, self.packet, len(self.stack), explain)
+        return replace(self, number=last + 1, trail=(*self.trail, skipped))
+
     def leave(self) -> Branch:
         """Go back to where this chain was jumped to; from the built-in chain, or after a goto, to its policy."""
         if not self.stack:
@@ -95,10 +102,7 @@ def explore(start: Branch, advance: Callable[[Branch], list[Branch]]) -> Iterato
 def _advance(netfilter: Netfilter, hook: str, branch: Branch) -> list[Branch]:
     """Take a branch past the next rule that may match; two branches if both is possible."""
     rule, result = _next(branch, netfilter)
-    last = rule.number - 1 if rule else len(branch.chain.lines)
-    if last >= branch.number:
-        skipped = SkippedRules(branch.chain, branch.number, last, branch.packet, len(branch.stack))
-        branch = replace(branch, trail=(*branch.trail, skipped))
+    branch = branch.skip(rule.number - 1 if rule else len(branch.chain.lines))
     if rule is None or result is None:
         return [branch.leave()]
     branch = replace(branch, number=rule.number + 1)
