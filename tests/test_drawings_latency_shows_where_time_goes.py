@@ -12,16 +12,18 @@ from hypothesis import strategies as st
 from test_drawings_ladder_tells_the_journey import TAKE, assert_fits, journey, journeys, words_in
 
 from kitlib.drawings.drawing import png
-from kitlib.drawings.latency import BAR, SORTS, latency_budget
-from kitlib.drawings.latency_spans import (
+from kitlib.drawings.latency import (
     BACK,
+    BAR,
     PHASES,
     SERVER,
+    SORTS,
     THERE,
     UNSEEN,
     UPSTREAM,
     Span,
     by_phase,
+    latency_budget,
     medians,
     span_order,
     spans,

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from kitlib.capture import Capture
 from kitlib.drawings.drawing import note
-from kitlib.drawings.latency_spans import BACK, PHASES, SERVER, THERE, UNSEEN, UPSTREAM, by_phase, medians, spans
+from kitlib.drawings.latency import BACK, PHASES, SERVER, THERE, UNSEEN, UPSTREAM, by_phase, medians, spans
 from kitlib.drawings.table import Table, table
 from kitlib.errors import NotFound, first_of
 from kitlib.journey.model import Journey, Leg
