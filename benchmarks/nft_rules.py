@@ -54,6 +54,12 @@ class Draw:
         other = "ip6" if self.family == "ip" else "ip"
         return other if self.table == "inet" and self.chance.random() < 0.1 else self.family
 
+    @property
+    def refusal(self) -> str:
+        """What `reject with` says."""
+        own = "icmp type host-prohibited" if self.family == "ip" else "icmpv6 type addr-unreachable"
+        return self.one(own, *(["icmpx type admin-prohibited"] * 2 if self.table == "inet" else []))
+
     def address(self, protocol: str) -> str:
         """An address."""
         return self.chance.choice(NEAR + HERE if protocol == "ip" else NEAR6 + HERE6)
@@ -123,7 +129,8 @@ def _chain(draw: Draw, name: str, head: str, below: list[str], is_base: bool) ->
 
 
 def _rule(draw: Draw, head: str, below: list[str], name: str, verdicts: list[str]) -> str:
-    matches = [_match(draw) for _ in range(draw.chance.choice((0, 0, 1, 1, 2)))]
+    matches = [_match(draw) if draw.chance.random() < 0.8 else _as_others_write(draw)
+               for _ in range(draw.chance.choice((0, 0, 1, 1, 2)))]
     end = _verdict_map(draw, name, verdicts) if draw.chance.random() < 0.25 else _statement(draw, head, below)
     comment = draw.one("", "", "", ' comment "a word"')
     words = [*matches, *(["counter"] if draw.chance.random() < 0.2 else []), end]
@@ -138,7 +145,31 @@ def _verdict_map(draw: Draw, name: str, verdicts: list[str]) -> str:
                     f"{draw.family} daddr . meta l4proto . th dport vmap @m-{name}",
                     f"{draw.one('th', 'udp', 'tcp')} dport vmap {{ {ports} }}",
                     f"numgen {draw.one('random', 'random', 'inc')} mod {sides} vmap {{ {coin} }}",
-                    f"meta l4proto vmap {{ udp : {draw.one(*verdicts)}, tcp : {draw.one(*verdicts)} }}")
+                    f"meta l4proto vmap {{ udp : {draw.one(*verdicts)}, tcp : {draw.one(*verdicts)} }}",
+                    f"ct state vmap {{ established : {draw.one(*verdicts)}, new : {draw.one(*verdicts)} }}",
+                    f'{draw.one("iifname", "oifname")} vmap {{ "eth*" : {draw.one(*verdicts)}, "lo" : accept }}',
+                    f"th dport vmap {{ 0-79 : {draw.one(*verdicts)}, 4000-9000 : {draw.one(*verdicts)} }}",
+                    f"{draw.family} saddr vmap {{ {draw.network(draw.family)} : {draw.one(*verdicts)}, * : continue }}",
+                    f"fib daddr type vmap {{ local : {draw.one(*verdicts)}, unicast : {draw.one(*verdicts)} }}")
+
+
+def _as_others_write(draw: Draw) -> str:
+    """A condition as in the rules of firewalld, Docker, Calico, LXD and libvirt; of the last half nothing is known."""
+    own = draw.family
+    protocol, hops = ("protocol", "ttl") if own == "ip" else ("nexthdr", "hoplimit")
+    return draw.one(
+        "ct state . meta l4proto { new . udp, established . tcp }", "ct state != { established, invalid }",
+        "ct state ! established,related", "ct status ! dnat", 'iifname . oifname { "eth0" . "eth1", "eth1" . "eth1" }',
+        'iif "lo"', 'oif != "eth1"', "th dport != { 53, 4000-9000 }", "meta mark & 0xff 0x1-0x10", "meta mark < 0x5",
+        "meta mark != 0x1-0x5", "meta protocol { ip, ip6 }", f"{own} {protocol} {{ tcp, udp }}",
+        f"{own} version {'4' if own == 'ip' else '6'}", "icmp type echo-request", "icmpv6 type nd-neighbor-solicit",
+        "icmp type != echo-request", "numgen random mod 100 < 30", "numgen inc mod 4 offset 10 { 10, 12 }",
+        "udp dport . th sport { 53 . 20000-40000 }", "@th,16,16 53", "sctp dport 53",
+        "ct status != dnat", "ct status { dnat, snat }", "ct state != established,related", "ct direction original",
+        "ct mark & 0x3 == 0x1", "tcp flags & (fin | syn | rst | ack) == syn", "tcp flags syn", f"{own} {hops} < 65",
+        f"{own} dscp cs1", "meta length < 100", "meta pkttype host", "fib saddr . iif oif missing", "symhash mod 2 0",
+        "quota over 1 mbytes", "meta random < 0x80000000", "@nh,0,4 4", f"ct original {own} daddr {draw.address(own)}",
+        "meta iifgroup 0", "meta cpu 0", "exthdr frag exists" if own == "ip6" else "")
 
 
 def _match(draw: Draw) -> str:
@@ -190,11 +221,16 @@ def _statement(draw: Draw, head: str, below: list[str]) -> str:
     some = ["accept", "return", "continue", "", f"meta mark set {mark}", f"meta mark set meta mark | {mark}",
             f"meta mark set meta mark ^ {mark}", f"meta mark set meta mark & {mark}", 'log prefix "x"',
             "meta mark set th dport map { 53 : 0x7, 8080 : 0x8, 9153 : 0x4000 }",
-            f"update @dyn {{ {ip} saddr }}", *jumps]
+            f"update @dyn {{ {ip} saddr }}", f"add @dyn {{ {ip} saddr limit rate over 1/hour burst 2 packets }} return",
+            "ct mark set meta mark", f"{ip} dscp set cs1 return", "tcp option maxseg size set 1400 return",
+            "meta priority set 1:2 return", "limit rate over 1/hour burst 9 packets return",
+            f"meta mark set jhash {ip} saddr mod 4" if "prerouting" in head and draw.chance.random() < 0.2 else "",
+            *jumps]
     if "hook prerouting priority -3" in head or "hook output priority -3" in head:
         some += ["notrack"] * 3
     if "type filter" in head and draw.chance.random() < 0.6:
-        some += ["drop"] + (["reject", "reject"] if "hook postrouting" not in head else [])
+        some += ["drop"] + (["reject", f"reject with {draw.refusal}"]
+                            if "hook postrouting" not in head else [])
     if "type nat" in head:
         some += _rewrites(draw, head) * 4
     return draw.chance.choice(some)

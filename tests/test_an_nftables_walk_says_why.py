@@ -81,6 +81,63 @@ def test_what_is_not_understood_is_undecided_there_in_words(node, statement):
     assert sum(path.probability for path in found) == pytest.approx(1)
 
 
+MAP = {"set": [["new", {"drop": None}], ["established", {"accept": None}]]}
+SADDR, TCP_DPORT = ({"payload": {"protocol": protocol, "field": field}}
+                    for protocol, field in (("ip", "saddr"), ("tcp", "dport")))
+
+
+@pytest.mark.parametrize(("expr", "ends"), [        # as firewalld, Docker, Calico and others write, in nft's JSON
+    ([{"vmap": {"key": {"ct": {"key": "state"}}, "data": MAP}}], {"is dropped"}),
+    ([{"match": {"op": "!=", "left": {"ct": {"key": "status"}}, "right": "dnat"}}, {"drop": None}], {"is dropped", ""}),
+    ([{"match": {"op": "==", "left": {"ct": {"key": "status"}}, "right": {"set": ["dnat"]}}}, {"drop": None}],
+     {"is dropped", ""}),
+    ([{"set": {"op": "add", "elem": SADDR, "set": "@seen", "stmt": [{"limit": {}}]}}, {"drop": None}],
+     {"is dropped", ""}),
+    ([{"set": {"op": "update", "elem": SADDR, "set": "@seen", "stmt": [{"counter": None}]}}, {"drop": None}],
+     {"is dropped"}),
+    ([{"counter": {"map": {"key": TCP_DPORT, "data": {"set": [[53, "c"]]}}}}, {"drop": None}], {""}),
+    ([{"mangle": {"key": {"payload": {"protocol": "ip6", "field": "dscp"}}, "value": 1}}, {"drop": None}], {""}),
+    ([{"mangle": {"key": {"tcp option": {"name": "maxseg", "field": "size"}}, "value": 1}}, {"drop": None}], {""}),
+    ([{"match": {"op": "==", "left": {"payload": {"protocol": "icmp", "field": "type"}}, "right": 8}}, {"drop": None}],
+     {""}),
+    ([{"match": {"op": "==", "left": SADDR, "right": "@changed"}}, {"drop": None}], {"is dropped", ""}),
+    (["add @changed { ip saddr : 0x00000005 }", {"drop": None}], {"is undecided"})])
+def test_what_others_write_is_walked_as_the_kernel_does_or_left_open(node, expr, ends):
+    """"" stands for any end that the rule did not decide."""
+    where = {"family": "inet", "table": "t"}
+    listed = [{"table": {"family": "inet", "name": "t"}}, *({"set": {**where, "name": name, "type": "ipv4_addr"}}
+                                                           for name in ("seen", "changed")),
+              {"chain": {**where, "name": "c", "type": "filter", "hook": "prerouting", "prio": 0, "policy": "accept"}},
+              *({"rule": {**where, "chain": "c", "handle": 1, "expr": each}} for each in (
+                  expr, [{"accept": None}], ["update @changed { ip saddr : 0x00000005 }"]))]
+    found = simulate(replace(node.netfilter(), nft=nft.ruleset(json.dumps({"nftables": listed}))), PACKET)
+    assert {path.end if path.end in ("is dropped", "is undecided") else "" for path in found} == ends
+
+
+def with_a_table(node, table: dict, chain: dict) -> Netfilter:
+    """The rules of the node, and a table of somebody else that drops everything."""
+    where = {"family": table["family"], "table": "other"}
+    chain = {"name": "c", "type": "filter", "prio": 0, "policy": "accept"} | chain
+    listed = json.loads(node.run("nft", "-j", "list", "ruleset").text)["nftables"]
+    listed += [{"table": {"name": "other", **table}}, {"chain": {**where, **chain}}]
+    listed += [{"rule": {**where, "chain": "c", "expr": [{"drop": None}]}}] if "empty" not in chain else []
+    return replace(node.netfilter(), nft=nft.ruleset(json.dumps({"nftables": listed})))
+
+
+@pytest.mark.parametrize(("table", "chain", "end"), [
+    ({"family": "inet"}, {"hook": "forward"}, "is dropped"),
+    ({"family": "inet", "flags": ["dormant"]}, {"hook": "forward"}, "goes out of eth0"),
+    ({"family": "inet", "flags": "owner"}, {"hook": "forward"}, "is dropped"),
+    ({"family": "inet", "flags": "nat"}, {"hook": "forward"}, "is undecided"),       # what nft 1.0.6 says of any flag
+    ({"family": "arp"}, {"hook": "input"}, "goes out of eth0"),
+    ({"family": "bridge"}, {"hook": "forward"}, "is undecided"),
+    ({"family": "bridge"}, {"hook": "forward", "empty": True}, "goes out of eth0"),
+    ({"family": "netdev"}, {"hook": "ingress", "dev": "eth0"}, "is undecided"),
+    ({"family": "inet"}, {"hook": "ingress", "dev": "eth0"}, "is undecided")])
+def test_tables_that_see_no_packet_of_ip_or_are_not_followed(node, table, chain, end):
+    assert {path.end for path in simulate(with_a_table(node, table, chain), PACKET)} == {end}
+
+
 def test_a_node_in_nftables_mode_never_lets_a_service_pass_unrewritten(node, monkeypatch):
     """Whatever of nftables cannot be had: the walk is undecided, or it rewrites."""
     run, netfilter = type(node.runner).run, node.netfilter()

@@ -23,11 +23,12 @@ from kitlib.parsers.nft_text import expression, flags, key_text, kind_of, rule_t
 ORDER = {"<": lt, ">": gt, "<=": le, ">=": ge}
 VERDICTS = {"accept": "ACCEPT", "drop": "DROP", "continue": "CONTINUE", "return": "RETURN", "jump": "JUMP",
             "goto": "GOTO"}
-KNOWN_FLAGS = {"new", "established", "related", "invalid", "untracked", "dnat", "snat"}     # of ct state, ct status
-ONLY_GO_ON = {"counter", "log", "comment"}
-# They look at more than this packet: they may hold or not.
-STATEFUL = {"limit", "quota", "ct count", "connlimit", "last"}
-CHANGES_NOTHING_READ_HERE = {"nftrace", "priority", "pkttype"}       # metadata
+KNOWN_FLAGS = {"dnat", "snat"}                                      # of ct status
+ONLY_GO_ON = {"counter", "log", "comment", "last", "ct helper", "ct timeout", "ct expectation"}
+STATEFUL = {"limit", "quota", "ct count", "meter"}      # they look at more than this packet: they may hold or not
+NOT_READ_HERE = {"meta": {"nftrace", "priority", "pkttype"}, "ct": {"mark", "label", "event", "secmark"},
+                 "payload": {"dscp", "ecn", "ttl", "hoplimit", "flowlabel", "checksum"}}    # may be rewritten
+DEPENDS = "{} depends on the packets before this one"
 MOST_DRAWN = 1 << 16                                                  # sides of a coin that are looked at one by one
 
 
@@ -105,9 +106,12 @@ def _effect(name: str, body: Any, context: Context) -> Effect:
         return Effect(_verdict({name: body}), context.packet)
     if name in STATEMENTS:
         return STATEMENTS[name](body, context)
-    if name in STATEFUL:
-        return Effect("", context.packet, unknown=f"{name} depends on the packets before this one")
-    if name in ONLY_GO_ON or (name, body) == ("xt", {"type": "match", "name": "comment"}):
+    if name in STATEFUL or name in ONLY_GO_ON:
+        parts = body if isinstance(body, dict) else {}      # a key may say which counter, of those in a map
+        unknown = _whether_it_breaks(parts.get("key", parts if "map" in parts else None), context)
+        return Effect("", context.packet, unknown=unknown or (
+            DEPENDS.format(name) if name in STATEFUL else ""))
+    if (name, body) == ("xt", {"type": "match", "name": "comment"}):
         return Effect("", context.packet)
     if name == "xt" and body.get("type") == "match":
         return Effect("", context.packet, unknown=f"unknown here: {body.get('name')} of iptables")
@@ -140,20 +144,24 @@ def _match(body: dict[str, Any], context: Context) -> Effect:
 def _compare(value: Any, op: str, right: Any, context: Context) -> bool:
     if op in ORDER:
         return ORDER[op](number(value), number(part_of(right)))
-    if op not in ("==", "!=", "in", "!"):
-        raise Unknown(f"unknown here: {op}")
-    if op == "!=" and isinstance(right, list):
-        raise Unknown(f"unknown here: != {expression(right)}")
-    return _is(value, right, context) != (op in ("!=", "!"))
+    if op in ("in", "!"):
+        return _is_one_of(value, [right] if isinstance(right, str) else right) != (op == "!")
+    if op not in ("==", "!=") or isinstance(value, frozenset):
+        raise Unknown(f"unknown here: {op} {expression(right)}")
+    return _is(value, right, context) != (op == "!=")
+
+
+def _is_one_of(value: Any, words: list[str]) -> bool:
+    """Tell whether a value is one of these words, or has one of these flags."""
+    if not isinstance(value, frozenset):
+        return value in words
+    if not KNOWN_FLAGS.issuperset(words):
+        raise Unknown(f"unknown here: {expression(words)}")
+    return not value.isdisjoint(words)
 
 
 def _is(value: Any, right: Any, context: Context) -> bool:
-    """Tell whether a value is what stands on the right side: one of several, a member of a set, in a range."""
-    if isinstance(value, frozenset):            # flags: any of those that are named
-        wanted = _words(right)
-        if not KNOWN_FLAGS.issuperset(wanted):
-            raise Unknown(f"unknown here: {expression(right)}")
-        return not value.isdisjoint(wanted)
+    """Tell whether a value is what stands on the right side: the same, a member of a set, in a range."""
     if (isinstance(right, str) and right.startswith("@")) or (isinstance(right, dict) and "set" in right):
         return look_up(value, right, context, False) is not None
     if isinstance(right, dict) and "concat" in right:
@@ -165,11 +173,6 @@ def _is(value: Any, right: Any, context: Context) -> bool:
     if isinstance(value, int) and isinstance(part, str):
         part = number(part)                     # an address, of which a mask has left some bits
     return fits(part, value)
-
-
-def _words(right: Any) -> list[str]:
-    items = right["set"] if isinstance(right, dict) and "set" in right else right
-    return [items] if isinstance(items, str) else items
 
 
 def _vmap(body: dict[str, Any], context: Context) -> Effect:
@@ -231,13 +234,27 @@ def _shown(value: Any, left: Any) -> str:
 def _mangle(body: dict[str, Any], context: Context) -> Effect:
     """Rewrite the mark; what no rule and no route here reads may be rewritten too."""
     name, what = next(iter(body["key"].items()))
-    key = what.get("key") if isinstance(what, dict) else None
-    if (name, key) == ("meta", "mark"):
+    if (name, what.get("key")) == ("meta", "mark"):
         return Effect("", context.packet._replace(mark=number(value_of(body["value"], context)) & 0xFFFFFFFF))
-    if (name == "meta" and key in CHANGES_NOTHING_READ_HERE) or (name, key) == ("ct", "mark") or \
-            name == "tcp option" or what.get("field") in ("dscp", "ttl", "hoplimit"):
-        return Effect("", context.packet)
+    if what.get("key", what.get("field")) in NOT_READ_HERE.get(name, ()):
+        if name == "payload":
+            with suppress(Unknown):         # what it is need not be known, but the packet must have it
+                value_of(body["key"], context)
+        return Effect("", context.packet, unknown=_whether_it_breaks(body["value"], context))
+    if name == "tcp option" and context.packet.protocol != "tcp":
+        raise Breaks(f"protocol is {context.packet.protocol}, the rule wants tcp")
+    if name == "tcp option":
+        return Effect("", context.packet, unknown=_whether_it_breaks(body["value"], context))
     raise Unknown(f"unknown here: {expression(body['key'])} set")
+
+
+def _whether_it_breaks(value: Any, context: Context) -> str:
+    """Break where an expression does whose value does not matter; say why, if that is not known."""
+    try:
+        value_of(value, context)
+    except Unknown as reason:
+        return str(reason)
+    return ""
 
 
 def _notrack(_: Any, context: Context) -> Effect:
@@ -257,10 +274,10 @@ def _reject(body: dict[str, Any] | None, context: Context) -> Effect:
 
 
 def _update(body: dict[str, Any], context: Context) -> Effect:
-    """Remember a key in a set, for packets to come."""
-    with suppress(Unknown):
-        value_of(body["elem"]["elem"]["val"] if "elem" in body["elem"] else body["elem"], context)
-    return Effect("", context.packet)
+    """Remember a key in a set, for packets to come; if the set has a limit for each key, that may hold or not."""
+    unknown = _whether_it_breaks(body["elem"]["elem"]["val"] if "elem" in body["elem"] else body["elem"], context)
+    limit = DEPENDS.format(f"the limit in {body['set']}") if context.table.set(body["set"], False).has_limits else ""
+    return Effect("", context.packet, unknown=unknown or limit)
 
 
 Rewrite = Callable[[Packet, str, str, dict[str, str], Context], TargetEffect]

@@ -16,6 +16,7 @@ from kitlib.parsers.nft import Key, Table, number
 from kitlib.parsers.nft_text import BITWISE, expression, flags, key_text
 
 PORTS = ("udp", "tcp", "sctp", "dccp", "udplite")
+TRANSPORTS = (*PORTS, "icmp", "icmpv6", "igmp", "esp", "ah", "comp")      # a packet has the header of one of them
 OPERATIONS = {"&": and_, "|": or_, "^": xor, "<<": lshift, ">>": rshift}
 NAMES = {"saddr": "source", "daddr": "destination", "sport": "source port", "dport": "destination port",
          "l4proto": "protocol", "nfproto": "IP version", "iifname": "in-interface", "oifname": "out-interface",
@@ -51,10 +52,10 @@ class Context(NamedTuple):
 def look_up(value: Any, data: Any, context: Context, is_map: bool) -> Any:
     """Return what a set or map has for a key, None if it is not there. Raises Unknown if packets change the set."""
     found, key = context.table.set(data, is_map), key_of(value)
-    if found is None:
+    if found is None or any(isinstance(part, frozenset) for part in key):    # of flags all would have to be known
         raise Unknown(f"unknown here: {expression(data)}")
     result = found.find(key)
-    if {"dynamic", "timeout"} & {*found.flags}:
+    if found.is_changed_by_packets:
         raise Unknown(f"only if {key_text(key)} is in @{found.name}, which packets change: it was "
                       f"{'' if result else 'not '}there when the rules were read")
     return result
@@ -89,7 +90,9 @@ def _payload(body: dict[str, Any], context: Context) -> Any:
             return packet.source if what == "saddr" else packet.destination
         if what in ("protocol", "nexthdr"):
             return packet.protocol
-    elif protocol in PORTS and protocol != packet.protocol:
+        if what == "version":
+            return 6 if protocol == "ip6" else 4
+    elif protocol in TRANSPORTS and protocol != packet.protocol:
         raise Breaks(f"protocol is {packet.protocol}, the rule wants {protocol}")
     if what in ("sport", "dport") and packet.protocol in PORTS and protocol in ("th", *PORTS):
         port = packet.sport if what == "sport" else packet.dport
@@ -121,11 +124,12 @@ META: dict[str, Callable[[Packet], Any]] = {
 }
 
 
-def _ct(body: dict[str, Any], context: Context) -> frozenset[str]:
-    """The connection's state; its status, but for a packet without a connection there is none (nft_ct.c)."""
+def _ct(body: dict[str, Any], context: Context) -> str | frozenset[str]:
+    """The connection's state, one word; its status, flags; a packet without a connection has none (nft_ct.c)."""
     states = context.packet.states
     if body["key"] == "state" and "dir" not in body:
-        return frozenset(state.lower() for state in states - {"DNAT", "SNAT"})
+        state, = states - {"DNAT", "SNAT"}
+        return state.lower()
     if body["key"] == "status":
         if states & {"INVALID", "UNTRACKED"}:
             raise Breaks("the packet belongs to no connection")

@@ -8,7 +8,7 @@ Source: nft(8), libnftables-json(5).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from heapq import nsmallest
 from ipaddress import ip_address
@@ -23,6 +23,7 @@ Part = str | int | tuple[int, int]          # of a key: a value, "eth*", or a ra
 Key = tuple[Part, ...]
 HOOKS = ("prerouting", "input", "forward", "output", "postrouting")
 FAMILIES = ("ip", "ip6", "inet")
+KNOWN_FLAGS = {"dormant", "owner", "persist"}       # of tables; nft 1.0.6 has other words for them in JSON, by mistake
 
 
 class Rule(NamedTuple):
@@ -66,19 +67,21 @@ class Chain:
     @cached_property
     def rules(self) -> tuple[Rule, ...]:
         """All rules, in order."""
-        return tuple(Rule(self.table, self.name, number, line.get("handle", 0), tuple(line.get("expr", ())),
+        return tuple(Rule(self.table, self.name, number, line.get("handle", 0),
+                          tuple({one: None} if isinstance(one, str) else one for one in line.get("expr", ())),
                           line.get("comment", "")) for number, line in enumerate(self.lines, 1))
 
 
 @dataclass(frozen=True)
 class Set:
-    """A set, or a map: then each element has a value. `flags` may say that packets change it ("dynamic")."""
+    """A set, or a map: then each element has a value. `has_limits`: a limit for each element decides about packets."""
 
     name: str
     elements: list[Any] = field(repr=False)
     is_map: bool = False
     comment: str = ""
-    flags: tuple[str, ...] = ()
+    is_changed_by_packets: bool = False
+    has_limits: bool = False
 
     @cached_property
     def keys(self) -> tuple[dict[Key, Any], list[tuple[Key, Any]], list[Any]]:
@@ -164,6 +167,7 @@ class Table:
     name: str
     chains: dict[str, Chain] = field(default_factory=dict)
     sets: dict[str, Set] = field(default_factory=dict)
+    flags: tuple[str, ...] = ()
     _anonymous: dict[int, Set] = field(default_factory=dict, repr=False, compare=False)
 
     def __str__(self) -> str:
@@ -193,17 +197,20 @@ class Ruleset:
     @cached_property
     def base_chains(self) -> tuple[Chain, ...]:
         """The chains that the kernel itself calls, in the order of the listing: the oldest first."""
-        return tuple(chain for table in self.tables.values() for chain in table.chains.values() if chain.hook)
-
+        return tuple(chain for table in self.tables.values() if "dormant" not in table.flags
+                     for chain in table.chains.values() if chain.hook)
 
     @cached_property
     def unknown(self) -> tuple[str, ...]:
         """What decides about packets before or beside the hooks of IP, in words."""
         chains = [f"the rules of table {chain.table} at {chain.hook}" for chain in self.base_chains
-                  if chain.hook not in HOOKS or chain.table.partition(" ")[0] not in FAMILIES]
+                  if (chain.hook not in HOOKS or chain.table.partition(" ")[0] not in FAMILIES)
+                  and not chain.table.startswith("arp ") and (chain.lines or chain.policy != "ACCEPT")]
+        flags = [f"table {table}, which may be dormant: nft says of its flags {', '.join(table.flags)}"
+                 for table in self.tables.values() if not KNOWN_FLAGS.issuperset(table.flags)]
         flowtables = [f"flowtable {item['flowtable']['name']}, by which packets pass the rules by"
                       for item in self.others if "flowtable" in item]
-        return (*chains, *flowtables)
+        return (*chains, *flags, *flowtables)
 
 
 @parse_context("nft -j list ruleset")
@@ -213,16 +220,20 @@ def ruleset(text: str) -> Ruleset:
     tables: dict[str, Table] = {}
     rules: dict[tuple[str, str], list[dict[str, Any]]] = {}
     chains: list[dict[str, Any]] = []
-    others = []
+    others: list[dict[str, Any]] = []
+    changed: list[tuple[str, str, bool]] = []
     try:
         for item in value_at(parse(text), "nftables", list):
             (kind, value), = item.items()
             if kind == "rule":
-                rules.setdefault((f"{value['family']} {value['table']}", value["chain"]), []).append(value)
+                table = f"{value['family']} {value['table']}"
+                rules.setdefault((table, value["chain"]), []).append(value)
+                changed += [(table, *_change(one)) for one in value.get("expr", ()) if not _is_plain(one)]
             elif kind == "chain":
                 chains.append(value)
             elif kind == "table":
-                tables[f"{value['family']} {value['name']}"] = Table(value["family"], value["name"])
+                tables[f"{value['family']} {value['name']}"] = Table(value["family"], value["name"],
+                                                                     flags=_flags(value))
             elif kind in ("set", "map"):
                 found = tables[f"{value['family']} {value['table']}"].sets[value["name"]] = _set(kind, value)
                 _ = found.keys      # now, so that the first packet need not wait
@@ -231,6 +242,10 @@ def ruleset(text: str) -> Ruleset:
         for value in chains:
             table = f"{value['family']} {value['table']}"
             tables[table].chains[value["name"]] = _chain(table, value, rules.pop((table, value["name"]), ()))
+        for table, name, has_limits in changed:
+            found = tables[table].sets[name]
+            tables[table].sets[name] = replace(found, is_changed_by_packets=True,
+                                               has_limits=found.has_limits or has_limits)
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise ParseError("JSON", "tables, chains, rules, sets and maps as nft writes them", repr(error)) from None
     if rules:
@@ -246,6 +261,32 @@ def _chain(table: str, value: dict[str, Any], rules: Any) -> Chain:
 
 
 def _set(kind: str, value: dict[str, Any]) -> Set:
-    flags = value.get("flags", ())
+    limits = _limits(value)
     return Set(value["name"], value.get("elem", []), kind == "map", value.get("comment", ""),
-               (flags,) if isinstance(flags, str) else tuple(flags))
+               limits or bool({"dynamic", "timeout"} & {*_flags(value)}), limits)
+
+
+def _limits(value: dict[str, Any]) -> bool:
+    """Tell whether what is done for each element may end a rule; a counter does not."""
+    return any({"limit", "quota", "ct count"} & each.keys() for each in value.get("stmt", ()))
+
+
+def _flags(value: dict[str, Any]) -> tuple[str, ...]:
+    flags = value.get("flags", ())
+    return (flags,) if isinstance(flags, str) else tuple(flags)
+
+
+def _is_plain(statement: Any) -> bool:
+    """Tell whether a statement changes no set."""
+    return type(statement) is dict and "set" not in statement and "map" not in statement
+
+
+def _change(statement: Any) -> tuple[str, bool]:
+    """Return the set or map that a statement changes, and whether it has limits.
+
+    Of what changes a map nft 1.0.6 has the text only: "add @m { ip saddr : 1 }".
+    """
+    if isinstance(statement, str):
+        return statement.partition("@")[2].partition(" ")[0], "limit" in statement
+    kind = "set" if "set" in statement else "map"
+    return statement[kind][kind].removeprefix("@"), _limits(statement[kind])

@@ -17,6 +17,7 @@ from kitlib.netfilter.path import PacketPath
 from kitlib.place import Node, Place
 from kitlib.quiz import Quiz, some_of
 from lessons.evidence import point_title, query_sightings
+from lessons.rules import MARKING
 
 
 def source_at_coredns(lab: Lab, place: Place, first: Node, seen: Capture) -> Quiz:
@@ -89,11 +90,17 @@ def changes(path: PacketPath) -> Table:
 
 
 def mark_and_port(seen: Capture, path: PacketPath) -> note:
-    """Say what the mark did, and which source port the packet has on the wire."""
+    """Say what the mark did, and which source port the packet has on the wire. Raises NotFound if it got no mark."""
+    mark = first_of((step.verdict.partition(":")[2] for step in path.matched if step.verdict in MARKING),
+                    f"{path.packet} met no rule that marks it.")
+    masquerade = first_of((step for step in path.matched if step.rule and step.rule.target == "MASQUERADE"),
+                          f"{path.packet} met no rule that masquerades it.")
     wire = seen.journey().client_leg.hops[0].sighting.source.port
-    drawn = "" if wire == path.packet.sport else ": the rule says `--random-fully`, so the kernel chose another"
-    return note("`KUBE-MARK-MASQ` set a mark, a note that the kernel keeps with the packet and that no wire carries. "
-                "`KUBE-POSTROUTING` found it, took it off, and masqueraded. "
+    word = next((f": the rule says `{word}`, so the kernel chose another" for word in ("--random-fully", "fully-random")
+                 if word in masquerade.rule.text), "")
+    drawn = "" if wire == path.packet.sport else word
+    return note(f"`{mark}` set a mark, a note that the kernel keeps with the packet and that no wire carries. "
+                f"`{masquerade.chain}` found it, took it off, and masqueraded. "
                 f"dig asked from port **{path.packet.sport}**; on the wire it is **{wire}**{drawn}.")
 
 

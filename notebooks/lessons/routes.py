@@ -48,7 +48,7 @@ def rewritten_again(node: Node, path: PacketPath) -> Quiz:
         f"{node.title} has kube-proxy's rules too. What of {path.packet} does it rewrite?",
         changed, {*hints, "the destination and the source", "nothing", changed},
         hints=hints | {"the destination and the source": both},
-        hint="The rules of KUBE-SERVICES are about ClusterIPs. Which destination does this packet have?",
+        hint="kube-proxy's rules are about ClusterIPs. Which destination does this packet have?",
         solution=both)
 
 

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from fractions import Fraction
 from itertools import pairwise
 
+from kitlib.backends import KUBE_PROXY
 from kitlib.capture import Capture
 from kitlib.drawings.drawing import note
 from kitlib.drawings.table import Table, table
-from kitlib.errors import NotFound
+from kitlib.errors import CommandFailed, NoAccess, NotFound, NotRecorded
 from kitlib.lab import Lab
 from kitlib.netfilter.compare import TracedPath
 from kitlib.netfilter.endpoint_shares import Share
@@ -29,6 +30,21 @@ from lessons.evidence import path_to, point_title, query_rewritten
 
 MOST_RULES = 6      # more choices than that nobody reads
 MARKING = ("JUMP:KUBE-MARK-MASQ", "JUMP:mark-for-masquerade")       # what marks a packet, in either mode
+
+
+def mode_of(node: Node) -> note:
+    """Say whether kube-proxy is in nftables mode on a node, and where its rules are told of then."""
+    try:
+        tables = node.nft_tables()
+    except (CommandFailed, NoAccess, NotRecorded) as error:
+        return note(f"Whether kube-proxy is in nftables mode here is not known: {str(error).splitlines()[0]}")
+    if KUBE_PROXY not in tables:
+        return note(f"{node.title} has no `{KUBE_PROXY}`: kube-proxy is not in nftables mode here, and its rules are "
+                    "looked for in iptables.")
+    return note(f"kube-proxy is in **nftables mode** on {node.title}: its rules are in `{KUBE_PROXY}`, and iptables "
+                "has no chain KUBE-SERVICES. [10 Ask where nftables decides](10-ask-where-nftables-decides.ipynb) "
+                "reads them. Cells about iptables' chains of a Service have nothing to show here, and say so; all "
+                "others run.")
 
 
 def rule_it_matches(netfilter: Netfilter, path: PacketPath, chain: str) -> Quiz:
