@@ -89,7 +89,7 @@ def test_the_numbers_are_those_of_the_captures(recorded: list[Journey]) -> None:
     drawn = latency_budget(recorded)
     line = next(line for line in drawn.text.splitlines() if "worker3: veth → eth0" in line)
     expected = f"{median(gaps):,.0f} ({gaps[0]:,} – {gaps[-1]:,})"
-    assert line.endswith(expected) and expected in drawn.svg and expected in drawn.alt
+    assert line.endswith(expected) and expected in drawn.folded.alt
     assert f"Uncached ({TAKES - len(cached)} takes)" in drawn.title and f"Cached ({len(cached)} takes)" in drawn.title
     alone = latency_budget(cached)
     assert "ncached" not in alone.title and expected in alone.text
@@ -108,14 +108,16 @@ def test_a_take_that_was_played_again_is_not_another_take(recorded: list[Journey
 
 def test_nothing_is_clipped_and_no_words_lie_on_words(recorded: list[Journey]) -> None:
     for some in (recorded, [one for one in recorded if not one.upstream_legs], recorded[:1]):
-        assert_fits(latency_budget(some).svg)
+        assert_fits((drawn := latency_budget(some)).svg)
+        assert_fits(drawn.folded.svg)
 
 
 @settings(max_examples=15)
 @given(st.lists(journeys(), min_size=1, max_size=3))
 def test_any_budget_fits_its_page(generated: list[Journey]) -> None:
     if any(one.came_back for one in generated):
-        assert_fits(latency_budget(generated).svg)
+        assert_fits((drawn := latency_budget(generated)).svg)
+        assert_fits(drawn.folded.svg)
 
 
 def test_the_figure_is_the_same_each_time_and_disturbs_nothing_around_it(recorded: list[Journey]) -> None:
@@ -138,4 +140,4 @@ def test_the_bars_share_one_linear_scale(recorded: list[Journey]) -> None:
     scale = sum(widths) / sum(expected)
     assert widths == pytest.approx([took * scale for took in expected], abs=0.1)
     words = [entry[0] for entry in words_in(drawn)]
-    assert all(words.count(phase) >= 2 for phase in parts[0]), "in the legend and in the chart"
+    assert all(words.count(phase) >= 1 for phase in parts[0]), "in the legend"

@@ -146,7 +146,7 @@ def shown(evil, tmp_path_factory) -> dict[str, object]:
     with lab.capture(trace=True) as seen:
         pod.dig("www.example.com")
     journey, traced = seen.journey(), seen.traced_query(node)
-    path = traced.path
+    path, budget = traced.path, latency_budget([journey])
     conf = replace(pod.resolv_conf(), search=(evil,))
     rows = [{"a": evil, evil: [evil]}]
     quiz = Quiz(evil, "b", choices=(evil, "b"), hint=evil, more=evil, solution=evil)
@@ -154,7 +154,7 @@ def shown(evil, tmp_path_factory) -> dict[str, object]:
         "topology": draw_topology(lab.topology), "lit": draw_topology(lab.topology, [journey.hops[1].sighting.point]),
         "spot": draw_spot(lab.topology, lab.host.default_point, evil, 540),
         "ladder": ladder(journey, gaps(lab, journey)),
-        "moment": moment(journey, 2, 540), "latency": latency_budget([journey]), "hooks": draw_hooks(path),
+        "moment": moment(journey, 2, 540), "latency": budget, "spans": budget.folded, "hooks": draw_hooks(path),
         "search list": draw_search_list(search_candidates("www.example.com", conf), evil),
         "queries": queries_table([journey], evil), "table": table(rows, title=evil), "rule walk": rule_walk(traced),
         "rules at": rules_at(path, "PREROUTING"), "what if": what_if(node.netfilter(), path.packet),
@@ -178,7 +178,7 @@ def test_everything_shown_is_words_in_the_notebook_and_on_a_page(shown, evil) ->
 
 def test_pictures_stay_well_formed_and_mermaid_keeps_its_statements(shown, evil) -> None:
     drawings = [one for one in shown.values() if isinstance(one, Drawing)]
-    assert len(drawings) == 7
+    assert len(drawings) == 8
     for drawing in drawings:
         ElementTree.fromstring(drawing.svg)
         assert not hidden(drawing.svg + drawing.html + drawing.text + drawing.alt + drawing.mermaid)

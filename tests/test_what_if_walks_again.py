@@ -62,7 +62,7 @@ def test_without_endpoints_it_rejects_as_recorded_when_all_were_gone(rules: Rule
 
 def test_its_controls_walk_again() -> None:
     tries, source, mark, behind, shown, _ = what_if(NODE.netfilter(), PACKET).widget.children
-    assert "The same rules have a say" in shown.value and shown.value.count("50%") == 2
+    assert "The same rules matter" in shown.value and shown.value.count("50%") == 2
     source.value = "192.0.2.1"
     assert "KUBE-MARK-MASQ" in shown.value and "172.20.0.4:?" in shown.value and "only\xa0now" in shown.value
     source.value, mark.value = PACKET.source, "0x4000"
@@ -75,7 +75,7 @@ def test_its_controls_walk_again() -> None:
     assert "is rejected" in shown.value and "REJECT" in shown.value
     for button in tries.children:
         button.click()
-        assert (button.description.startswith("As it is")) == ("The same rules have a say" in shown.value)
+        assert (button.description.startswith("As it is")) == ("The same rules matter" in shown.value)
     assert len(tries.children) == 5 and source.value == PACKET.source and behind.value == "10.244.0.2:53"
 
 

@@ -19,13 +19,17 @@ PNG_ZOOM = 2      # a slide or a high-density screen shows two pixels for one
 
 @dataclass(frozen=True, repr=False)
 class Drawing:
-    """One picture: `svg` for the eye, `alt` for the screen reader, `text` for the terminal, `mermaid` to copy."""
+    """One picture: `svg` for the eye, `alt` for the screen reader, `text` for the terminal, `mermaid` to copy.
+
+    `folded` is a picture of the details, which opens below it.
+    """
 
     title: str
     alt: str
     svg: str = field(hash=False)
     text: str
     mermaid: str = ""
+    folded: Drawing | None = None
 
     def __post_init__(self) -> None:
         for name in ("title", "alt", "text"):
@@ -45,7 +49,12 @@ class Drawing:
         source = b64encode(DESCRIPTION.sub("", self.svg, count=1).encode()).decode()     # the alt text has its words
         return (f'<div class="kit-drawing" style="overflow-x:auto"><img alt="{alt}" width="{wide}" height="{high}" '
                 f'style="max-width:100%;min-width:{int(wide) * SMALLEST:g}px;height:auto" '
-                f'src="data:image/svg+xml;base64,{source}"/></div>')
+                f'src="data:image/svg+xml;base64,{source}"/>{self._details}</div>')
+
+    @property
+    def _details(self) -> str:
+        return f"<details><summary>{escape(self.folded.title)}</summary>{self.folded.html}</details>" if self.folded \
+            else ""
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         return {"text/html": self.html, "text/plain": self.text}

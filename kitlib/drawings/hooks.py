@@ -116,7 +116,7 @@ def _strip(page: svg.Page, path: PacketPath, current: HookStep | None) -> None:
 
 def _places(path: PacketPath, y: float) -> dict[str, tuple[float, float, float]]:
     """Return x, y and width of each box."""
-    wide = {box: max(NARROWEST, svg.width(box, SIZE, True) + 14, svg.width(_state(path, box)) + 14)
+    wide = {box: max(NARROWEST, svg.width(box, SIZE, True) + 14, svg.width(HERE + _state(path, box)) + 8)
             for box in (*UPPER, *LOWER)}
     gap = (svg.PAGE - 2 * MARGIN - sum(wide[box] for box in UPPER)) / (len(UPPER) - 1)
     places, x = {}, float(MARGIN)

@@ -30,8 +30,9 @@ NAMES, NUMBERS, TICK = 344, 84, 80              # px: the columns of names and n
 ROW, BAR, BARS_X = 22, 26, MARGIN + 84          # px: the heights of a row and of a bar, where the bars begin
 PHASE_COLOURS = dict(zip(PHASES, map(svg.shade, ("node", "host", "coredns", "upstream", "node")), strict=True))
 CAPTION = ("Uncached: CoreDNS asked upstream. Cached: no question upstream was seen. Bars: the medians of the parts, "
-           "on a linear scale. Mark and number: median, in µs. Line: from least to most. The medians of the parts do "
-           "not add up to the median of the whole.")
+           "on a linear scale; they do not add up to the median of the whole.")
+STRETCHES = "Every stretch between two sightings, on a logarithmic scale"
+KEY = "Mark and number: median, in µs. Line: from least to most."
 SORTS = (("uncached", svg.dot, svg.shade("node"), True), ("cached", svg.diamond, svg.shade("pod"), False))
 
 
@@ -81,8 +82,10 @@ def latency_budget(journeys: Sequence[Journey]) -> Drawing:
     title, left_out = " ".join(map(_sentence, groups)), len(journeys) - len(back)
     caption = CAPTION + (f" Left out, for lack of an answer: {left_out}." if left_out else "")
     table = _table(groups, rows, title)
-    alt = f"{title} {caption} " + " ".join(f"{row[0]} {row[1]}: {', '.join(row[2:])}." for row in table.rows)
-    return Drawing(title, alt, _picture(groups, rows, title, caption, alt), f"{table.text}\n{caption}")
+    alt = " ".join(f"{row[0]} {row[1]}: {', '.join(row[2:])}." for row in table.rows)
+    chart = Drawing(STRETCHES, f"{KEY} {alt}", _picture(groups, rows, STRETCHES, KEY, alt), table.text)
+    bars = _picture(groups, (), title, caption, caption)
+    return Drawing(title, caption, bars, f"{table.text}\n{caption}", folded=chart)
 
 
 def _times(journey: Journey) -> dict[Span | str, int]:
@@ -115,10 +118,13 @@ def _amount(nanoseconds: float) -> str:
 
 
 def _picture(groups: Sequence[Group], rows: Sequence[Span | str], title: str, caption: str, alt: str) -> str:
+    """Draw the rows as a chart; without any, a bar for each group."""
     page = svg.Page()
     page.add_title(title)
-    _bars(page, groups)
-    _chart(page, groups, rows)
+    if rows:
+        _chart(page, groups, rows)
+    else:
+        _bars(page, groups)
     page.add_paragraph(caption, fill=svg.QUIET)
     return page.finish(title, alt)
 

@@ -13,7 +13,8 @@ from kitlib.parsers.xtables_monitor import TraceLine
 
 PLAIN = "background:none;padding:0"      # JupyterLab paints code in a table grey
 MOST_SKIPPED = 100        # of a run of skipped rules so many are told one by one
-HEAD = ("rule", "what came of it, and why", "the packet here", "the kernel's trace")
+HEAD = ("rule, its result and why", "the packet here", "the kernel's trace")
+BESIDE = '<div style="display:flex;flex-wrap:wrap;gap:2px 14px">'     # one below the other on a narrow page
 
 Trace = Mapping[int, TraceLine]  # the kernel's lines, by the id() of the walk's step
 
@@ -57,7 +58,7 @@ def hook_step_text(step: HookStep, trace: Trace | None = None) -> str:
 
 def hook_step_html(step: HookStep, trace: Trace | None = None) -> str:
     """Write a stop as a table; a run of skipped rules is folded away."""
-    columns = HEAD[:3 if trace is None else 4]
+    columns = HEAD[:2 if trace is None else 3]
     rows = "".join(_folded(part, step, len(columns)) if isinstance(part, SkippedRules) else _row(part, trace)
                    for part in step.trail)
     return html_table(stop(step), columns, rows) if rows else f"<p><b>{escape(stop(step))}</b></p>"
@@ -83,8 +84,10 @@ def _line(step: RuleStep, trace: Trace | None) -> str:
 def _row(step: RuleStep, trace: Trace | None) -> str:
     verdict = f"<br>→ {escape(step.verdict)}" if step.verdict else ""
     kernel = [] if trace is None else [escape(_agreement(step, trace)) if step.verdict else ""]
-    cells = [f'<code style="{PLAIN};margin-left:{14 * step.depth}px;display:block">{rule_html(_named(step))}</code>',
-             f"<b>{step.outcome.value}</b>: {escape(step.why)}{verdict}", escape(_packet(step)), *kernel]
+    rule = (f'{BESIDE}<div style="flex:3 1 400px;box-sizing:border-box;padding-left:{14 * step.depth}px">'
+            f'<code style="{PLAIN}">{rule_html(_named(step))}</code></div>'
+            f'<div style="flex:2 1 220px"><b>{step.outcome.value}</b>: {escape(step.why)}{verdict}</div></div>')
+    cells = [rule, escape(_packet(step)), *kernel]
     style = MARKED if step.packet != step.after else CELL
     return "<tr>" + "".join(f'<td style="{style}">{cell}</td>' for cell in cells) + "</tr>"
 

@@ -71,9 +71,8 @@ def _breakable(cell: str) -> str:
 
 def rule_html(rule: str) -> str:
     """Escape a rule, and let it break only before an option; a long comment may break between its words."""
-    style = '<span style="white-space:nowrap">'
-    return " ".join(escape(part) if len(part) > LONGEST_OPTION else f"{style}{escape(part)}</span>"
-                    for part in OPTION.split(rule))
+    parts = (part.split(" ") if len(part) > LONGEST_OPTION else [part] for part in OPTION.split(rule))
+    return " ".join(f'<span style="white-space:nowrap">{escape(words)}</span>' for words in chain.from_iterable(parts))
 
 
 def aligned(lines: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[str]:

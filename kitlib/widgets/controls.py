@@ -79,7 +79,7 @@ def select_list(label: str, options: Sequence[str], show: Callable[[int], str], 
     options = [(printable(words), index) for index, words in enumerate(options)]
     select = ipywidgets.Select(options=options, value=start, rows=rows,
                                description=label, tooltip=f"{label}: choose one of the list",
-                               layout={"width": "auto", "max_width": "820px", "height": f"{rows * 20 + 12}px"})
+                               layout={"width": "auto", "max_width": "820px", "height": f"{rows * 17 + 10}px"})
     return [select, ipywidgets.HBox(_buttons(label, select, 0, len(options) - 1)), html_output([select], show)]
 
 

@@ -128,13 +128,13 @@ def _address(words: str) -> str:
 
 
 def _changed(now: Sequence[PacketPath], before: Sequence[PacketPath]) -> str:
-    """The paths, and the rules that have a say on one of them only now, or no longer."""
+    """The paths, and the rules that matter on one of them only now, or no longer."""
     rules, were = ({step.rule.text: None for path in paths for step in path.matched if step.rule}
                    for paths in (now, before))
     rows = [("only\xa0now", text) for text in rules if text not in were]
     rows += [("no\xa0longer", text) for text in were if text not in rules]
-    different = Table("Rules that have a say", ("", "rule"), tuple(rows)).html if rows else \
-        "<p>The same rules have a say as before.</p>"
+    different = Table("Rules that matter", ("", "rule"), tuple(rows)).html if rows else \
+        "<p>The same rules matter as before.</p>"
     return _paths_table(now, f"{now[0].packet}, mark {now[0].packet.mark:#x}").html + different
 
 

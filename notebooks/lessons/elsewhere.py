@@ -104,14 +104,6 @@ def mark_and_port(seen: Capture, path: PacketPath) -> note:
                 f"dig asked from port **{path.packet.sport}**; on the wire it is **{wire}**{drawn}.")
 
 
-def as_the_node(path: PacketPath, node: Node) -> note:
-    """Say how a query from the node's own network looks to its rules."""
-    came = f"came in by {path.packet.in_interface}" if path.packet.in_interface else "was made on the node itself"
-    step, is_same = masquerade_step(path), path.packet.source == node.address
-    return note(f"Its query {came}. The marking rule: **{step.outcome.value}** ({step.why}). To the rules it is "
-                f"{'the same as' if is_same else 'not the same as'} a program on {node.title}.")
-
-
 def leaves_by(path: PacketPath) -> note:
     """Say which source MASQUERADE gave, by the interface that the packet leaves by."""
     return note(f"dig wrote the source {path.packet.source}. The packet leaves by {path.after.out_interface}, and "

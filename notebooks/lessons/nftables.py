@@ -62,8 +62,8 @@ def base_chain_it_does_not_meet(netfilter: Netfilter, path: PacketPath) -> Quiz:
 
 
 def stops_of(path: PacketPath, title: str) -> Table:
-    """List the stops of a packet in order, with what came of each."""
-    return table([{"stop": step.where, "what came of it": stop(step).partition(": ")[2]} for step in path.hook_steps],
+    """List the stops of a packet in order, with the result of each."""
+    return table([{"stop": step.where, "result": stop(step).partition(": ")[2]} for step in path.hook_steps],
                  title=title)
 
 

@@ -130,7 +130,7 @@ def endpoints_of_one_port(seen: Capture, paths: Sequence[PacketPath]) -> Quiz:
         right=lambda: len(set(_endpoints(seen))), read=number, hints=hint_for,
         hint="What is the first packet of a connection, and what are the others?",
         solution=lambda: f"All went to {_endpoints(seen)[0]}: nat's rules are read for a connection's first "
-                         "packet, and conntrack remembers what came of it.")
+                         "packet, and conntrack remembers their result.")
 
 
 def who_is_not_masqueraded(lab: Lab, node: Node, pod: Pod, service: str) -> Quiz:

@@ -21,6 +21,7 @@ SAYS = """root => { const copy = root.cloneNode(true);
     return copy.textContent + [...copy.querySelectorAll('svg, img')].map(picture => picture.outerHTML).join(''); }"""
 KEYS = {"text": "x", "number": "ArrowUp", "radio": "Space", "checkbox": "Space", "select": "ArrowDown",
         "slider": "ArrowRight", "textarea": "x"}
+SCREEN, MOST_SCREENS = {"width": 1400, "height": 1000}, 10       # the bar of a lesson, notebooks 00 to 09
 
 # The keys that each control promises, in an order in which each changes the state of the widget.
 PROMISED = {"select": ("ArrowDown", "ArrowUp"), "input[type=radio]": ("ArrowDown", "ArrowUp"),
@@ -103,7 +104,7 @@ def test_files_of_your_own_can_be_dropped(address: str, page: Page) -> None:
         expect(widget).to_contain_text(shown, timeout=60_000)
 
 
-def test_it_runs_answers_and_is_not_clipped(stored: Path, address: str, page: Page) -> None:
+def test_it_runs_answers_and_is_not_clipped_or_too_long(stored: Path, address: str, page: Page) -> None:
     open_notebook(page, address.format(stored.name))
     outputs = [output for cell in run_all(page) for output in cell.get("outputs", [])]
     errors = [output for output in outputs if output["output_type"] == "error" or output.get("name") == "stderr"]
@@ -111,9 +112,19 @@ def test_it_runs_answers_and_is_not_clipped(stored: Path, address: str, page: Pa
     widgets = [output for output in outputs if WIDGET in output.get("data", {})]
     assert page.locator(".jp-OutputArea-output .jupyter-widgets.kit-widget").count() >= len(widgets)
     assert not page.get_by_text("Error displaying widget").count() and not page.get_by_text("Loading widget").count()
+    if stored.name < "10":
+        assert height(page) <= MOST_SCREENS * SCREEN["height"]
     looks = [(width, theme) for width in (800, 1280, 1400) for theme in ("Light", "Dark")]
     faults = [fault for width, theme in looks for fault in look(page, stored, width, theme)]
     assert not faults, "\n".join(faults)
+
+
+def height(page: Page) -> float:
+    """Give the height of the notebook, all cells one below the other, on the screen that lessons are made for."""
+    page.set_viewport_size(SCREEN)
+    page.wait_for_timeout(500)
+    return page.evaluate("() => jupyterapp.shell.currentWidget.content.widgets.reduce("
+                         "(sum, cell) => sum + cell.node.getBoundingClientRect().height, 0)")
 
 
 def look(page: Page, notebook: Path, width: int, theme: str) -> list[str]:
