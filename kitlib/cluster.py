@@ -265,4 +265,4 @@ def differences(cluster: Cluster) -> tuple[str, ...]:
         "The cluster has two address families, {}: the notebooks follow IPv4.":
             [pods for pods in known(lambda: [cluster.ranges.pods]) if "," in pods],
     }
-    return (*(sentence.format(", ".join(what)) for sentence, what in found.items() if what), *failures)
+    return (*(sentence.format(", ".join(what)) for sentence, what in found.items() if what), *dict.fromkeys(failures))

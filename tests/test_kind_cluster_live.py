@@ -194,17 +194,19 @@ def test_the_kubernetes_lab_sees_the_same_journey_as_the_kind_lab():
     assert gone()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_the_kubernetes_lab_leaves_nothing_after_an_interrupt_nor_cleanup_after_a_kill(number):
+@pytest.mark.parametrize(("number", "end"), [(signal.SIGINT, "by itself"), (signal.SIGKILL, "by cleanup"),
+                                             (signal.SIGKILL, "by its time limit")])
+def test_the_kubernetes_lab_leaves_nothing_after_an_interrupt_nor_after_a_kill(number, end):
     held = HOLD.replace('open_lab("kind")', 'open_lab("kubernetes", consent=True)').replace(", lab.host", "")
-    holder = subprocess.Popen([sys.executable, "-c", held], stdout=subprocess.PIPE, text=True)
+    life = "from kubernetes_lab import helpers\nhelpers.LIFE_S = 30\n" if end == "by its time limit" else ""
+    holder = subprocess.Popen([sys.executable, "-c", life + held], stdout=subprocess.PIPE, text=True)
     assert holder.stdout.readline() == "listening\n"
-    assert len(helper_pods().split()) == 2
+    assert len(helper_pods().split()) == 2 and trace_rules()
     holder.send_signal(number)
     holder.wait(30)
-    if number == signal.SIGKILL:
-        assert trace_rules() and "deleted" in shell(sys.executable, "-m", "kitlib", "cleanup")
-    assert gone() and not trace_rules()
+    if end == "by cleanup":
+        assert "deleted" in shell(sys.executable, "-m", "kitlib", "cleanup")
+    assert gone(60 if life else 20) and not trace_rules()
 
 
 def trace_rules() -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
+from kitlib.errors import NotFound
 from kitlib.netfilter.packet import Packet
 from kitlib.netfilter.path import PacketPath
 from kitlib.netfilter.simulate import simulate
@@ -59,13 +60,17 @@ class Case:
 
     @cached_property
     def service(self) -> str:
-        """The ClusterIP of the DNS Service."""
-        return self.lab.topology.dns_service
+        """The ClusterIP of the DNS Service. Raises NotFound if it is not known here."""
+        if not (address := self.lab.topology.dns_service):
+            raise NotFound("The Service kube-dns is not among those that can be listed here.")
+        return address
 
     @cached_property
     def endpoints(self) -> tuple[str, ...]:
-        """The addresses behind the DNS Service, as the EndpointSlices list them."""
+        """The addresses behind the DNS Service, as the EndpointSlices list them. Raises NotFound if there is none."""
         groups = [group for group in self.lab.endpoints if group.service == "kube-dns"]
+        if not groups:
+            raise NotFound("No EndpointSlice of the Service kube-dns is among those that can be listed here.")
         return tuple(sorted(endpoint.address for group in groups for endpoint in group.endpoints if endpoint.ready))
 
     @cached_property
