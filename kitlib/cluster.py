@@ -263,6 +263,6 @@ def differences(cluster: Cluster) -> tuple[str, ...]:
             unusual_rules(rules) if rules else [],
         "Every node has a DNS cache of its own ({}): pods ask it first, and it asks CoreDNS.": names & {NODE_CACHE},
         "The cluster has two address families, {}: the notebooks follow IPv4.":
-            [pods for pods in known(lambda: [cluster.ranges.pods]) if "," in pods],
+            [pods for pods in known(lambda: [cluster.ranges.pods]) if "." in pods and ":" in pods],
     }
     return (*(sentence.format(", ".join(what)) for sentence, what in found.items() if what), *dict.fromkeys(failures))

@@ -15,6 +15,7 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from textwrap import shorten
 
 from kitlib.backends.kind_tools import require_name
 from kitlib.backends.rule_trace import session_name
@@ -42,13 +43,13 @@ tables, and takes them out. Where such a pod is not allowed, it adds an ephemera
 client's pod instead: that ends as these do, but stays in the pod's list of containers."""
 # What a helper runs. A pod that is deleted gets SIGTERM at once, and SIGKILL when its grace period is over: ours goes
 # on until it is told to end, or its time is up. At its end no TRACE rule of ours is left on the node.
-LIFE = "end() {{ {last}; exit; }}; trap '' TERM; trap end {signals}; sleep {seconds} & wait; end"
+LIFE = "end() {{ {last}; exit 0; }}; trap '' TERM; trap end {signals}; sleep {seconds} & wait; end"
 SWEEP = """nsenter --target 1 --mount --net -- sh -c '{{ echo "*raw"; iptables-save -t raw | sed -n "/{name}/s/^-A/-D/p"
 echo COMMIT; }} | iptables-restore --noflush; nft delete table inet {name}' >/dev/null 2>&1"""
 # What kubectl prints, and what that means. {can_i} is the command that asks for the right.
 REASONS = (
-    (r"violates PodSecurity", "Pod Security does not admit a privileged pod in the namespace {namespace}. Choose "
-     "one that admits it, KITLIB_NAMESPACE=NAME; labels: kubectl get namespace {namespace} --show-labels."),
+    (r"violates PodSecurity", "Pod Security does not admit it in the namespace {namespace}. To see it: kubectl get "
+     "namespace {namespace} --show-labels. Helper pods can be made in another: KITLIB_NAMESPACE=NAME."),
     (r"\(Forbidden\)|forbidden:", "Your account may not do this. To see it: {can_i}."),
     (r"unknown profile|invalid profile|unknown flag: --profile|profile .*(not supported|must be)",
      "This kubectl does not know the profile it was given: kubectl 1.30 or newer does. To see yours: kubectl version."),
@@ -60,6 +61,7 @@ REASONS = (
     (r"timed out waiting", "The pod was not ready in time; the image {image} may still be on its way, or the node is "
      "full. To see it: kubectl -n {namespace} get events."),
 )
+LONGEST = 240       # of what kubectl said
 DENIALS = 3         # the first of them: another way may be allowed
 # kubectl's own words for a right that is missing: the verb, the resource and its subresource, where.
 MISSING = re.compile(r'cannot (\w+) resource "(\w+)/?(\w*)" in API group "[^"]*" (?:in the namespace "([^"]+)")?')
@@ -234,7 +236,7 @@ def refusal(doing: str, stderr: str, kubectl: Sequence[str], namespace: str = ""
     """Return the error for what kubectl printed; `kubectl` is how the command began."""
     number, meaning = next(((number, words) for number, (pattern, words) in enumerate(REASONS)
                             if re.search(pattern, stderr)), (0, "To see more: {can_i}."))
-    last = (stderr.strip().splitlines() or ["nothing"])[-1]
+    last = shorten((stderr.strip().splitlines() or ["nothing"])[-1], LONGEST, placeholder=" …")
     words = meaning.format(namespace=namespace, image=image, can_i=_can_i(stderr, " ".join(kubectl), namespace))
     return (Denied if number < DENIALS else NoAccess)(f"{doing} cannot be had. {words} (kubectl said: {last})")
 
