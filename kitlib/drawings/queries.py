@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+from kitlib.capture import Capture
 from kitlib.drawings.table import Table, shorten, table
 from kitlib.journey.model import Journey
 from kitlib.parsers.resolv_conf import ResolvConf
+from kitlib.place import Node
 from kitlib.search_list import Candidate
 from kitlib.sighting import Socket
-
-if TYPE_CHECKING:
-    from kitlib.capture import Capture
-    from kitlib.place import Node
 
 LONGEST_ANSWER = 48        # letters
 

@@ -9,22 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from kitlib.capture import Capture
 from kitlib.errors import NotFound
+from kitlib.journey.model import Journey, Leg
+from kitlib.lab import Lab
 from kitlib.netfilter.packet import Packet
 from kitlib.netfilter.path import PacketPath
 from kitlib.netfilter.simulate import simulate
+from kitlib.netfilter.state import Netfilter
 from kitlib.parsers import conntrack
-
-if TYPE_CHECKING:
-    from kitlib.capture import Capture
-    from kitlib.journey.model import Journey, Leg
-    from kitlib.lab import Lab
-    from kitlib.netfilter.state import Netfilter
-    from kitlib.place import Node, Pod
-    from kitlib.sighting import VantagePoint
-
+from kitlib.place import Node, Pod
+from kitlib.sighting import VantagePoint
 
 CLIENT_PORT = 40000       # any that conntrack does not know yet
 CIRCLE = "has had it already"

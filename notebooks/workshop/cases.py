@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import secrets
 from hashlib import sha256
-from typing import TYPE_CHECKING
 
+from kitlib.capture import Capture
 from kitlib.drawings.drawing import note
 from kitlib.errors import NotFound
 from kitlib.lab import Lab, open_lab
+from kitlib.place import Pod
 from lessons.evidence import point_title
 from workshop.case import Case
 from workshop.causes import causes_for
@@ -16,11 +17,6 @@ from workshop.faults import live_recipes
 from workshop.live_faults import break_lab, fix_lab
 from workshop.looks import halving
 from workshop.questions import solution
-
-if TYPE_CHECKING:
-    from kitlib.capture import Capture
-    from kitlib.place import Pod
-
 
 CLIENT = "my-nginx"
 CASES = {1: "no-endpoints", 2: "service-rules-missing", 3: "forward-drop", 4: "ip-forward-off", 5: "route-blackhole",

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from kitlib.journey.model import Journey
 from workshop.case import CIRCLE, Case, QueryEnd
 from workshop.command_effects import CONTAINERS
-
-if TYPE_CHECKING:
-    from kitlib.journey.model import Journey
 
 
 class Finding(NamedTuple):

@@ -11,22 +11,18 @@ import re
 import shlex
 from collections.abc import Callable, Collection, Iterator, Sequence
 from ipaddress import ip_address, ip_network
-from typing import TYPE_CHECKING
 
 from kitlib.backends.recording import load
 from kitlib.errors import KitError, NotRecorded, ParseError
+from kitlib.lab import Lab
 from kitlib.parsers.ip import ROUTE_TYPES
+from kitlib.place import Pod
 from kitlib.quiz import WHAT
 from kitlib.result import Result, typed_on_host
 from workshop.typed_commands import parse_commands
 
-if TYPE_CHECKING:
-    from kitlib.lab import Lab
-    from kitlib.place import Pod
-
-
 Answers = dict[tuple[str, tuple[str, ...]], str]       # stdout, by the id of the place and argv
-Effect = Callable[["Lab", str, list[str]], Answers]
+Effect = Callable[[Lab, str, list[str]], Answers]
 SAVED = ("iptables-save",)
 ROUTES = ("ip", "route")
 CONNECTIONS = ("conntrack", "-L", "-p", "udp")

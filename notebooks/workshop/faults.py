@@ -9,16 +9,13 @@ Nothing here runs anything.
 from __future__ import annotations
 
 from ipaddress import ip_network
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from kitlib.backends import KUBE_PROXY
 from kitlib.errors import NotFound
+from kitlib.lab import Lab
 from kitlib.netfilter.kube_proxy import ENDPOINT, chain_name
-
-if TYPE_CHECKING:
-    from kitlib.lab import Lab
-    from kitlib.place import Pod
-
+from kitlib.place import Pod
 
 Commands = tuple[tuple[str, str], ...]            # where, and the command's words with one space between
 

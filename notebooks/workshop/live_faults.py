@@ -5,18 +5,15 @@ from __future__ import annotations
 import atexit
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from kitlib.errors import KitError, NotFound, PlaceGone
+from kitlib.lab import Lab
+from kitlib.place import Pod
+from kitlib.sighting import VantagePoint
 from workshop.case import Case
 from workshop.command_effects import EFFECTS, check_is_known
 from workshop.faults import KEPT_PORT, Commands, live_recipes, placed_commands
 from workshop.typed_commands import parse_commands
-
-if TYPE_CHECKING:
-    from kitlib.lab import Lab
-    from kitlib.place import Pod
-    from kitlib.sighting import VantagePoint
 
 
 def break_lab(lab: Lab, pod: Pod, name: str) -> None:

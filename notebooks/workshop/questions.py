@@ -6,8 +6,8 @@ Right answers and hints come from what the lab says and from what was captured, 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+from kitlib.capture import Capture
 from kitlib.errors import NotFound
 from kitlib.parsers.packets import TCP, datagram_of
 from kitlib.quiz import Quiz, number
@@ -20,10 +20,6 @@ from workshop.faults import RECIPES, live_recipes, placed_commands
 from workshop.live_faults import ask_again, run_typed
 from workshop.looks import path_order
 from workshop.typed_commands import typed_on_host_or_in_cell
-
-if TYPE_CHECKING:
-    from kitlib.capture import Capture
-
 
 SYN = 0x02            # the flags of a segment that begins a connection (RFC 9293, 3.1)
 FIXED = "the queries of this pod are answered again"

@@ -5,15 +5,12 @@ from __future__ import annotations
 import ast
 import shlex
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from kitlib.errors import ParseError
+from kitlib.lab import Lab
+from kitlib.place import Place, Pod
 from kitlib.quiz import WHAT
 from kitlib.result import typed_on_host
-
-if TYPE_CHECKING:
-    from kitlib.lab import Lab
-    from kitlib.place import Place, Pod
 
 SEPARATORS = {";", "&&", "||", "|", "&"}
 SYSCTL_FILES = "/proc/sys/"
