@@ -26,7 +26,7 @@ NODE, CHANGED, UNMET = svg.shade("node"), Shade(svg.ACCENT, svg.ACCENT_FILL), Sh
 
 def draw_hooks(path: PacketPath, current: HookStep | None = None) -> Drawing:
     """Draw the hooks of a machine, those that this packet meets, and in a thick frame the one where it is."""
-    title, notes = _title(path, current), _notes(path)
+    title, notes = _title(path, current), [words for step in path.hook_steps if (words := _note(step))]
     alt = " ".join([_way_words(path), *(f"{words}." for words in notes)])
     page = svg.Page()
     page.add_title(title)
@@ -89,10 +89,6 @@ def _note(step: HookStep) -> str:
     """Say what changed at a stop, or what the routing decision was; "" if nothing is to be said."""
     said = [f"{what} {change}" for what, change in packet_changes(step.before, step.after)]
     return f"{step.where}: {', '.join(said) or step.why}" if said or not step.table else ""
-
-
-def _notes(path: PacketPath) -> list[str]:
-    return [words for step in path.hook_steps if (words := _note(step))]
 
 
 def _title(path: PacketPath, current: HookStep | None) -> str:

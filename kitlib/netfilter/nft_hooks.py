@@ -122,7 +122,7 @@ def _past(netfilter: Netfilter, chain: Chain, path: PacketPath) -> Iterator[tupl
     here = path.after._replace(states=BEFORE_CONNTRACK) if is_unknown else path.after
     saved = saved_chains(netfilter, chain)
     for branch in table.branches(netfilter, chain.name, saved, here) if saved else \
-            _branches(netfilter, chain, here):
+            explore(Branch(here, chain), partial(_advance, netfilter, chain.hook.upper())):
         after = branch.packet
         after = after._replace(states=states) if after.states == BEFORE_CONNTRACK else after
         step = HookStep(chain.hook.upper(), saved or chain.table, here, after, "", branch.trail, netfilter, chain.name)
@@ -142,11 +142,6 @@ def saved_chains(netfilter: Netfilter, chain: Chain) -> str:
         other.name in saved and len(saved[other.name].lines) == len(other.lines)
         for other in netfilter.nft.tables[chain.table].chains.values())
     return name if same else ""
-
-
-def _branches(netfilter: Netfilter, chain: Chain, packet: Packet) -> Iterator[Branch]:
-    """Yield every branch that this packet may take through a base chain."""
-    return explore(Branch(packet, chain), partial(_advance, netfilter, chain.hook.upper()))
 
 
 def _advance(netfilter: Netfilter, hook: str, branch: Branch) -> list[Branch]:

@@ -165,10 +165,7 @@ def _map(body: dict[str, Any], context: Context) -> Any:
     return value_of(found, context)
 
 
-def _concat(body: list[Any], context: Context) -> Key:
-    return tuple(value_of(part, context) for part in body)
-
-
 EXPRESSIONS: dict[str, Callable[[Any, Context], Any]] = {
-    "payload": _payload, "meta": _meta, "ct": _ct, "fib": _fib, "numgen": _numgen, "map": _map, "concat": _concat,
+    "payload": _payload, "meta": _meta, "ct": _ct, "fib": _fib, "numgen": _numgen, "map": _map,
+    "concat": lambda body, context: tuple(value_of(part, context) for part in body),
 }

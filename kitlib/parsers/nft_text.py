@@ -54,10 +54,6 @@ def flags(body: dict[str, Any]) -> list[str]:
     return [found] if isinstance(found, str) else found
 
 
-def _set(items: list[Any], kind: str) -> str:
-    return f"{{ {', '.join(_element(item, kind) for item in items)} }}"
-
-
 def _element(item: Any, kind: str) -> str:
     if isinstance(item, list):
         key, value = item
@@ -71,10 +67,6 @@ def _is_verdict(value: dict[str, Any]) -> bool:
     return next(iter(value)) in ("accept", "drop", "continue", "return", "jump", "goto")
 
 
-def _fib(body: dict[str, Any], _: str) -> str:
-    return f"fib {' . '.join(flags(body))} {body['result']}"
-
-
 def _numgen(body: dict[str, Any], _: str) -> str:
     offset = f" offset {body['offset']}" if body.get("offset") else ""
     return f"numgen {body['mode']} mod {body['mod']}{offset}"
@@ -84,12 +76,12 @@ EXPRESSIONS = {
     "payload": lambda body, _: f"{body['protocol']} {body['field']}" if "field" in body else json.dumps(body),
     "meta": lambda body, _: body["key"] if body["key"] in QUOTED else f"meta {body['key']}",
     "ct": lambda body, _: f"ct {body['dir']} {body['key']}" if "dir" in body else f"ct {body['key']}",
-    "fib": _fib,
+    "fib": lambda body, _: f"fib {' . '.join(flags(body))} {body['result']}",
     "numgen": _numgen,
     "concat": lambda body, _: " . ".join(map(expression, body)),
     "prefix": lambda body, _: f"{body['addr']}/{body['len']}",
     "range": lambda body, kind: "-".join(expression(end, kind) for end in body),
-    "set": _set,
+    "set": lambda items, kind: f"{{ {', '.join(_element(item, kind) for item in items)} }}",
     "elem": lambda body, kind: expression(body["val"], kind),
     "map": lambda body, _: f"{expression(body['key'])} map {expression(body['data'], kind_of(body['key']))}",
 }
@@ -110,14 +102,6 @@ def _match(body: dict[str, Any]) -> str:
     return f"{expression(left)}{' ' if is_plain else f' {op} '}{expression(right, kind_of(left))}"
 
 
-def _vmap(body: dict[str, Any]) -> str:
-    return f"{expression(body['key'])} vmap {expression(body['data'], kind_of(body['key']))}"
-
-
-def _mangle(body: dict[str, Any]) -> str:
-    return f"{expression(body['key'])} set {expression(body['value'], kind_of(body['key']))}"
-
-
 def _nat(name: str, body: dict[str, Any] | None) -> str:
     body = body or {}
     address, port = expression(body.get("addr", "")), body.get("port")
@@ -133,16 +117,12 @@ def _reject(body: dict[str, Any] | None) -> str:
     return "reject" if kind in DEFAULT_REJECT and what == "port-unreachable" else f"reject with {kind} {what}"
 
 
-def _update(body: dict[str, Any]) -> str:
-    return f"{body['op']} {body['set']} {{ {expression(body['elem'])} }}"
-
-
-def _log(body: dict[str, Any] | None) -> str:
-    return f'log prefix "{body["prefix"]}"' if body and "prefix" in body else "log"
-
-
 STATEMENTS = {
-    "match": _match, "vmap": _vmap, "mangle": _mangle, "reject": _reject, "set": _update, "log": _log,
+    "match": _match, "reject": _reject,
+    "vmap": lambda body: f"{expression(body['key'])} vmap {expression(body['data'], kind_of(body['key']))}",
+    "mangle": lambda body: f"{expression(body['key'])} set {expression(body['value'], kind_of(body['key']))}",
+    "set": lambda body: f"{body['op']} {body['set']} {{ {expression(body['elem'])} }}",
+    "log": lambda body: f'log prefix "{body["prefix"]}"' if body and "prefix" in body else "log",
     "counter": lambda _: "counter",
     "jump": lambda body: f"jump {body['target']}",
     "goto": lambda body: f"goto {body['target']}",

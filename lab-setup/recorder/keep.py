@@ -84,7 +84,8 @@ class Keeper:
         cleaners: dict[str, Cleaner] = {
             rf"{get}(?: {WORD})* -o json": self._json,
             rf"{get}(?: {WORD})?(?: -A)?(?: -o wide)?": self._table,
-            rf"kubectl {namespace}describe service {WORD}": self._description,
+            rf"kubectl {namespace}describe service {WORD}":
+                lambda text: _lines(text, rf"(?:{'|'.join(DESCRIPTION)}):.*"),
             r"(?:kubectl|kind) version|iptables --version|uname -r": self._version,
             r"docker container ls": self._containers,
             rf"docker network inspect {WORD}": lambda text: self._json(text, NETWORK),
@@ -178,9 +179,6 @@ class Keeper:
     def _containers(self, text: str) -> str:
         heading, *rows = self._table(text).split("\n")
         return "\n".join([heading, *(row for row in rows if not row or row.split()[-1] in self.containers)])
-
-    def _description(self, text: str) -> str:
-        return _lines(text, rf"(?:{'|'.join(DESCRIPTION)}):.*")
 
     def _version(self, text: str) -> str:
         found = re.match(r"(?:(?:Client|Kustomize|Server) Version: v?[\d.]+\n)+|kind v[\d.]+|"
