@@ -52,6 +52,16 @@ def test_conda_takes_the_pythons_that_pip_takes() -> None:
     assert checkup.SUPPORTED == ((3, 11), (3, 14))
 
 
+def test_github_tries_each_of_them_and_runs_nothing_but_the_makefile() -> None:
+    jobs = [job for file in (REPO / ".github" / "workflows").glob("*.yml")
+            for job in yaml.safe_load(file.read_text())["jobs"].values()]
+    [pythons] = [job["strategy"]["matrix"]["python"] for job in jobs if "strategy" in job]
+    assert pythons == ["3.11", "3.12", "3.13", "3.14"]
+    runs = [[step["run"].split()[:2] for step in job["steps"] if "run" in step] for job in jobs]
+    targets = set(re.findall(r"^([a-z-]+):", (REPO / "Makefile").read_text(), re.MULTILINE))
+    assert len(runs) == 2 and all(len(run) == 1 and run[0][0] == "make" and run[0][1] in targets for run in runs)
+
+
 @pytest.mark.parametrize("name", [Requirement(line).name for group in ("", "test") for line in GROUPS[group]])
 def test_what_is_installed_is_what_is_pinned(name: str) -> None:
     assert importlib.metadata.version(name) == PINS[name], "make lab brings the environment up to date"
