@@ -17,6 +17,7 @@ import urllib.parse
 import urllib.request
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,9 +48,15 @@ class Hub(NamedTuple):
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     if not (REPO / ".venv/node_modules/.bin/configurable-http-proxy").exists():
         pytest.skip("make classroom-ready installs the proxy")
-    folder, port = tmp_path_factory.mktemp("class"), free_ports(3)
-    log = (folder / "log").open("w")
-    environment = {**os.environ, "CLASSROOM": str(folder), "PORT": str(port)}
+    with started(tmp_path_factory.mktemp("class")) as hub:
+        yield hub
+
+
+@contextmanager
+def started(folder: Path, **settings: str) -> Iterator[Hub]:
+    """A hub of its own, as `make classroom` starts it."""
+    port, log = free_ports(3), (folder / "log").open("w")
+    environment = {**os.environ, "CLASSROOM": str(folder), "PORT": str(port), **settings}
     process = subprocess.Popen([sys.executable, "-m", "jupyterhub", "--config",
                                 REPO / "lab-setup/jupyterhub/jupyterhub_config.py"], cwd=folder, env=environment,
                                stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
@@ -130,21 +137,23 @@ class Learner:
             assert error.code in (424, 503), error
             return False
 
-    async def run(self, notebook: Path) -> list[str]:
+    async def open(self, notebook: Path) -> list[str]:
         """Run every cell of a notebook in a kernel of the learner's server; return the errors."""
+        stored = await asyncio.to_thread(self.api, f"contents/notebooks/{notebook.name}")
+        return await self.run(notebook.name, [cell["source"] for cell in stored["content"]["cells"]
+                                              if cell["cell_type"] == "code"])
+
+    async def run(self, name: str, sources: list[str]) -> list[str]:
+        """Run this in a new kernel; return the errors."""
         from tornado.httpclient import HTTPRequest
         from tornado.websocket import websocket_connect
 
         session = await asyncio.to_thread(self.api, "sessions", {
-            "path": f"notebooks/{notebook.name}", "name": "", "type": "notebook", "kernel": {"name": "python3"}})
-        stored = await asyncio.to_thread(self.api, f"contents/notebooks/{notebook.name}")
+            "path": f"notebooks/{name}", "name": "", "type": "notebook", "kernel": {"name": "python3"}})
         cookies = "; ".join(f"{one.name}={one.value}" for one in self.cookies)
         address = f"{self.hub.address}/user/{self.name}/api/kernels/{session['kernel']['id']}/channels"
         channel = await websocket_connect(HTTPRequest(address.replace("http", "ws", 1), headers={"Cookie": cookies}))
-        errors = []
-        for cell in stored["content"]["cells"]:
-            if cell["cell_type"] == "code":
-                errors += await self.execute(channel, cell["source"])
+        errors = [error for source in sources for error in await self.execute(channel, source)]
         channel.close()
         return errors
 
@@ -159,7 +168,7 @@ class Learner:
             if message["parent_header"].get("msg_id") != number:
                 continue
             if message["msg_type"] == "error":
-                errors.append(message["content"]["evalue"])
+                errors.append(message["content"]["ename"])
             if message["msg_type"] == "status" and message["content"]["execution_state"] == "idle":
                 return errors
 
@@ -176,7 +185,7 @@ def mebibytes_of_learners(hub: Hub) -> float:
 def test_ten_learners_open_two_notebooks_at_once(hub: Hub) -> None:
     async def all_at_once() -> list[list[str]]:
         await asyncio.gather(*(asyncio.to_thread(each.start) for each in learners))
-        return await asyncio.gather(*(each.run(notebook) for each in learners for notebook in OPENED))
+        return await asyncio.gather(*(each.open(notebook) for each in learners for notebook in OPENED))
 
     learners = [Learner(hub, name) for name in LEARNERS]
     for each in learners:
@@ -204,3 +213,19 @@ def test_what_a_learner_has_written_is_not_overwritten(hub: Hub) -> None:
     learner.start()
     assert mine.read_text() == "my own work"
     assert (mine.parent / NOTEBOOKS[1].name).is_file() and (mine.parents[1] / "docs" / "glossary.md").is_file()
+
+
+def test_a_mistake_in_a_notebook_does_not_take_the_machines_memory(hub: Hub) -> None:
+    learner = Learner(hub, "learner-greedy")
+    learner.log_in(hub.password)
+    learner.start()
+    assert asyncio.run(learner.run("big.ipynb", ["bytearray(2**30)", "bytearray(5 * 2**30)"])) == ["MemoryError"]
+
+
+def test_a_server_that_nobody_uses_is_stopped(tmp_path: Path) -> None:
+    with started(tmp_path, IDLE="10") as hub:
+        learner = Learner(hub, "learner-away")
+        learner.log_in(hub.password)
+        learner.start()
+        until(lambda: not learner.is_started(), 60, tmp_path / "log")
+        assert (tmp_path / "learners" / learner.name / "notebooks" / NOTEBOOKS[0].name).is_file()

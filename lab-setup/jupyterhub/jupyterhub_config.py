@@ -18,7 +18,7 @@ FOLDER = Path(os.environ.get("CLASSROOM") or REPO / "classroom").resolve()
 ADDRESS, PORT = os.environ.get("ADDRESS") or "127.0.0.1", int(os.environ.get("PORT") or 8000)
 PROXY = REPO / ".venv" / "node_modules" / ".bin" / "configurable-http-proxy"
 GIB_OF_A_PROCESS = 4            # of address space: a notebook of the course takes 1
-IDLE_S = 3600                   # then a learner's server is stopped; what is saved stays
+IDLE_S = int(os.environ.get("IDLE") or 3600)        # then a learner's server is stopped; what is saved stays
 
 
 def password() -> str:
