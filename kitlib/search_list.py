@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
 from kitlib.errors import KitError, ParseError
+from kitlib.parsers.ip import can_read
 from kitlib.parsers.resolv_conf import ResolvConf
 from kitlib.sighting import Question
 
@@ -121,10 +122,5 @@ def _fits(name: str) -> bool:
 
 
 def _is_address(name: str) -> bool:
-    for read in (ip_address, socket.inet_aton):       # the second knows "10.1" as well
-        try:
-            read(name)
-            return not any(character.isspace() for character in name)
-        except (ValueError, OSError):
-            continue
-    return False
+    reads = ip_address, socket.inet_aton        # the second knows "10.1" as well
+    return any(can_read(read, name) for read in reads) and not any(character.isspace() for character in name)

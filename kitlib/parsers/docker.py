@@ -8,6 +8,7 @@ from typing import Any
 
 from kitlib.errors import ParseError, parse_context
 from kitlib.parsers import json_text
+from kitlib.parsers.ip import can_read
 from kitlib.parsers.json_text import value_at, words_at
 
 
@@ -61,10 +62,8 @@ def _network(item: Any) -> Network:
 
 def _range(entry: Any) -> tuple[str, str]:
     subnet = value_at(entry, "Subnet")
-    try:
-        ip_network(subnet)
-    except ValueError:
-        raise ParseError("JSON", "a subnet", subnet, "IPAM.Config.Subnet") from None
+    if not can_read(ip_network, subnet):
+        raise ParseError("JSON", "a subnet", subnet, "IPAM.Config.Subnet")
     return subnet, value_at(entry, "Gateway", default="")
 
 

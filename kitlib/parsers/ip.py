@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from ipaddress import ip_interface, ip_network
+from ipaddress import ip_address, ip_interface, ip_network
 
 from kitlib.errors import ParseError, parse_context
 
@@ -90,10 +90,8 @@ def _address(words: list[str]) -> str:
     """Read `inet 10.0.0.1/24 …`, or on a point-to-point link `inet 10.0.0.1 peer 10.0.0.2/32 …`."""
     local, _, length = "".join(words[1:2]).partition("/")
     address = f"{local}/{_after(words, 'peer').partition('/')[2] or length}"
-    try:
-        ip_interface(address)
-    except ValueError:
-        raise ParseError("ip", "an address with its prefix length", " ".join(words)) from None
+    if not can_read(ip_interface, address):
+        raise ParseError("ip", "an address with its prefix length", " ".join(words))
     return address
 
 
@@ -144,14 +142,14 @@ def _route(line: str, version: int) -> Route:
     """Read a line of `ip route`. Next hops of IPv6 stand in routes of IPv4 as `via inet6 ADDRESS`; "pref" is IPv6's."""
     kind, destination, rest = _head(line)
     words = [word for word in rest if word not in (*ROUTE_FLAGS, "inet6")]
-    if words[:1] == ["from"] and _is_address(destination):      # the packet that `ip route get` was asked about
+    if words[:1] == ["from"] and can_read(ip_address, destination):     # the packet that `ip route get` was asked about
         words = words[2:]
     known = {ROUTE_WORDS[word]: value for word, value in zip(words[::2], words[1::2], strict=False)
              if word in ROUTE_WORDS}
     is_six = ":" in destination or "pref" in words or (":" in known.get("via", "") and "inet6" not in rest)
     route = Route(destination, type=kind, version=6 if is_six else version, **known)
     is_read = NO_MATTER.union(ROUTE_WORDS).issuperset(words[::2]) and len(words) % 2 == 0
-    are_addresses = all(map(_is_address, filter(None, (route.via, route.source))))
+    are_addresses = all(can_read(ip_address, each) for each in (route.via, route.source) if each)
     if is_read and are_addresses and (route.device or kind in WITHOUT_DEVICE):
         return route
     return Route(destination, type=kind, table=route.table, version=route.version,
@@ -163,18 +161,15 @@ def _head(line: str) -> tuple[str, str, list[str]]:
     words = line.split()
     kind = words.pop(0) if words[0] in ROUTE_TYPES else "unicast"
     destination, *rest = words or [""]
-    if line[0].isspace() or not (destination == "default" or _is_network(destination)):
+    if line[0].isspace() or not (destination == "default" or can_read(ip_network, destination)):
         raise ParseError("ip", "a destination, and pairs such as `dev eth0`", line)
     return kind, destination, rest
 
 
-def _is_network(text: str) -> bool:
+def can_read(read: Callable[[str], object], text: str) -> bool:
+    """Say whether `read` (ip_address, ip_network, …) takes this text: it raises ValueError or OSError if not."""
     try:
-        ip_network(text)
-    except ValueError:
+        read(text)
+    except (ValueError, OSError):
         return False
     return True
-
-
-def _is_address(text: str) -> bool:
-    return "/" not in text and _is_network(text)

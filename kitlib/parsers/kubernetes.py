@@ -12,6 +12,7 @@ from typing import Any
 
 from kitlib.errors import ParseError, parse_context
 from kitlib.parsers import json_text
+from kitlib.parsers.ip import can_read
 from kitlib.parsers.json_text import value_at, words_at
 
 ROLE_LABEL = "node-role.kubernetes.io/"
@@ -169,10 +170,6 @@ def _ports(item: Any, path: str) -> tuple[Port, ...]:
 def _address(item: Any, path: str, *instead: str) -> str:
     """Return the address at a path, or one of the words that may stand instead; "" among them: it may be absent."""
     text = value_at(item, path, default="")
-    if text in instead:
-        return text
-    try:
-        ip_address(text)
-    except ValueError:
-        raise ParseError("JSON", "an IP address", text, path) from None
+    if text not in instead and not can_read(ip_address, text):
+        raise ParseError("JSON", "an IP address", text, path)
     return text

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
 from kitlib.errors import ParseError
+from kitlib.parsers.ip import can_read
 
 KEYWORDS = ("nameserver", "search", "domain", "options", "sortlist")
 MOST_NAMESERVERS = 3                                        # MAXNS, in glibc and in musl
@@ -84,15 +85,7 @@ def _with_line(conf: ResolvConf, line: str) -> ResolvConf | None:
     if keyword not in KEYWORDS or line[0].isspace() or not values:
         return None
     if keyword == "nameserver":
-        return replace(conf, nameservers=(*conf.nameservers, values[0])) if _is_address(values[0]) else None
+        return replace(conf, nameservers=(*conf.nameservers, values[0])) if can_read(ip_address, values[0]) else None
     if keyword in ("search", "domain"):
         return replace(conf, search=tuple(values if keyword == "search" else values[:1]))
     return replace(conf, options=(*conf.options, *values)) if keyword == "options" else conf
-
-
-def _is_address(value: str) -> bool:
-    try:
-        ip_address(value)
-    except ValueError:
-        return False
-    return True
