@@ -6,6 +6,8 @@ import os
 import re
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 from namespaces import processes_of_labs, require_namespaces
@@ -14,9 +16,12 @@ from kitlib import open_lab
 from kitlib.errors import KitError
 from kitlib.lab import Lab
 from kitlib.netfilter.nft_compare import traced_by_nft
+from kitlib.netfilter.nft_kube_proxy import endpoints, with_endpoints
+from kitlib.netfilter.packet import Packet
+from kitlib.netfilter.simulate import simulate
 from netns_lab import NetnsLab
 from netns_lab.build import up
-from netns_lab.description import LAB, parse, read
+from netns_lab.description import LAB, Description, parse, read
 from netns_lab.rules import nft_ruleset
 from recorder.backend import Recorder
 from recorder.validate import validate
@@ -30,30 +35,37 @@ def recorded() -> Lab:
     return open_lab(recording="kind-test1-nftables")
 
 
-@pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
+@contextmanager
+def lab_of(description: Description, name: str) -> Iterator[Lab]:
     require_namespaces()
-    holder = up(read(mode="nftables"), NAME)
+    holder = up(description, name)
     yield Lab(NetnsLab(holder))
     holder.end()
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    with lab_of(read(mode="nftables"), NAME) as opened:
+        yield opened
     deadline = time.monotonic() + 1
     while (left := [line for line in processes_of_labs() if NAME in line]) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert left == []
 
 
-def table(lab: Lab, node: str) -> dict[str, list[str]]:
+def table(lab: Lab, node: str, family: str) -> dict[str, list[str]]:
     """kube-proxy's chains, sets and maps as nft lists them: each with its lines, in any order."""
     text = lab.node(node).run("nft", "list", "ruleset").stdout
-    body = re.search(r"^table ip kube-proxy \{\n(.*?)^\}", text, re.DOTALL | re.MULTILINE)[1]
+    body = re.search(rf"^table {family} kube-proxy \{{\n(.*?)^\}}", text, re.DOTALL | re.MULTILINE)[1]
     blocks = re.findall(r"^\t((?:set|map|chain) \S+) \{\n(.*?)^\t\}", body, re.DOTALL | re.MULTILINE)
     return {name: sorted(re.split(r",\s+|\n\t+|= \{ | \}", lines.strip())) for name, lines in blocks}
 
 
+@pytest.mark.parametrize(("family", "parts"), [("ip", 36), ("ip6", 22)])
 @pytest.mark.parametrize("node", ["worker3", "control-plane", "worker", "worker2"])
-def test_the_table_is_the_one_that_kube_proxy_wrote(lab, recorded, node: str) -> None:
-    ours, theirs = table(lab, node), table(recorded, node)
-    assert ours == theirs and len(theirs) == 36
+def test_the_tables_are_those_that_kube_proxy_wrote(lab, recorded, node: str, family: str, parts: int) -> None:
+    ours, theirs = table(lab, node, family), table(recorded, node, family)
+    assert ours == theirs and len(theirs) == parts
 
 
 def test_what_is_not_kube_proxys_stays_in_iptables(lab, recorded) -> None:
@@ -158,3 +170,67 @@ def test_a_recording_of_it_replays_and_validates(lab, tmp_path) -> None:
     assert live.topology and validate(tmp_path / "mine") == []
     again = traced(open_lab(recording=tmp_path / "mine"))
     assert (again.trace(node).stdout, again.traced_paths(node)) == expected
+
+
+SIX = """
+[[endpointslices]]
+metadata = { namespace = "kube-system", name = "kube-dns-6", labels = { "kubernetes.io/service-name" = "kube-dns" } }
+addressType = "IPv6"
+endpoints = [{ addresses = ["fd00:10:244::2"] }, { addresses = ["fd00:10:244::3"] }]
+ports = [{ name = "dns", port = 53, protocol = "UDP" }]
+
+[upstream]"""
+ON_THE_NODE = """sysctl -qw net.ipv6.conf.all.disable_ipv6=0 net.ipv6.conf.all.forwarding=1
+ip -6 addr add fd00:172::4/64 dev eth0 nodad
+ip -6 addr add fd00:10:244:2::1/64 dev {veth} nodad
+ip -6 route add fd00:10:244::/64 via fd00:172::2 dev eth0
+ip -6 route add default dev eth0
+ip -6 neigh add fd00:172::2 lladdr 02:42:ac:14:00:02 dev eth0
+ip -6 neigh add fd00:10:244:2::3 lladdr {pod} dev {veth}"""
+IN_THE_POD = """sysctl -qw net.ipv6.conf.all.disable_ipv6=0
+ip -6 addr add fd00:10:244:2::3/64 dev eth0 nodad
+ip -6 route add default via fd00:10:244:2::1
+ip -6 neigh add fd00:10:244:2::1 lladdr {node} dev eth0"""
+
+
+@pytest.fixture(scope="module")
+def dual() -> Iterator[Lab]:
+    """A lab whose DNS Service has an address of each family; the pod and its node are given those of IPv6 here."""
+    text = LAB.read_text().replace('mode = "iptables"', 'mode = "nftables"').replace("\n[upstream]", SIX)
+    text = text.replace('"10.244.0.0/16"', '"10.244.0.0/16,fd00:10:244::/56"', 1)
+    address = 'clusterIP = "10.96.0.10"'
+    text = text.replace(address, f'{address}\nclusterIPs = ["10.96.0.10", "fd00:10:96::a"]')
+    with lab_of(parse(text), f"dual-{os.getpid():07}") as lab:
+        pod, node, veth = lab.client, lab.client.node, lab.client.veth.interface
+        macs = {"veth": veth, "pod": pod.interface("eth0").mac, "node": node.interface(veth).mac}
+        for place, text in ((node, ON_THE_NODE), (pod, IN_THE_POD)):
+            for line in text.format(**macs).splitlines():
+                assert place.run(*line.split()).rc == 0, line
+        yield lab
+
+
+@pytest.mark.parametrize(("server", "ends"), [
+    ("fd00:10:96::a", {"fd00:10:244::2", "fd00:10:244::3"}), ("10.96.0.10", {"10.244.0.2", "10.244.0.3"}),
+    ("fd00:172::2", {"fd00:172::2"})])
+def test_the_family_of_a_packet_chooses_the_table_and_the_kernel_agrees(dual: Lab, server: str, ends: set) -> None:
+    node = dual.client.node
+    with dual.capture(trace=True) as seen:
+        dual.client.run("dig", f"@{server}", "+tries=1", "+timeout=1", "www.example.com")
+    first = seen.traced_paths(node)[0]
+    assert not first.differences and first.path.packet.destination == server
+    tables = {step.table for step in first.path.hook_steps if "kube-proxy" in step.table}
+    assert tables == {"ip6 kube-proxy" if ":" in server else "ip kube-proxy"}
+    assert {path.after.destination for path in simulate(node.netfilter(), first.path.packet)} == ends
+
+
+def test_what_if_and_a_port_that_no_service_has_in_ipv6(dual: Lab) -> None:
+    kernel = dual.client.node.netfilter().of("fd00:10:96::a")
+    packet = Packet("fd00:10:244:2::3", "fd00:10:96::a", "udp", 40000, 53, dual.client.veth.interface)
+    service = kernel.nft.chain("ip6 kube-proxy", "service-FY5PMXPG-kube-system/kube-dns/udp/dns")
+    one = replace(kernel, nft=with_endpoints(kernel.nft, service, ["[fd00:10:244::2]:53"]))
+    again = with_endpoints(one.nft, one.nft.chain(service.table, service.name), endpoints(kernel.nft, service))
+    assert {path.after.destination for path in simulate(one, packet)} == {"fd00:10:244::2"}
+    assert again.tables[service.table].chains.keys() == kernel.nft.tables[service.table].chains.keys()
+    refused, = simulate(kernel, packet._replace(dport=54))
+    assert refused.end == "is rejected" and any(
+        "nearest: fd00:10:96::a . udp . 53 (has 53, not 54)" in step.why for step in refused.steps)

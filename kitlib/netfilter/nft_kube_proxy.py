@@ -34,7 +34,8 @@ def with_endpoints(ruleset: Ruleset, service: Chain, sockets: Sequence[str]) -> 
     if not known:
         raise NotFound(f"{service.name} has no coin that leads to an endpoint: there is nothing to change.")
     protocol, _ = _dnat(table.chains[next(iter(known.values()))])
-    behind = {socket: known.get(socket) or _chain_name(service, socket) for socket in sorted(sockets)}
+    behind = {socket: known.get(socket) or ENDPOINT + name_base(service.name.split("-", 2)[2], socket)
+              for socket in sorted(sockets)}
     made = {name: _endpoint(table, name, protocol, socket) for socket, name in behind.items() if socket not in known}
     gone = {name for socket, name in known.items() if socket not in behind}
     lines = tuple({**line, "expr": [_coin(tuple(behind.values()))]} if _coin_of(line) else line
@@ -74,11 +75,13 @@ def _coin(names: Sequence[str]) -> dict[str, Any]:
     return {"vmap": {"key": {"numgen": {"mode": "random", "mod": len(names), "offset": 0}}, "data": {"set": ways}}}
 
 
-def _chain_name(service: Chain, socket: str) -> str:
-    """Name an endpoint's chain; it ends as the Service's does, with address and port behind it."""
-    address, port = split_socket(socket)
-    name = f"{service.name.split('-', 2)[2]}__{address}/{port}"
-    return f"{ENDPOINT}{b32encode(hashlib.sha256(name.encode()).digest())[:8].decode()}-{name.replace(':', '.')}"
+def name_base(port: str, socket: str = "") -> str:
+    """Return what stands behind "service-" or "endpoint-" in the name of a chain: a hash, and what it is of.
+
+    `port` is "kube-system/kube-dns/udp/dns", `socket` an endpoint of it. Names may hold no colon.
+    """
+    name = f"{port}__{'/'.join(split_socket(socket)).replace(':', '.')}" if socket else port
+    return f"{b32encode(hashlib.sha256(name.encode()).digest())[:8].decode()}-{name}"
 
 
 def _endpoint(table: Table, name: str, protocol: str, socket: str) -> Chain:

@@ -7,7 +7,7 @@ import json
 import re
 import tomllib
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
@@ -63,19 +63,27 @@ class Description:
         return any(group.service == "kube-dns" and endpoint.address == pod.address
                    for group in self.endpoints for endpoint in group.endpoints)
 
-    def service_ports(self) -> tuple[ServicePort, ...]:
-        """List every port of every Service."""
+    def service_ports(self, version: int = 4) -> tuple[ServicePort, ...]:
+        """List every port of every Service that has an address of this version of IP."""
         return tuple(ServicePort(f"{service.namespace}/{service.name}" + (f":{port.name}" if port.name else ""),
-                                 service.cluster_ip, port.port, port.protocol.lower(),
-                                 self._sockets(service, port.name), tuple(item["spec"].get("externalIPs", ())),
+                                 address, port.port, port.protocol.lower(),
+                                 self._sockets(service, port.name, version),
+                                 tuple(_of(version, item["spec"].get("externalIPs", ()))),
                                  written.get("nodePort", 0), _affinity(item["spec"]))
                      for service, item in zip(self.services, self.objects["services"], strict=True)
+                     for address in _of(version, item["spec"].get("clusterIPs", [service.cluster_ip]))
                      for port, written in zip(service.ports, item["spec"]["ports"], strict=True))
 
-    def _sockets(self, service: kubernetes.Service, port: str) -> tuple[str, ...]:
-        return tuple(sorted(f"{endpoint.address}:{target.port}" for group in self.endpoints
-                            if (group.namespace, group.service) == (service.namespace, service.name)
-                            for target in group.ports if target.name == port for endpoint in group.endpoints))
+    def _sockets(self, service: kubernetes.Service, port: str, version: int) -> tuple[str, ...]:
+        ends = ((endpoint.address, target.port) for group in self.endpoints
+                if (group.namespace, group.service) == (service.namespace, service.name)
+                for target in group.ports if target.name == port for endpoint in group.endpoints)
+        return tuple(sorted(f"[{address}]:{number}" if version == 6 else f"{address}:{number}"
+                            for address, number in ends if [*_of(version, [address])]))
+
+    def range_of(self, key: str, version: int = 4) -> str:
+        """Return the range of addresses for one version of IP, "" without one."""
+        return next(_of(version, self.settings[key].split(",")), "")
 
 
 def read(path: Path = LAB, mode: str = "") -> Description:
@@ -121,6 +129,10 @@ def _slice(service: dict[str, Any], pods: list[dict[str, Any]]) -> dict[str, Any
     return {"metadata": {"namespace": namespace, "name": f"{name}-{digest(name, 5)}",
                          "labels": {kubernetes.SERVICE_LABEL: name}},
             "addressType": "IPv4", "endpoints": endpoints, "ports": ports}
+
+
+def _of(version: int, addresses: Iterable[str]) -> Iterator[str]:
+    return (address for address in addresses if (":" in address) == (version == 6))
 
 
 def _affinity(spec: dict[str, Any]) -> str:

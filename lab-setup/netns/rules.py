@@ -5,9 +5,7 @@ Source for nftables: kubernetes, pkg/proxy/nftables/proxier.go; order and commen
 
 from __future__ import annotations
 
-import hashlib
 import re
-from base64 import b32encode
 from collections.abc import Iterable, Iterator
 
 from kitlib.netfilter.kube_proxy import (
@@ -20,23 +18,33 @@ from kitlib.netfilter.kube_proxy import (
     chain_name,
     endpoint_rules,
 )
+from kitlib.netfilter.nft_kube_proxy import name_base
+from kitlib.netfilter.targets import split_socket
 from kitlib.parsers import kubernetes
 from netns_lab.description import Description, ServicePort, fill
 
 WITHOUT_ENDPOINTS = (("has no endpoints",) * 3, "KUBE-EXTERNAL-SERVICES", "-m addrtype --dst-type LOCAL ")
 OF_KUBE_PROXY = re.compile(r"\bKUBE-(?!FIREWALL|KUBELET-CANARY|IPTABLES-HINT)")
 REFUSES = "goto reject-chain"
+# How a table of nftables differs by family: what it is called, and how it knows the addresses of node ports.
+FAMILIES = {4: {"ip": "ip", "to_node": "ip daddr @nodeport-ips", "to_node_nat": "ip daddr @nodeport-ips"},
+            6: {"ip": "ip6", "to_node": "ip6 daddr != ::1", "to_node_nat": "fib daddr type local ip6 daddr != ::1"}}
+NODE_PORT_IPS = """set nodeport-ips {{
+		type ipv4_addr
+		comment "IPs that accept NodePort traffic"
+		elements = {{ {} }}
+	}}"""
 
 
 def ruleset(lab: Description) -> str:
     """Return what `iptables-restore` loads on every node."""
-    ports, network = lab.service_ports(), lab.settings["network"]
-    rules = [rule for port in ports for rule in _service_rules(port, lab.settings["pod_range"])]
+    ports, network, pod_range = lab.service_ports(), lab.settings["network"], lab.range_of("pod_range")
+    rules = [rule for port in ports for rule in _service_rules(port, pod_range)]
     chains = dict.fromkeys(rule.split()[1] for rule in rules)
     chains = [chain for chain in chains if chain not in (SERVICES, NODE_PORTS)]
     return fill(
         "node.rules", gateway=network["gateway"], resolver_port=network["resolver_port"],
-        pod_range=lab.settings["pod_range"], services="\n".join(rules),
+        pod_range=pod_range, services="\n".join(rules),
         chains="\n".join(f":{chain} - [0:0]" for chain in chains),
         without_endpoints="\n".join(f"-A {chain} {match} {REJECT}" for port in ports if not port.endpoints
                                     for chain, match in _ways_in(port, *WITHOUT_ENDPOINTS)))
@@ -76,11 +84,19 @@ def without_kube_proxy(ruleset: str) -> str:
 
 
 def nft_ruleset(lab: Description, node: kubernetes.Node) -> str:
-    """Return what `nft -f` loads on this node."""
-    ports = lab.service_ports()
+    """Return what `nft -f` loads on this node: a table for each family, though it may have no Service."""
+    return "".join(_nft_table(lab, node, version) for version in FAMILIES)
+
+
+def _nft_table(lab: Description, node: kubernetes.Node, version: int) -> str:
+    ports = lab.service_ports(version)
     able, unable = [port for port in ports if port.endpoints], [port for port in ports if not port.endpoints]
+    services = lab.range_of("service_range", version)
+    unallocated = f'{FAMILIES[version]["ip"]} daddr {services} drop comment "Drop traffic to unallocated ClusterIPs"'
     return fill(
-        "node.nft", node=node.address, service_range=lab.settings["service_range"],
+        "node.nft", **FAMILIES[version], version=str(version),
+        nodeport_ips=NODE_PORT_IPS.format(node.address) if version == 4 else "",
+        unallocated=unallocated if services else "",
         cluster_ips=_elements(dict.fromkeys(port.address for port in ports)),
         service_ips=_elements(entry for port in able for entry in _addresses(
             port, f"goto service-{_base(port)}", f"goto external-{_base(port)}")),
@@ -90,17 +106,16 @@ def nft_ruleset(lab: Description, node: kubernetes.Node) -> str:
         no_endpoint_nodeports=_elements(f"{port.protocol} . {port.node_port} : {REFUSES}"
                                         for port in unable if port.node_port),
         affinity_sets="\n".join(
-            f"set affinity-{_base(port, end)} {{ type ipv4_addr; flags dynamic,timeout; timeout {port.affinity}s; }}"
-            for port in able if port.affinity for end in port.endpoints),
-        chains="\n".join(_chain(name, rules) for port in able
-                         for name, rules in _chains(port, lab.settings["pod_range"])))
+            f"set affinity-{_base(port, end)} {{ type ipv{version}_addr; flags dynamic,timeout; "
+            f"timeout {port.affinity}s; }}" for port in able if port.affinity for end in port.endpoints),
+        chains="\n".join(_chain(name, rules) for port in able for name, rules in _chains(
+            port, FAMILIES[version]["ip"], lab.range_of("pod_range", version))))
 
 
 def _base(port: ServicePort, endpoint: str = "") -> str:
     """Return how kube-proxy calls a Service port, or one of its endpoints, behind "service-" or "endpoint-"."""
     service, _, name = port.name.partition(":")
-    path = f"{service}/{port.protocol}/{name}" + (f"__{endpoint.replace(':', '/')}" if endpoint else "")
-    return f"{b32encode(hashlib.sha256(path.encode()).digest()).decode()[:8]}-{path}"
+    return name_base(f"{service}/{port.protocol}/{name}", endpoint)
 
 
 def _addresses(port: ServicePort, inside: str, outside: str) -> Iterator[str]:
@@ -110,19 +125,19 @@ def _addresses(port: ServicePort, inside: str, outside: str) -> Iterator[str]:
         yield f"{address} . {port.protocol} . {port.port} : {outside}"
 
 
-def _chains(port: ServicePort, pod_range: str) -> Iterator[tuple[str, list[str]]]:
-    """Yield a Service port's chains, each with its rules."""
+def _chains(port: ServicePort, ip: str, pod_range: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield a Service port's chains, each with its rules; without a range it is not known who is no pod."""
     service = f"service-{_base(port)}"
     if port.external or port.node_port:
         yield f"external-{_base(port)}", ["jump mark-for-masquerade", f"goto {service}"]
     ends = {endpoint: _base(port, endpoint) for endpoint in port.endpoints}
     ways = ", ".join(f"{number} : goto endpoint-{end}" for number, end in enumerate(ends.values()))
-    known = [f"ip saddr @affinity-{end} goto endpoint-{end}" for end in ends.values() if port.affinity]
-    yield service, [f"ip daddr {port.address} ip saddr != {pod_range} jump mark-for-masquerade", *known,
-                    f"numgen random mod {len(ends)} vmap {{ {ways} }}"]
+    others = [f"{ip} daddr {port.address} {ip} saddr != {pod_range} jump mark-for-masquerade"] if pod_range else []
+    known = [f"{ip} saddr @affinity-{end} goto endpoint-{end}" for end in ends.values() if port.affinity]
+    yield service, [*others, *known, f"numgen random mod {len(ends)} vmap {{ {ways} }}"]
     for endpoint, end in ends.items():
-        keep = [f"update @affinity-{end} {{ ip saddr }}"] if port.affinity else []
-        yield f"endpoint-{end}", [f"ip saddr {endpoint.partition(':')[0]} jump mark-for-masquerade", *keep,
+        keep = [f"update @affinity-{end} {{ {ip} saddr }}"] if port.affinity else []
+        yield f"endpoint-{end}", [f"{ip} saddr {split_socket(endpoint)[0]} jump mark-for-masquerade", *keep,
                                   f"meta l4proto {port.protocol} dnat to {endpoint}"]
 
 
