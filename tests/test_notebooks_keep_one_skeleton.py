@@ -12,7 +12,7 @@ import pytest
 from conftest import NOTEBOOKS, REPO
 
 LINK = re.compile(r"\[([^\]]+)\]\(([^)#\s]+)[^)]*\)")
-CODE_LINES, CODE_CELLS = 8, 30
+CODE_LINES, CODE_WIDTH, CODE_CELLS = 8, 76, 30      # so wide is a cell on half of a laptop's screen
 STEPS = ("addresses", "resolv.conf", "dig", "veth", "the node's eth0", "iptables", "routes there and back",
          "CoreDNS's own question", "the to-do")
 READ_PAST = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.FunctionDef, ast.Lambda)
@@ -43,6 +43,9 @@ def test_it_opens_with_do_learn_and_need(stored: Path) -> None:
 def test_no_cell_is_long(stored: Path) -> None:
     long = [source for source in cells(stored, "code") if len(source.strip().splitlines()) > CODE_LINES]
     assert not long, f"over {CODE_LINES} lines:\n" + "\n\n".join(long)
+    wide = [line for source in cells(stored, "code") for line in source.splitlines()
+            if len(line) > CODE_WIDTH and not line.startswith("from ")]      # nobody reads those to their end
+    assert not wide, f"over {CODE_WIDTH} letters:\n" + "\n".join(wide)
 
 
 @pytest.mark.parametrize("path", LESSON, ids=lambda path: path.stem)

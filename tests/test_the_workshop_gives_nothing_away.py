@@ -76,6 +76,15 @@ def test_no_output_before_the_questions_says_where_or_why(number) -> None:
     assert finding and finding not in outputs and solution(case.with_sight_of(seen)) not in outputs
 
 
+@pytest.mark.parametrize(("number", "answers"), [
+    (11, "WithHostNet"), (12, r"\beight\b|\b8 (queries|times)|dot at the end")])
+def test_a_case_without_a_fault_does_not_say_its_answer(number, answers) -> None:
+    """Neither in its words nor in what a cell shows: only among the choices of its question."""
+    before = [str(cell.get("outputs")) + cell.source for cell in SECTIONS[number] if "<details>" not in cell.source]
+    assert not [text for text in before if re.search(answers, re.sub("Question:.*", "", text, flags=re.DOTALL))]
+    assert not re.search(answers, LEARNERS[3].read_text(encoding="utf-8").partition("## Case")[0])
+
+
 def test_a_ladder_without_its_verdict_says_no_place() -> None:
     _, seen = looked(3)
     drawings = ladder(seen.journey()), ladder(seen.journey(), verdict=False)

@@ -14,7 +14,7 @@ from kitlib.parsers.xtables_monitor import TraceLine
 PLAIN = "background:none;padding:0"      # JupyterLab paints code in a table grey
 MOST_SKIPPED = 100        # of a run of skipped rules so many are told one by one
 HEAD = ("rule, its result and why", "the packet here", "the kernel's trace")
-BESIDE = '<div style="display:flex;flex-wrap:wrap;gap:2px 14px">'     # one below the other on a narrow page
+BESIDE = "display:flex;flex-wrap:wrap;gap:2px 14px"     # one below the other on a narrow page
 
 Trace = Mapping[int, TraceLine]  # the kernel's lines, by the id() of the walk's step
 
@@ -84,7 +84,7 @@ def _line(step: RuleStep, trace: Trace | None) -> str:
 def _row(step: RuleStep, trace: Trace | None) -> str:
     verdict = f"<br>→ {escape(step.verdict)}" if step.verdict else ""
     kernel = [] if trace is None else [escape(_agreement(step, trace)) if step.verdict else ""]
-    rule = (f'{BESIDE}<div style="flex:3 1 400px;box-sizing:border-box;padding-left:{14 * step.depth}px">'
+    rule = (f'<div style="{BESIDE};padding-left:{14 * step.depth}px"><div style="flex:3 1 400px">'
             f'<code style="{PLAIN}">{rule_html(_named(step))}</code></div>'
             f'<div style="flex:2 1 220px"><b>{step.outcome.value}</b>: {escape(step.why)}{verdict}</div></div>')
     cells = [rule, escape(_packet(step)), *kernel]

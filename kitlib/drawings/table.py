@@ -16,6 +16,7 @@ CELL = "text-align:left;vertical-align:top;padding:4px 5px 4px 6px;font-size:13p
 # Part transparent, so that the page's own text stays readable on it in a light and in a dark theme.
 MARKED = f"{CELL};background:rgba(213,94,0,.16)"
 OPTION, LONGEST_OPTION = re.compile(" (?=! -)|(?<!!) (?=--?[a-zA-Z])"), 40       # the space before one; letters
+WORDS = re.compile(' (?!")')                  # the option keeps the first word of its comment
 
 
 @dataclass(frozen=True, repr=False)
@@ -71,7 +72,7 @@ def _breakable(cell: str) -> str:
 
 def rule_html(rule: str) -> str:
     """Escape a rule, and let it break only before an option; a long comment may break between its words."""
-    parts = (part.split(" ") if len(part) > LONGEST_OPTION else [part] for part in OPTION.split(rule))
+    parts = (WORDS.split(part) if len(part) > LONGEST_OPTION else [part] for part in OPTION.split(rule))
     return " ".join(f'<span style="white-space:nowrap">{escape(words)}</span>' for words in chain.from_iterable(parts))
 
 

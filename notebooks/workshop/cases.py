@@ -7,6 +7,7 @@ from hashlib import sha256
 
 from kitlib.capture import Capture
 from kitlib.drawings.drawing import note
+from kitlib.drawings.table import Table, table
 from kitlib.errors import NotFound
 from kitlib.lab import Lab, open_lab
 from kitlib.place import Pod
@@ -53,6 +54,12 @@ def mystery(number: int | None = None) -> Case:
         more, there = LIVE_MYSTERIES if number is None else (), live_recipes(lab)
         faults = tuple(name for name in MYSTERIES + more if name in there)
     return _broken(lab, faults[sha256(str(drawn).encode()).digest()[0] % len(faults)], f"mystery {drawn}", CLIENT)
+
+
+def six_digs(pod: Pod) -> Table:
+    """Ask the same six times, each time once, and list which tries had an answer."""
+    digs = [pod.dig("+tries=1", "+timeout=3", "www.example.com") for _ in range(6)]
+    return table([{"try": number, "answered": dig.rc == 0} for number, dig in enumerate(digs, 1)])
 
 
 def _broken(lab: Lab, fault: str, label: str, client: str) -> Case:
