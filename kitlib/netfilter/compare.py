@@ -8,12 +8,11 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 from kitlib.netfilter.packet import Packet, RuleStep
-from kitlib.netfilter.path import HookStep, PacketPath
+from kitlib.netfilter.path import HookStep, PacketPath, connection_between
 from kitlib.netfilter.simulate import simulate
 from kitlib.netfilter.state import Netfilter
-from kitlib.parsers.conntrack import Connection, Tuple
+from kitlib.parsers.conntrack import Connection
 from kitlib.parsers.xtables_monitor import TraceLine
-from kitlib.sighting import Socket
 
 NEW_BY_FLAGS = (set(), {"SYN"}, {"ACK"})     # UDP, and what begins a TCP connection: nf_conntrack_proto_tcp.c
 
@@ -71,7 +70,8 @@ def _guesses(packet: Packet, known: Connection | None, lines: tuple[TraceLine, .
     """Yield what the kernel may remember of a packet, the likeliest first; a trace need not have every packet."""
     yield known
     if known is None:
-        yield _older_connection(packet, packet_of(lines[-1]))
+        # One whose first packets were not traced: CoreDNS keeps its sockets for 10 s. The last line has it rewritten.
+        yield connection_between(packet, packet_of(lines[-1]))
     elif known.flags:
         yield replace(known, flags=())          # its answer came, but was not traced
 
@@ -86,16 +86,6 @@ def _best(netfilter: Netfilter, packet: Packet, guesses: Iterable[Connection | N
         if not found[-1][0].differences:
             return found[-1]
     return min(found, key=lambda one: len(one[0].differences))
-
-
-def _older_connection(first: Packet, last: Packet) -> Connection:
-    """Make the connection of a packet whose first packets were not traced (CoreDNS keeps its sockets for 10 s).
-
-    What it is rewritten to is read from the trace: the packet as it came, and as the last line has it.
-    """
-    original, rewritten = (Tuple(Socket(one.source, one.sport), Socket(one.destination, one.dport))
-                           for one in (first, last))
-    return Connection(first.protocol, original, rewritten.inverse)
 
 
 def _strings(lines: tuple[TraceLine, ...]) -> frozenset[str]:

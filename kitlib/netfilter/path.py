@@ -129,7 +129,11 @@ class PacketPath:
     @property
     def connection(self) -> Connection:
         """What conntrack will remember if this packet begins a connection; port 0 is one drawn at random."""
-        first, last = self.packet, self.after
-        original, reply = (Tuple(Socket(one.source, one.sport or 0), Socket(one.destination, one.dport or 0))
+        return connection_between(self.packet, self.after)
+
+
+def connection_between(first: Packet, last: Packet) -> Connection:
+    """Return the connection of a packet that comes in so, and is rewritten to this."""
+    original, rewritten = (Tuple(Socket(one.source, one.sport or 0), Socket(one.destination, one.dport or 0))
                            for one in (first, last))
-        return Connection(first.protocol, original, reply.inverse, mark=last.mark)
+    return Connection(first.protocol, original, rewritten.inverse, mark=last.mark)
