@@ -62,10 +62,6 @@ def _is_interface(name: object, wanted: str) -> bool:
     return str(name).startswith(wanted[:-1]) if wanted.endswith("+") else name == wanted
 
 
-def _is_protocol(protocol: object, wanted: str) -> bool:
-    return PROTOCOLS.get(wanted, wanted) in (protocol, "all")
-
-
 def _in_ports(port: object, wanted: str) -> bool | None:
     if port is None:
         return None
@@ -81,14 +77,6 @@ def _any_port(ports: object, wanted: str) -> bool | None:
 def _has_mark(mark: object, wanted: str) -> bool:
     value, _, mask = wanted.partition("/")
     return mark & int(mask or "0xffffffff", 0) == int(value, 0)
-
-
-def _in_state(states: object, wanted: str) -> bool:
-    return not states.isdisjoint(wanted.split(","))
-
-
-def _is_found(found: object, wanted: str) -> bool | None:
-    return None if found is None else wanted in found
 
 
 def _has_type(address: object, wanted: str) -> bool | None:
@@ -111,10 +99,6 @@ def _first_flags(packet: Packet, _: Netfilter) -> set[str] | None:
     return {"SYN"} if "NEW" in packet.states else None
 
 
-def _states(states: object) -> str:
-    return " and ".join(sorted(states, key=STATES.index))
-
-
 def _yes_or_no(value: object) -> str:
     return "yes" if value else "no"
 
@@ -127,9 +111,13 @@ SOURCE = Property("source", lambda packet, _: packet.source, _in_network)
 DESTINATION = Property("destination", lambda packet, _: packet.destination, _in_network)
 SPORT = Property("source port", lambda packet, _: packet.sport, _in_ports)
 DPORT = Property("destination port", lambda packet, _: packet.dport, _in_ports)
-PROTOCOL = Property("protocol", lambda packet, _: packet.protocol, _is_protocol)
-STATE = Property("conntrack state", lambda packet, _: packet.states, _in_state, _states)
-STRING = Property("what is found in it", lambda packet, _: packet.holds, _is_found,
+PROTOCOL = Property("protocol", lambda packet, _: packet.protocol,
+                    lambda protocol, wanted: PROTOCOLS.get(wanted, wanted) in (protocol, "all"))
+STATE = Property("conntrack state", lambda packet, _: packet.states,
+                 lambda states, wanted: not states.isdisjoint(wanted.split(",")),
+                 lambda states: " and ".join(sorted(states, key=STATES.index)))
+STRING = Property("what is found in it", lambda packet, _: packet.holds,
+                  lambda found, wanted: None if found is None else wanted in found,
                   lambda found: "(unknown)" if found is None else ", ".join(sorted(found)) or "nothing")
 TCP_FLAGS = Property("TCP's flags", _first_flags, _has_tcp_flags,
                      lambda flags: "(unknown)" if flags is None else ", ".join(sorted(flags)))

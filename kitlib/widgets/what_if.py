@@ -39,7 +39,7 @@ def what_if(netfilter: Netfilter, packet: Packet) -> WithFallback:
     service = _service_of(netfilter, before)
     writer, of = (nft_kube_proxy, "nft") if netfilter.nft else (kube_proxy, "ruleset")
     known = writer.endpoints(getattr(netfilter, of), service) if service else ()
-    cases = dict(_cases(netfilter, packet, known))
+    cases = dict(_cases(packet, known, writer.masquerade_mark(getattr(netfilter, of))))
 
     def paths(*fields: str) -> tuple[PacketPath, ...]:
         changed, behind = _read(packet, *fields)
@@ -77,15 +77,13 @@ def _service_of(netfilter: Netfilter, paths: Sequence[PacketPath]) -> str | Chai
     return ""
 
 
-def _cases(netfilter: Netfilter, packet: Packet, known: tuple[str, ...]) -> Iterator[tuple[str, Case]]:
+def _cases(packet: Packet, known: tuple[str, ...], mark_bit: int) -> Iterator[tuple[str, Case]]:
     """The case as it is, and what one would try first."""
     source, mark, behind = packet.source, f"{packet.mark:#x}", ", ".join(known)
     yield f"As it is: {packet}", (source, mark, behind)
     outside = OUTSIDE[ip_address(source).version]
     yield f"What if it came from {outside}?", (outside, mark, behind)
-    bit = nft_kube_proxy.masquerade_mark(netfilter.nft) if netfilter.nft else \
-        kube_proxy.masquerade_mark(netfilter.ruleset)
-    masquerade = f"{bit:#x}"
+    masquerade = f"{mark_bit:#x}"
     yield f"What if it carried the mark {masquerade}?", (source, masquerade, behind)
     if known:
         address, _ = split_socket(known[-1])
