@@ -219,7 +219,8 @@ def test_a_mistake_in_a_notebook_does_not_take_the_machines_memory(hub: Hub) -> 
     learner = Learner(hub, "learner-greedy")
     learner.log_in(hub.password)
     learner.start()
-    assert asyncio.run(learner.run("big.ipynb", ["bytearray(2**30)", "bytearray(5 * 2**30)"])) == ["MemoryError"]
+    sizes = ["len(bytearray(2**30))", "len(bytearray(5 * 2**30))"]
+    assert asyncio.run(learner.run("big.ipynb", sizes)) == ["MemoryError"]
 
 
 def test_a_server_that_nobody_uses_is_stopped(tmp_path: Path) -> None:
