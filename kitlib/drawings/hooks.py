@@ -36,6 +36,15 @@ def draw_hooks(path: PacketPath, current: HookStep | None = None) -> Drawing:
     return Drawing(title, alt, page.finish(title, alt), "\n".join([title, _way_words(path), *notes]))
 
 
+def box_places(path: PacketPath, current: HookStep) -> dict[str, tuple[float, float, float, float]]:
+    """Return where each box that has stops lies in that drawing: left, top, width and height, in percent of it."""
+    page = svg.Page()
+    page.add_title(_title(path, current))
+    wide, high = map(int, svg.SIZES.search(draw_hooks(path, current).svg).groups())
+    return {box: (100 * x / wide, 100 * y / high, 100 * width / wide, 100 * HIGH / high)
+            for box, (x, y, width) in _places(path, page.y).items() if box in _met(path)}
+
+
 def way(path: PacketPath) -> tuple[str, ...]:
     """Return the boxes of the strip that this packet meets, in order."""
     if not path.packet.in_interface:
@@ -50,10 +59,10 @@ def _arrives(path: PacketPath) -> bool:
 
 
 def _met(path: PacketPath) -> list[str]:
-    return [_box_of(step.hook, path) for step in path.hook_steps]
+    return [box_of(step.hook, path) for step in path.hook_steps]
 
 
-def _box_of(hook: str, path: PacketPath) -> str:
+def box_of(hook: str, path: PacketPath) -> str:
     """Return the box of a stop; what is made here is routed on its way to OUTPUT, and perhaps again after it."""
     if not hook.startswith("routing"):
         return hook
@@ -73,7 +82,7 @@ def _state(path: PacketPath, box: str) -> str:
         return path.packet.in_interface
     if box == "out":
         return path.end.split()[-1]
-    what = [name for step in path.hook_steps if _box_of(step.hook, path) == box
+    what = [name for step in path.hook_steps if box_of(step.hook, path) == box
             for name, _ in packet_changes(step.before, step.after)]
     return "rewritten" if {"source", "destination"} & set(what) else "marked" if what else "passed"
 
@@ -101,7 +110,7 @@ def _title(path: PacketPath, current: HookStep | None) -> str:
 def _strip(page: svg.Page, path: PacketPath, current: HookStep | None) -> None:
     """Draw both rows of boxes, and the arrows between them."""
     places = _places(path, page.y)
-    lit = current and _box_of(current.hook, path)
+    lit = current and box_of(current.hook, path)
     travelled = set(pairwise(way(path)))
     for pair in ARROWS:
         page.marks.append(_arrow(*(places[box] for box in pair), pair in travelled))

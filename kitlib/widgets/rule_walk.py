@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from html import escape
 
-from kitlib.drawings.hooks import draw_hooks
+from kitlib.drawings.hooks import box_of, box_places, draw_hooks
 from kitlib.drawings.rule_walk import hook_step_html, hook_step_text, outcome, stop
+from kitlib.drawings.svg import PAGE, SMALLEST
 from kitlib.drawings.table import shorten
 from kitlib.netfilter.compare import TracedPath
-from kitlib.netfilter.path import PacketPath
+from kitlib.netfilter.path import HookStep, PacketPath
 from kitlib.widgets.controls import WithFallback, select_list
 
 LONGEST = 66        # letters of a line that the list shows on a narrow page
+# A box of the strip is a button that chooses in the list; there the arrow keys go on.
+CHOOSE = ("const list = this.closest('.kit-widget').querySelector('select'); list.selectedIndex = {}; "
+          "list.dispatchEvent(new Event('change', {{bubbles: true}})); list.focus()")
 
 
 def rule_walk(shown: PacketPath | TracedPath) -> WithFallback:
@@ -27,12 +31,25 @@ def rule_walk(shown: PacketPath | TracedPath) -> WithFallback:
 
     def show(index: int) -> str:
         step = path.hook_steps[index]
-        return head + draw_hooks(path, step).html + hook_step_html(step, trace)
+        return head + _strip(path, step) + hook_step_html(step, trace)
 
     strip = draw_hooks(path)
     return WithFallback(head + strip.html + "".join(hook_step_html(step, trace) for step in path.hook_steps),
                         "\n".join([*summary, strip.text, *(hook_step_text(step, trace) for step in path.hook_steps)]),
                         lambda: select_list("Stop", lines, show, start))
+
+
+def _strip(path: PacketPath, current: HookStep) -> str:
+    """Return the strip of hooks with a button on each box: it shows the stop that rewrites there, or nat's."""
+    buttons = []
+    for box, place in box_places(path, current).items():
+        stops = [(step.before != step.after, step.table == "nat", -number)
+                 for number, step in enumerate(path.hook_steps) if box_of(step.hook, path) == box]
+        at = "left:{:.2f}%;top:{:.2f}%;width:{:.2f}%;height:{:.2f}%".format(*place)
+        buttons.append(f'<button type="button" title="{box}: show its rules" onclick="{CHOOSE.format(-max(stops)[2])}" '
+                       f'style="position:absolute;{at};padding:0;border:0;background:none;cursor:pointer"></button>')
+    return (f'<div style="overflow-x:auto"><div style="position:relative;line-height:0;max-width:{PAGE}px;'
+            f'min-width:{PAGE * SMALLEST:g}px">{draw_hooks(path, current).html}{"".join(buttons)}</div></div>')
 
 
 def _agreement(traced: TracedPath) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -93,6 +94,16 @@ def test_the_stepper_fits_a_projector(address: str, page: Page) -> None:
     for part in filter(None, (part.bounding_box() for part in parts.all() if part.is_visible())):
         assert screen["x"] <= part["x"] and part["x"] + part["width"] <= screen["x"] + screen["width"]
         assert screen["y"] - 2 <= part["y"] and part["y"] + part["height"] <= screen["y"] + screen["height"]
+
+
+def test_a_click_on_a_hook_shows_its_rules_and_arrows_go_on_from_there(address: str, page: Page) -> None:
+    open_notebook(page, address.format(next(path.name for path in NOTEBOOKS if path.name.startswith("09"))))
+    run_all(page)
+    walk = page.locator(".kit-widget:has(button[title='POSTROUTING: show its rules'])").first
+    for act, shown in ((lambda: walk.get_by_title("POSTROUTING: show its rules").click(), "Here: nat at POSTROUTING"),
+                       (lambda: page.keyboard.press("ArrowUp"), "Here: mangle at POSTROUTING")):
+        act()
+        expect(walk.get_by_role("img").first).to_have_attribute("alt", re.compile(shown), timeout=30_000)
 
 
 def test_files_of_your_own_can_be_dropped(address: str, page: Page) -> None:
