@@ -50,8 +50,7 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
 
 def _progress(arguments: argparse.Namespace) -> int:
-    from kitlib.learners import collect  # late: the other commands ask no questions
-    from kitlib.quiz import progress
+    from kitlib.quiz import collect, progress  # late: the other commands ask no questions
 
     print(collect(arguments.collect) if arguments.collect else progress())
     return 0

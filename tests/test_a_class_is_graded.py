@@ -16,8 +16,7 @@ import pytest
 
 from conftest import REPO
 from kitlib.errors import NotFound
-from kitlib.learners import collect
-from kitlib.quiz import FILE
+from kitlib.quiz import FILE, collect
 
 SCRIPT = REPO / "lab-setup" / "class" / "assignments.py"
 

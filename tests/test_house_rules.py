@@ -27,7 +27,7 @@ FLOORS = (      # of kitlib, from below
     {"place", "cluster", "capture", "lacking", "lab"},
     {"drawings"},
     {"widgets", "quiz", "checkup"},
-    {"__init__", "learners", "__main__"},
+    {"__init__", "__main__"},
 )
 NEIGHBOURS = {"lessons": {"kitlib"}, "workshop": {"kitlib", "lessons"}, "netns_lab": {"kitlib"},
               "kubernetes_lab": {"kitlib"}, "recorder": {"kitlib", "lessons"},

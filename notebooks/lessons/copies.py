@@ -38,7 +38,6 @@ def copy_course(folder: Path) -> int:
     return 0
 
 
-
 def course_folder(name: str) -> Path:
     """Return the folder "notebooks" or "docs": beside this file in an installed kit, above it in a checkout."""
     here = Path(__file__).resolve().parent
