@@ -146,15 +146,15 @@ def test_kubectl_finds_it_by_name(monkeypatch, capsys):
     assert 'kubectl-follow_dns = "follow.terminal:kubectl_plugin"' in (REPO / "pyproject.toml").read_text()
 
 
-@pytest.mark.parametrize("fault", ["forward-drop", "rp-filter", *(
-    pytest.param(fault, marks=pytest.mark.slow) for fault in LIVE if fault not in ("forward-drop", "rp-filter"))])
+@pytest.mark.parametrize("fault", [pytest.param(fault, marks=() if fault == "forward-drop" else pytest.mark.slow)
+                                   for fault in LIVE])
 def test_a_live_fault_is_named(run, monkeypatch, fault):
     require_namespaces()
     assert CAUSE.get(fault, fault) in causes_found(run, monkeypatch, open_lab("netns"), fault)
 
 
-@pytest.mark.parametrize("fault", ["forward-drop", *(pytest.param(fault, marks=pytest.mark.slow) for fault in LIVE
-                                                     if fault not in ("forward-drop", *BY_CHAINS))])
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", [fault for fault in LIVE if fault not in BY_CHAINS])
 def test_a_live_fault_is_named_in_nftables_mode(run, monkeypatch, fault):
     require_namespaces()
     holder = up(read(mode="nftables"), f"follow-{os.getpid()}")

@@ -334,7 +334,7 @@ def check_nothing_is_joined_wrongly(truth: Truth, journeys) -> None:
         assert journey.legs[0].parent is None
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(habits, st.lists(asks, min_size=1, max_size=7), points, st.randoms(use_true_random=False))
 def test_nothing_is_joined_wrongly_whatever_happens_at_once(habits, clients, points, random):
     truth = Truth(simulated(habits, clients), points)

@@ -119,8 +119,8 @@ def test_a_mode_that_kube_proxy_has_not_is_refused() -> None:
 
 
 def traced(lab: Lab):
-    with lab.capture(trace=True) as seen:
-        lab.pod("my-nginx").dig("www.example.com")
+    with lab.capture(pod := lab.pod("my-nginx"), pod.veth, trace=True) as seen:
+        pod.dig("www.example.com")
     return seen
 
 
@@ -135,13 +135,13 @@ def test_the_walk_equals_the_kernels_trace_on_both_nodes(lab) -> None:
 
 
 def test_no_table_of_ours_is_left_and_others_questions_are_not_traced(lab) -> None:
-    node = lab.node("worker3")
-    with lab.capture(trace=True) as seen:
+    node, pod = lab.node("worker3"), lab.pod("my-nginx")
+    with lab.capture(pod, trace=True) as seen:
         assert node.run("nft", "list", "tables").stdout.count("kitlib-trace") == 1
-        lab.pod("my-nginx").dig(".".join(["abcdefghij"] * 12))       # more than nft compares at once
+        pod.dig(".".join(["abcdefghij"] * 12))       # more than nft compares at once
     assert "kitlib-trace" not in node.run("nft", "list", "tables").stdout
     assert len(seen.traced_paths(node)) >= 2
-    with pytest.raises(RuntimeError), lab.capture(trace=True):
+    with pytest.raises(RuntimeError), lab.capture(pod, trace=True):
         raise RuntimeError
     assert "kitlib-trace" not in node.run("nft", "list", "tables").stdout
 

@@ -112,7 +112,7 @@ def test_a_query_passes_the_same_points_in_the_same_order(lab, recorded, client:
 
 def test_a_node_and_a_machine_outside_are_masqueraded(lab) -> None:
     for client in (lab.node("worker3"), lab.container("outside")):
-        with lab.capture() as seen:
+        with lab.capture(*lab.coredns) as seen:
             assert client.dig("@10.96.0.10", "+short", "www.example.com").stdout == "93.184.216.34\n"
         at_coredns = [one for pod in lab.coredns for one in seen.at(pod) if one.direction == "query"
                       and one.source.address == lab.node("worker3").address]

@@ -36,8 +36,8 @@ def test_hundreds_of_packets_of_both_families_pass_the_same_rules(capsys: pytest
         print("\n" + done.stdout.splitlines()[0])
 
 
-@pytest.mark.parametrize("wrong", ["oldest-first", "accept-ends-nat", "accept-ends-hook", "goto-is-jump",
-                                   "nat-by-its-own-priority"])
+@pytest.mark.parametrize("wrong", ["oldest-first", *(pytest.param(wrong, marks=pytest.mark.slow) for wrong in (
+    "accept-ends-nat", "accept-ends-hook", "goto-is-jump", "nat-by-its-own-priority"))])
 def test_a_wrong_rule_of_order_is_noticed(wrong: str) -> None:
     done = prove("--pairs", "400", "--wrong", wrong)
     assert done.returncode == 1 and "1 rulesets with a difference" in done.stdout, done.stdout + done.stderr

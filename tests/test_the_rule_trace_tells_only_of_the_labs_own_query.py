@@ -43,7 +43,7 @@ def lab():
 
 def test_what_others_ask_meanwhile_is_not_traced(lab):
     pod, other = lab.pod("my-nginx"), lab.pod("neighbour")
-    with lab.capture(trace=True) as seen:
+    with lab.capture(pod, other, trace=True) as seen:
         busy = subprocess.Popen(lab.backend.reach(other.id, ("sh", "-c", OTHERS)), stdout=subprocess.DEVNULL)
         pod.dig("www.example.com")
         busy.wait(timeout=30)
@@ -76,7 +76,7 @@ def test_only_the_rules_of_this_session_and_of_dead_ones_are_swept(lab):
 
 def test_a_trace_that_ended_early_is_not_taken_for_one_without_rules(lab, monkeypatch):
     monkeypatch.setattr(rule_trace, "MONITOR", ("sh", "-c", "echo cannot open >&2; exit 1"))
-    with pytest.raises(KitError, match=r"ended early\. It said: cannot open"), lab.capture(trace=True):
+    with pytest.raises(KitError, match=r"ended early\. It said: cannot open"), lab.capture(lab.host, trace=True):
         pass
 
 
@@ -84,7 +84,7 @@ def test_outside_a_traced_block_no_rule_is_in(lab):
     def inside():
         return [lab.run(node.id, ("iptables-save", "-t", "raw")).stdout.count("kitlib-trace") for node in lab.nodes]
 
-    with lab.capture(trace=True):
+    with lab.capture(lab.host, trace=True):
         assert set(inside()) == {0}             # nothing has been asked yet
         lab.pod("my-nginx").dig("www.example.com")
         assert set(inside()) == {2}
@@ -94,7 +94,7 @@ def test_outside_a_traced_block_no_rule_is_in(lab):
 def test_a_connection_that_is_older_than_the_trace_is_known_for_one(lab):
     pod, port = lab.pod("my-nginx"), "0.0.0.0#40053"
     pod.dig("www.example.org", "-b", port)
-    with lab.capture(trace=True) as seen:
+    with lab.capture(pod, trace=True) as seen:
         pod.dig("www.example.com", "-b", port)
     first = seen.traced_paths(pod.node)[0]
     assert first.trace_lines[0].packet["SPORT"] == "40053" and first.differences == ()

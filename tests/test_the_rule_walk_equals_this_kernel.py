@@ -34,7 +34,7 @@ def test_hundreds_of_packets_pass_the_same_rules(capsys: pytest.CaptureFixture) 
         print("\n" + said.stdout.splitlines()[0])
 
 
-@pytest.mark.parametrize("hidden", ["-j MARK", "-m conntrack"])
+@pytest.mark.parametrize("hidden", ["-j MARK", pytest.param("-m conntrack", marks=pytest.mark.slow)])
 def test_a_rule_that_the_walk_overlooks_is_found_and_shown_by_the_smallest_ruleset(hidden: str) -> None:
     require_namespaces()
     said = prove("--pairs", "200", "--blind-to", hidden)

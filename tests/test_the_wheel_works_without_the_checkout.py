@@ -12,6 +12,8 @@ import pytest
 
 from conftest import NOTEBOOKS, REPO
 
+pytestmark = pytest.mark.slow     # a build, and every file of the kit copied twice: make test-slow
+
 LADDER = ("from kitlib import open_lab, ladder; import kitlib; print(kitlib.__file__); lab = open_lab()\n"
           "with lab.capture() as seen: lab.client.run('dig', 'www.example.com')\n"
           "print(ladder(seen.journey()).text)")
