@@ -233,7 +233,7 @@ def main() -> int:
     if INSIDE not in os.environ:
         argv = ["unshare", *as_root(), "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
                 sys.executable, *sys.argv]
-        return subprocess.run(argv, env={**os.environ, INSIDE: "yes"}, check=False).returncode
+        os.execvpe(argv[0], argv, {**os.environ, INSIDE: "yes"})     # who kills this process kills all of it
     nft_compare.compare = up_to_where_it_is_undecided
     WRONG.get(arguments.wrong, lambda: None)()
     return 1 if prove(arguments.pairs, arguments.seed, not arguments.wrong) else 0

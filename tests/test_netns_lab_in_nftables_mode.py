@@ -119,7 +119,7 @@ def test_a_mode_that_kube_proxy_has_not_is_refused() -> None:
 
 
 def traced(lab: Lab):
-    with lab.capture(pod := lab.pod("my-nginx"), pod.veth, trace=True) as seen:
+    with lab.capture(pod := lab.pod("my-nginx"), pod.node, trace=True) as seen:
         pod.dig("www.example.com")
     return seen
 
