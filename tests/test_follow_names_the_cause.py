@@ -6,12 +6,13 @@ import json
 import os
 import re
 import sys
+from dataclasses import replace
 
 import pytest
 from namespaces import require_namespaces
 
 from conftest import REPO
-from follow import page, terminal
+from follow import page, query, terminal
 from kitlib import open_lab
 from kitlib.__main__ import main
 from kitlib.backends import live
@@ -93,6 +94,15 @@ def test_what_else_was_asked_meanwhile_is_not_what_was_asked_for(run):
     code, text, _ = run("follow", "www.example.net", "--fault", "upstream-down")      # and my-nginx, in the same take
     assert code == 1 and "Answered wrongly: SERVFAIL, from 10.244" in text and "queries in" not in text
     assert "asked 12 times, not 30" in run("follow", "www.example.com", "--repeat", "30")[1]
+
+
+def test_what_others_in_the_pod_ask_for_by_the_same_name_is_not_ours():
+    lab = open_lab()
+    with lab.capture() as seen:
+        ours, _ = (lab.client.dig("www.example.com") for _ in range(2))
+    found = query.only_asked_by((ours,), seen.journeys())
+    assert len(seen.journeys()) == 2 and f"id: {found[0].client_leg.hops[0].sighting.message.id}\n" in ours.stdout
+    assert len(found) == 1 and len(query.only_asked_by((ours, replace(ours, stdout="")), seen.journeys())) == 2
 
 
 @pytest.mark.parametrize(("words", "message"), [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from argparse import Namespace
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -42,7 +43,7 @@ class Report:
     @property
     def journeys(self) -> tuple[Journey, ...]:
         """The journeys of the name, and of what the search list made of it; what else the pod asked is not ours."""
-        return of_name(self.name, self.case.own_journeys) or self.case.own_journeys
+        return only_asked_by(self.results, of_name(self.name, self.case.own_journeys) or self.case.own_journeys)
 
     @property
     def journey(self) -> Journey:
@@ -85,6 +86,18 @@ def _report(name: str, lab: Lab, pod: Pod, argv: tuple[str, ...], times: int, is
     if not case.own_journeys:
         raise NotFound(f"No query of {pod.title} was captured. dig said:\n{results[-1]}")
     return Report(name, lab, pod, seen, results, case, is_traced, causes_for(case))
+
+
+def only_asked_by(digs: tuple[Result, ...], journeys: tuple[Journey, ...]) -> tuple[Journey, ...]:
+    """Return the journeys of these digs alone, if each says the id of all that it asked; or else all journeys.
+
+    What else runs in a pod may ask for the same name meanwhile.
+    """
+    ids = [re.findall(r"->>HEADER<<-.* id: (\d+)", dig.stdout) for dig in digs]
+    if not all(ids) or any("retrying in TCP" in dig.stdout for dig in digs):
+        return journeys
+    known = {int(number) for one in ids for number in one}
+    return tuple(one for one in journeys if one.client_leg.hops[0].sighting.message.id in known) or journeys
 
 
 def _argv(lab: Lab, pod: Pod, given: Namespace) -> tuple[tuple[str, ...], int]:
