@@ -6,9 +6,10 @@ leave open; a server outside is there if the lab has a container of its address 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 
 from kitlib.errors import CommandFailed, NoAccess, NotRecorded
 from kitlib.journey.model import Hop, Journey, Leg
@@ -16,8 +17,9 @@ from kitlib.lab import Lab
 from kitlib.netfilter.packet import packet_from
 from kitlib.netfilter.path import PacketPath
 from kitlib.netfilter.simulate import simulate
+from kitlib.netfilter.state import Netfilter
 from kitlib.place import Node
-from kitlib.sighting import VantagePoint
+from kitlib.sighting import Sighting, VantagePoint
 
 BY_RULES, BY_ADDRESS, BY_CAUSE = "from the rules, not seen", "by its address, not seen", "inside the node, not seen"
 DOCKERS = "DOCKER"        # how the chains begin that Docker makes for its resolver
@@ -45,30 +47,31 @@ def gaps(lab: Lab, journey: Journey) -> tuple[Gap, ...]:
     """Return what the lab's rules and addresses tell of the stretches that no vantage point showed."""
     found: list[Gap] = []
     programs: dict[int, VantagePoint] = {}       # by the number of the leg that ends there
+    netfilter = cache(Node.netfilter)            # seven commands, once a node
     for number, leg in enumerate(journey.legs):
         if leg.parent in programs:
             found += _around(leg, programs[leg.parent])
-        if path := _delivery(lab, leg):
+        if path := _delivery(lab, leg, netfilter):
             programs[number] = _program(leg, path)
             found += _to_program(leg, path, programs[number])
         found += _to_container(lab, leg)
     return tuple(found)
 
 
-def _delivery(lab: Lab, leg: Leg) -> PacketPath | None:
+def _delivery(lab: Lab, leg: Leg, netfilter: Callable[[Node], Netfilter]) -> PacketPath | None:
     """Return the path on which the rules of the node where a query vanished lead it to a program there."""
     last = leg.queries[-1].sighting if leg.queries else None
     node = last and last.point and next((node for node in lab.nodes if node.id == last.point.place), None)
     if not node:
         return None
-    paths = _paths(node, last)
+    paths = _paths(node, last, netfilter)
     is_rewritten = paths and paths[0].after.destination != paths[0].packet.destination
     return paths[0] if is_rewritten and len(paths) == 1 and paths[0].end == "is delivered here" else None
 
 
-def _paths(node: Node, last: object) -> Sequence[PacketPath]:
+def _paths(node: Node, last: Sighting, netfilter: Callable[[Node], Netfilter]) -> Sequence[PacketPath]:
     with suppress(NotRecorded, CommandFailed, NoAccess):      # rules that are not known tell nothing
-        return simulate(node.netfilter(), packet_from(last))
+        return simulate(netfilter(node), packet_from(last))
     return ()
 
 
