@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kitlib.backends import Backend
 from kitlib.errors import CommandFailed, KitError, NoAccess, NotFound, NotRecorded, PlaceGone, first_of
-from kitlib.parsers import docker, kubernetes
-from kitlib.parsers.ip import unusual_rules
+from kitlib.parsers import docker, ip, kubernetes
 from kitlib.parsers.process_flags import flag
 from kitlib.place import TUNNELS, Host, Node, Place, Pod, ebpf
 from kitlib.result import Result
@@ -23,7 +22,6 @@ from kitlib.sighting import DNS_PORT
 if TYPE_CHECKING:
     from kitlib.journey.model import Journey
 
-NODE_INTERFACE = "eth0"     # what kind calls a node's interface to the bridge
 NETWORK = "kind"            # the Docker network that kind puts its nodes on
 DNS_SERVICE = ("kube-system", "kube-dns")   # the name that every cluster gives its DNS Service
 
@@ -132,8 +130,16 @@ class Cluster:
         prefix = _common_prefix([node.name for node in found])
         titles = {node.name: node.name.removeprefix(prefix) for node in found}
         return tuple(Node(f"node:{node.name}", titles[node.name], "node", titles[node.name], node.address, self,
-                          "control plane" if "control-plane" in node.roles else "worker", node.pod_cidr)
+                          "control plane" if "control-plane" in node.roles else "worker", node.pod_cidr,
+                          self._interface_name(f"node:{node.name}", node.address))
                      for node in sorted(found, key=lambda node: _by_address(node.address)))
+
+    def _interface_name(self, node: str, address: str) -> str:
+        """Find a node's interface with this address; eth0, as on kind, where the node cannot be asked."""
+        with suppress(CommandFailed, NoAccess, NotRecorded):
+            return next((interface.name for interface in ip.interfaces(self.run(node, ("ip", "addr")).text)
+                         if address in (own.partition("/")[0] for own in interface.addresses)), "eth0")
+        return "eth0"
 
     @cached_property
     def every_pod(self) -> tuple[Pod, ...]:
@@ -260,7 +266,7 @@ def differences(cluster: Cluster) -> tuple[str, ...]:
         "Traffic between nodes travels encapsulated ({}): a node's eth0 shows no DNS of pods; listen there instead.":
             [f"{TUNNELS[name]} at {name}" for name in sorted(names) if name in TUNNELS],
         "Policy routing is in use ({}): the rule walk does not know which packets take other routing tables.":
-            unusual_rules(rules) if rules else [],
+            ip.unusual_rules(rules) if rules else [],
         "Every node has a DNS cache of its own ({}): pods ask it first, and it asks CoreDNS.": names & {NODE_CACHE},
         "The cluster has two address families, {}: the notebooks follow IPv4.":
             [pods for pods in known(lambda: [cluster.ranges.pods]) if "." in pods and ":" in pods],

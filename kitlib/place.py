@@ -112,6 +112,12 @@ class Node(Place):
 
     role: str = ""
     pod_range: str = ""
+    interface_name: str = "eth0"
+
+    @property
+    def eth0(self) -> VantagePoint:
+        """Return the vantage point at the interface with the node's address: eth0 on kind, ens5 elsewhere."""
+        return self.at(self.interface_name)
 
     def netfilter(self, saved: Result | None = None, listed: Result | None = None) -> Netfilter:
         """Read what decides about packets here: rules, routes, addresses, ip_forward.

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from kitlib import draw_topology
 from kitlib.backends.rule_trace import session_name
 from kitlib.errors import KitError, NoAccess, NotFound
 from kitlib.lab import Lab
@@ -36,6 +37,9 @@ SLICE = {"kind": "EndpointSlice", "metadata": {"name": "kube-dns-1", "namespace"
          "endpoints": [{"addresses": ["10.9.0.8"], "nodeName": "n2",
                         "targetRef": {"kind": "Pod", "name": "coredns-1"}}]}
 NAMESPACES = "netns: cni-a\n2: eth0    inet 10.9.0.7/24 scope global eth0\n"
+INTERFACES = ("2: ens5: <UP> mtu 1500 qdisc mq state UP\n    link/ether 02:00:00:00:00:01 brd ff:ff:ff:ff:ff:ff\n"
+              "    inet 172.20.0.1/16 scope global ens5\n")
+ROUTES = "default via 172.20.0.254 dev ens5\n172.20.0.0/16 dev ens5 scope link\n10.9.0.7 dev veth1 scope host\n"
 RUNNING = '{"running":{"startedAt":"2026-11-28T20:00:00Z"}}'
 ANSWERS = (("get pods -A -o json", NEAR), ("-n default pods", NEAR), ("get pods -n default", NEAR),
            ("get pods -n kube-system coredns-1", items(pod("coredns-1", "n2", "kube-system"))),
@@ -125,11 +129,22 @@ def test_a_node_is_reached_through_one_helper_that_is_labelled_bounded_and_remov
     assert "sleep 800 & wait; end" in made_by[-2] and session_name() in made_by[-2]
     mark = json.loads(made._ask.of("patch")[0][-1])
     assert mark == {"metadata": {"labels": {LABEL: made.helpers.session}}, "spec": {"activeDeadlineSeconds": 900}}
-    assert made._ask.argvs[-1][-3:] == ("--wait=false", "--grace-period=805", "node-debugger-n1-x")     # at once
+    assert made._ask.argvs[-1][-3:] == ("--wait=false", "--grace-period=830", "node-debugger-n1-x")     # at once
     made._ask.answers = (("jsonpath={range", f"default node-debugger-n1-x {name}|\n"), *ANSWERS)
     made.helpers.end()
-    assert made._ask.argvs[-2][-4:] == ("pkill", "-USR1", "-f", f"{name}$")
-    assert made._ask.argvs[-1][3:8] == ("delete", "pods", "-n", "default", "node-debugger-n1-x")
+    assert made._ask.argvs[-1][-4:] == ("pkill", "-USR1", "-f", f"{name}$")
+    assert made._ask.argvs[-2][3:8] == ("delete", "pods", "-n", "default", "node-debugger-n1-x")
+
+
+def test_a_nodes_interface_is_the_one_with_its_address_and_its_network_has_no_bridge_of_ours(
+        monkeypatch):
+    made = lab()
+    made._ask.answers = (("-- ip addr", INTERFACES), ("-- ip route", ROUTES), *ANSWERS)
+    monkeypatch.setattr("kitlib.backends.live.run", made._ask)
+    found = Lab(made)
+    assert [node.eth0.interface for node in found.nodes] == ["ens5", "eth0"]        # n2 has another address
+    words = draw_topology(found.topology).text
+    assert "Each node is on one network" in words and "ens5 172.20.0.1" in words and "bridge" not in words
 
 
 def test_captures_run_in_the_helper_in_the_network_of_the_place_and_end_there():
@@ -148,7 +163,7 @@ def test_an_interrupt_while_a_helper_starts_removes_it(step):
     setattr(made.helpers, step, _interrupted)
     with pytest.raises(KeyboardInterrupt):
         made.reach("node:n1", ("ip",))
-    assert made._ask.argvs[-1][3:5] == ("delete", "pods") and "node-debugger-n1-x" in made._ask.argvs[-1]
+    assert made._ask.argvs[-2][3:5] == ("delete", "pods") and "node-debugger-n1-x" in made._ask.argvs[-2]
 
 
 def _interrupted(*_):
@@ -229,9 +244,9 @@ def test_leftovers_are_found_by_what_they_are_called_and_nothing_else_is_touched
     assert clean_up(asked, ("kubectl",)) == ["pod deleted", "container kitlib-2 in pod shop/web ended"]
     end = [("-n", space, "exec", pod, f"--container={name}", "--", "pkill", "-USR1", "-f", f"{name}$")
            for space, pod, name in (("default", "node-debugger-n1-x", "kitlib-1"), ("shop", "web", "kitlib-2"))]
-    delete = ("delete", "pods", "-n", "default", "node-debugger-n1-x", "--grace-period=5", "--wait=false",
+    delete = ("delete", "pods", "-n", "default", "node-debugger-n1-x", "--grace-period=30", "--wait=false",
               "--ignore-not-found")
-    assert [argv[1:] for argv in asked.argvs[1:]] == [end[0], delete, end[1]]
+    assert [argv[1:] for argv in asked.argvs[1:]] == [delete, *end]
     with pytest.raises(NoAccess, match="kubectl auth can-i list pods -A"):
         clean_up(Asked({"get pods": DENIED % ("list", "pods", "at the cluster scope")}), ("kubectl",))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from kitlib.cluster import NODE_INTERFACE, Topology
+from kitlib.cluster import Topology
 from kitlib.drawings import svg
 from kitlib.drawings.drawing import Drawing
 from kitlib.drawings.svg import LINE, MARGIN, PAD, PAGE, PAPER, SIZE, Shade
@@ -68,7 +68,7 @@ def _map(topology: Topology, spots: Sequence[tuple[str, str]], wide: float = PAG
 def _markers(topology: Topology, spots: Sequence[tuple[str, str]]) -> Lit:
     """Return which ends and places are lit, each with its marker: its numbers, or "here" if it is the only one."""
     ends = {"host": {topology.bridge}}
-    ends |= {node.id: {NODE_INTERFACE, *(veth for _, veth in topology.cables(node))} for node in topology.nodes}
+    ends |= {node.id: {node.interface_name, *(veth for _, veth in topology.cables(node))} for node in topology.nodes}
     wholes = [place.id for place in (*topology.veths, *topology.containers)]
     found: dict[tuple[str, str], list[str]] = {}
     for number, (place, interface) in enumerate(spots, 1):
@@ -81,7 +81,17 @@ def _markers(topology: Topology, spots: Sequence[tuple[str, str]]) -> Lit:
 
 
 def _title(topology: Topology) -> str:
-    return f"Each node hangs on the host's bridge{', each pod behind a veth pair' if topology.veths else ''}"
+    where = "hangs on the host's bridge" if topology.bridge else "is on one network"
+    return f"Each node {where}{', each pod behind a veth pair' if topology.veths else ''}"
+
+
+def _outside(topology: Topology) -> str:
+    return "host" if topology.bridge else "network of the nodes"
+
+
+def _way_out(topology: Topology) -> str:
+    """Name what connects the nodes; where there is no Docker, their gateway is all that is known of it."""
+    return f"bridge {topology.bridge}" if topology.bridge else "gateway"
 
 
 def _ranges(topology: Topology) -> str:
@@ -90,7 +100,7 @@ def _ranges(topology: Topology) -> str:
 
 
 def _alt_text(topology: Topology, lit: Lit) -> str:
-    sentences = [f"Map of the lab: the host with bridge {topology.bridge} "
+    sentences = [f"Map of the lab: the {_outside(topology)} with {_way_out(topology)} "
                  f"({topology.gateway}, network {topology.subnet})."]
     for node in topology.nodes:
         pods = ", ".join(f"{pod.title} {pod.address} ({veth})" for pod, veth in topology.cables(node)) or "none"
@@ -106,8 +116,8 @@ def _tree(topology: Topology, lit: Lit) -> str:
     def mark(place: str, interface: str = "") -> str:
         return f" ◀ {lit[place, interface]}" if (place, interface) in lit else ""
 
-    lines = [_title(topology), "", f"host{mark('host')}",
-             f"└── bridge {topology.bridge}  {topology.gateway}  (network {topology.subnet})"
+    lines = [_title(topology), "", f"{_outside(topology)}{mark('host')}",
+             f"└── {_way_out(topology)}  {topology.gateway}  (network {topology.subnet})"
              f"{mark('host', topology.bridge)}"]
     places = [*topology.nodes, *topology.containers]
     for place in places:
@@ -115,8 +125,8 @@ def _tree(topology: Topology, lit: Lit) -> str:
         if not isinstance(place, Node):
             lines.append(f"    {stem} container {place.address}  {place.title}{mark(place.id)}")
             continue
-        lines.append(f"    {stem} {NODE_INTERFACE} {place.address}{mark(place.id, NODE_INTERFACE)}  {place.title} "
-                     f"(node, {place.role}){mark(place.id)}")
+        lines.append(f"    {stem} {place.interface_name} {place.address}{mark(place.id, place.interface_name)}  "
+                     f"{place.title} (node, {place.role}){mark(place.id)}")
         cables = topology.cables(place)
         for pod, veth in cables:
             lines.append(f"    {rest} {'└──' if (pod, veth) == cables[-1] else '├──'} {veth}{mark(place.id, veth)} ═══ "
@@ -127,9 +137,9 @@ def _tree(topology: Topology, lit: Lit) -> str:
 def _host(page: Map, topology: Topology) -> None:
     """Draw the host's frame: the bridge down its left side, on it the nodes and the containers."""
     top = page.y
-    page.marks.append(svg.text(MARGIN + PAD, page.y + 19, "host", SIZE + 1, True))
+    page.marks.append(svg.text(MARGIN + PAD, page.y + 19, _outside(topology), SIZE + 1, True))
     page.y += 28
-    _, bridge = _chip(page, MARGIN + PAD, f"bridge {topology.bridge} · {topology.gateway}",
+    _, bridge = _chip(page, MARGIN + PAD, f"{_way_out(topology)} · {topology.gateway}",
                       f"network {topology.subnet}", GREY, ("host", topology.bridge), page.right)
     page.y, last = bridge + 16, bridge
     for place in (*topology.nodes, *topology.containers):
@@ -145,7 +155,8 @@ def _host(page: Map, topology: Topology) -> None:
 def _node(page: Map, topology: Topology, node: Node) -> float:
     """Draw a node and its pods; return the y at which it hangs on the bridge."""
     top, page.y = page.y, page.y + 10
-    right, bottom = _chip(page, NODE + PAD, f"{NODE_INTERFACE} {node.address}", "", PORT, (node.id, NODE_INTERFACE))
+    right, bottom = _chip(page, NODE + PAD, f"{node.interface_name} {node.address}", "", PORT,
+                          (node.id, node.interface_name))
     joint = (page.y + bottom) / 2
     page.behind.append(svg.line(BUS, joint, NODE + PAD, joint, GREY.edge, 3))
     page.y += 1

@@ -13,6 +13,7 @@ import re
 import sys
 import time
 import uuid
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from textwrap import shorten
@@ -28,7 +29,7 @@ IMAGE = "nicolaka/netshoot:v0.13"
 LIMIT_S = 900                   # a helper is gone by then, whatever happens here …
 LIFE_S = 800                    # … for its program ends by itself so long after its start, which may take START_S
 START_S = 60
-GRACE_S = 5                     # for the last that it does
+GRACE_S = 30                    # for the last that it does
 SIGNAL = "USR1"                 # ends it
 POLL_S = 0.5
 FAILED = re.compile(r"ErrImage|ImagePullBackOff|InvalidImageName|CreateContainer\w*Error|\"terminated\"")
@@ -202,26 +203,30 @@ def clean_up(ask: Ask, kubectl: tuple[str, ...], called: str = CONTAINER, *where
     listed = ask((*kubectl, "get", "pods", *(where or ("-A",)), "-o", LISTING), START_S)
     if listed.rc:
         raise refusal("Looking for what was left", listed.stderr, kubectl)
-    removed = []
+    pods, ours, removed = defaultdict(list), [], []
     for line in listed.stdout.splitlines():
         own, _, ephemeral = line.partition("|")
         namespace, pod, *containers = own.split()
-        for name in filter(lambda name: name.startswith(called), (*containers, *ephemeral.split())):
-            reach = (*kubectl, "-n", namespace, "exec", pod, f"--container={name}", "--")
-            if end_container(ask, reach, name) and name not in containers:
-                removed.append(f"container {name} in pod {namespace}/{pod} ended")
-        if any(name.startswith(called) for name in containers):
-            removed.append(_remove(ask, kubectl, namespace, pod))
+        named = [name for name in (*containers, *ephemeral.split()) if name.startswith(called)]
+        ours += [(namespace, pod, name, name in containers) for name in named]
+        if any(name in containers for name in named):
+            pods[namespace].append(pod)
+    for namespace, names in pods.items():       # first: whoever ends a notebook's kernel gives it five seconds
+        removed += _remove(ask, kubectl, "-n", namespace, *names)
+    for namespace, pod, name, is_pods in ours:
+        reach = (*kubectl, "-n", namespace, "exec", pod, f"--container={name}", "--")
+        if end_container(ask, reach, name) and not is_pods:
+            removed.append(f"container {name} in pod {namespace}/{pod} ended")
     return removed
 
 
-def _remove(ask: Ask, kubectl: tuple[str, ...], namespace: str, pod: str) -> str:
-    """Delete a pod; return what kubectl says. Raises NoAccess."""
-    outcome = ask((*kubectl, "delete", "pods", "-n", namespace, pod, f"--grace-period={GRACE_S}", "--wait=false",
+def _remove(ask: Ask, kubectl: tuple[str, ...], *which: str) -> list[str]:
+    """Delete pods; return what kubectl says of each. Raises NoAccess."""
+    outcome = ask((*kubectl, "delete", "pods", *which, f"--grace-period={GRACE_S}", "--wait=false",
                    "--ignore-not-found"), START_S)
     if outcome.rc:
         raise refusal("Taking our pods away", outcome.stderr, kubectl[:2])
-    return outcome.stdout.strip() or f"pod {namespace}/{pod} ended"
+    return outcome.stdout.splitlines()
 
 
 def end_container(ask: Ask, reach: Sequence[str], container: str) -> bool:

@@ -144,7 +144,7 @@ class Case:
             if beyond in passed:
                 yield QueryEnd(node, path, f"{decision.why}: {beyond.title} {CIRCLE}")
             elif beyond:
-                onward = path.after._replace(in_interface="eth0", out_interface="", mark=0)
+                onward = path.after._replace(in_interface=beyond.interface_name, out_interface="", mark=0)
                 yield from self._ends(beyond, onward, (*passed, node))
             elif via and destination in self.endpoints:
                 yield QueryEnd(node, path, f"{decision.why}: that is no node of this lab with a way to it")
