@@ -131,7 +131,8 @@ class Case:
         return tuple(self._ends(self.pod.node, self._query("tcp"), ()))
 
     def _query(self, protocol: str) -> Packet:
-        return Packet(self.pod.address, self.service, protocol, CLIENT_PORT, 53, in_interface=self.pod.veth.interface)
+        way_in = "" if self.pod.host_network else self.pod.veth.interface       # "": made on the node itself
+        return Packet(self.pod.address, self.service, protocol, CLIENT_PORT, 53, in_interface=way_in)
 
     def _ends(self, node: Node, packet: Packet, passed: tuple[Node, ...]) -> Iterator[QueryEnd]:
         """Follow the packet from here on, node by node; one that comes back to a node is lost."""

@@ -158,7 +158,7 @@ def _strict_rp_filter(case: Case) -> Finding:
     for end in case.udp_ends:
         packet = end.path.packet
         back = case.netfilter(end.node).route(packet.source).device
-        if packet.in_interface == back:
+        if packet.in_interface in ("", back):
             continue
         keys = [f"net.ipv4.conf.{name}.rp_filter" for name in ("all", packet.in_interface)]
         modes = [end.node.run("sysctl", key).text.split()[-1] for key in keys]
