@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cache
 
+from kitlib.drawings.ladder_words import Gap
 from kitlib.errors import CommandFailed, NoAccess, NotRecorded
-from kitlib.journey.model import Hop, Journey, Leg
+from kitlib.journey.model import Journey, Leg
 from kitlib.lab import Lab
 from kitlib.netfilter.packet import packet_from
 from kitlib.netfilter.path import PacketPath
@@ -23,24 +23,6 @@ from kitlib.sighting import Sighting, VantagePoint
 
 BY_RULES, BY_ADDRESS, BY_CAUSE = "from the rules, not seen", "by its address, not seen", "inside the node, not seen"
 DOCKERS = "DOCKER"        # how the chains begin that Docker makes for its resolver
-
-
-@dataclass(frozen=True)
-class Gap:
-    """A stretch between a hop and a place where nobody listened: after the hop, or (`is_before`) before it."""
-
-    hop: Hop
-    place: VantagePoint
-    source: str           # what tells of it
-    is_before: bool = False
-    rewrite: str = ""     # "destination rewritten (DNAT)"
-    change: str = ""      # "172.20.0.1:53 → 127.0.0.11:34705"
-
-    @property
-    def words(self) -> str:
-        """Return it in words, for who does not see the picture."""
-        way = f"{'from' if self.is_before else 'to'} {self.place.title}"
-        return f"{way} ({self.source})" + (f": {self.rewrite} {self.change}" if self.rewrite else "")
 
 
 def gaps(lab: Lab, journey: Journey) -> tuple[Gap, ...]:

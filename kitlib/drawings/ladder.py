@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby, zip_longest
-from typing import TYPE_CHECKING
 
 from kitlib.drawings import svg
 from kitlib.drawings.drawing import Drawing
 from kitlib.drawings.ladder_words import (
+    Gap,
     Line,
     Row,
     heading,
@@ -30,9 +30,6 @@ from kitlib.drawings.ladder_words import (
 from kitlib.drawings.svg import BANDS, INK, LINE, MARGIN, PAPER, SIZE, Shade
 from kitlib.journey.model import Journey
 from kitlib.sighting import VantagePoint
-
-if TYPE_CHECKING:
-    from kitlib.drawings.gaps import Gap
 
 MACHINE = Shade(svg.QUIET, PAPER)
 NARROWEST_LANE = 96       # holds "veth4b6923b0" in one line

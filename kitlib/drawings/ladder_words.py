@@ -6,16 +6,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from kitlib.drawings.table import aligned
 from kitlib.errors import KitError
 from kitlib.escapes import printable
 from kitlib.journey.model import Hop, Journey, Leg, Rewrite
 from kitlib.sighting import Message, VantagePoint, left_out_lines
-
-if TYPE_CHECKING:
-    from kitlib.drawings.gaps import Gap
 
 SHOWN_ANSWERS = 3
 NAT, OTHER_END = {"destination": "DNAT", "source": "SNAT"}, {"destination": "source", "source": "destination"}
@@ -48,6 +45,24 @@ class Step(NamedTuple):
 
     short: str
     full: str
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A stretch between a hop and a place where nobody listened: after the hop, or (`is_before`) before it."""
+
+    hop: Hop
+    place: VantagePoint
+    source: str           # what tells of it
+    is_before: bool = False
+    rewrite: str = ""     # "destination rewritten (DNAT)"
+    change: str = ""      # "172.20.0.1:53 → 127.0.0.11:34705"
+
+    @property
+    def words(self) -> str:
+        """Return it in words, for who does not see the picture."""
+        way = f"{'from' if self.is_before else 'to'} {self.place.title}"
+        return f"{way} ({self.source})" + (f": {self.rewrite} {self.change}" if self.rewrite else "")
 
 
 def rows(journey: Journey) -> list[Row]:
