@@ -45,7 +45,8 @@ def _shot(chance: random.Random, sport: int) -> Shot:
         source = chance.choice(HERE[:3])
         return Shot(source, chance.choice(NEAR + HERE), protocol, sport, dport, "", follow_up)
     interface = chance.choice(("eth0", "eth1"))
-    source = chance.choice([at for at in NEAR if at.startswith("10.1." if interface == "eth0" else "10.2.")])
+    belongs = [at for at in NEAR if at.startswith("10.1." if interface == "eth0" else "10.2.")]
+    source = chance.choice(NEAR if chance.random() < 0.2 else belongs)       # rp_filter may be against it
     destinations = [at for at in (*NEAR, *HERE[:3], *HERE[:3]) if at != source]
     return Shot(source, chance.choice(destinations), protocol, sport, dport, interface, follow_up)
 
@@ -81,8 +82,10 @@ def _rule(chance: random.Random, table: str, hook: str, chain: str, below: list[
         protocol = protocol if protocol in ("udp", "tcp") else "udp"        # only these have ports
     matches = [f"-p {protocol}"] if protocol else []
     kinds = ["address", "address", "interface", "mark", "state", "state", "addrtype", "comment", "physdev", "coin",
-             "every"]
+             "every", "range"]
     kinds += ["port", "port", "ports", "ports"] if protocol in ("udp", "tcp") else []
+    kinds += ["flags"] * 3 if protocol == "tcp" else []
+    kinds += ["reverse path"] * 2 if (table in ("raw", "mangle"), hook) == (True, "PREROUTING") else []
     chosen = chance.sample(kinds, chance.choice((0, 1, 1, 2, 3)))
     matches += [_match(chance, kind, protocol, hook, chain == hook) for kind in dict.fromkeys(chosen)]
     return " ".join(["-A", chain, *(match for match in matches if match), target]).strip()
@@ -114,6 +117,12 @@ def _match(chance: random.Random, kind: str, protocol: str, hook: str, is_built_
             return f"-m statistic --mode random {no}--probability {chance.choice(('0.2', '0.5', '0.33333333349'))}"
         case "every":
             return "-m statistic --mode nth --every 2 --packet 0"
+        case "range":
+            return f"-m iprange {no}--{chance.choice(('src', 'dst'))}-range 10.1.0.2-{chance.choice(NEAR[1:5])}"
+        case "flags":
+            return f"-m tcp {no}{chance.choice(('--syn', '--tcp-flags SYN,ACK SYN', '--tcp-flags FIN,RST NONE'))}"
+        case "reverse path":
+            return f"-m rpfilter {' '.join(chance.sample(('--loose', '--validmark', '--accept-local', '--invert'), 2))}"
         case "port":
             ports = chance.choice((low, f"{low}:9500", "1024:"))
             return f"-m {protocol} {no}--{chance.choice(('sport', 'dport'))} {ports}"

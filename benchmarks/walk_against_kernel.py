@@ -120,7 +120,13 @@ class Node:
         self.rules = rules
         return Netfilter(iptables_save.parse(self.inside("iptables-save")),
                       ip.routes(self.inside("ip", "route", "show", "table", "all")),
-                      ip.interfaces(self.inside("ip", "addr")))
+                      ip.interfaces(self.inside("ip", "addr")), settings=self.settings)
+
+    def filter_reverse_paths(self, mode: int) -> None:
+        """Set rp_filter: 0 nowhere, 1 strictly, 2 loosely."""
+        self.inside("sysctl", "-q", f"net.ipv4.conf.all.rp_filter={mode}")
+        self.settings = {f"net.ipv4.conf.{at}.{name}": value for at in ("all", "eth0", "eth1") for name, value in (
+            ("rp_filter", mode), ("route_localnet", 1), ("accept_local", 1))}
 
     def send(self, shot: Shot) -> None:
         """Send one packet and wait until the kernel begins to tell of it."""
@@ -151,9 +157,8 @@ class Node:
         for shot in packets:
             if shot.follow_up == "reply":
                 self._settle()
-            before = len(self.output)
             self.send(shot)
-            if following := self._following(netfilter, shot, before):
+            if following := self._following(netfilter, shot):
                 self.send(following)
         self._settle()
         if blind_to:
@@ -161,13 +166,14 @@ class Node:
             netfilter = replace(netfilter, ruleset=iptables_save.parse("\n".join(shown)))
         return list(traced_paths(netfilter, traces(self.output.decode())))
 
-    def _following(self, netfilter: Netfilter, shot: Shot, before: int) -> Shot | None:
+    def _following(self, netfilter: Netfilter, shot: Shot) -> Shot | None:
         """The same packet again, or the answer to it as the other side would send it, if it went anywhere."""
         if shot.follow_up != "reply":
             return shot if shot.follow_up == "again" else None
         self._settle()
-        paths = [one.path for one in traced_paths(netfilter, traces(self.output[before:].decode()))]
-        gone = next((path for path in paths if path.packet.sport == shot.sport), None)
+        mine = {name: lines for name, lines in traces(self.output.decode()).items()
+                if lines[0].packet.get("SPORT") == str(shot.sport)}
+        gone = next((one.path for one in traced_paths(netfilter, mine)), None)
         after = gone.after if gone else None
         if not gone or not gone.end.startswith("goes out of eth") or None in (after.sport, after.dport):
             return None
@@ -238,6 +244,7 @@ def prove(wanted: int, seed: int, blind_to: str) -> int:
     while counted["pairs"] < wanted and wrong < MOST_SHOWN:
         first_port = 20000 + rulesets * 40 % 40000
         rules, packets = ruleset(chance), shots(chance, PACKETS_A_RULESET, first_port)
+        node.filter_reverse_paths(rulesets % 3)
         rulesets += 1
         traced = node.compare(rules, packets, blind_to)
         counted["pairs"] += len(traced)

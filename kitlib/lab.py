@@ -38,12 +38,13 @@ def open_lab(name: str | None = None, recording: str | Path | None = None, fault
     `recording` is the folder to replay (or KITLIB_RECORDING names it): a name under kitlib/recordings, or a path
     of your own. `fault` opens the lab as it was while that was broken; NotFound lists the faults there are.
     `consent` agrees to what the kubernetes lab makes on nodes (or KITLIB_CONSENT=yes does).
-    With KITLIB_MODE=record, everything that a live lab answers is written to that folder.
+    With KITLIB_MODE=record, everything that a live lab answers is written to that folder (open_lab("recorded",
+    recording=…) replays all the same).
     """
     explain_what_is_lacking()
     name = name or os.environ.get("KITLIB_LAB") or "recorded"
     folder = RECORDINGS / (recording or os.environ.get("KITLIB_RECORDING") or DEFAULT_RECORDING)
-    is_recording = os.environ.get("KITLIB_MODE") == "record"
+    is_recording = os.environ.get("KITLIB_MODE") == "record" and not (name == "recorded" and recording)
     if name == "recorded" and not is_recording:
         loaded = load(folder)
         return Lab(RecordedLab(with_fault(loaded, fault) if fault else loaded))

@@ -17,6 +17,7 @@ from kitlib.errors import NotFound, NotRecorded
 LAB_LACKS = (NotFound, NotRecorded)
 NOT_THERE = (StopIteration, IndexError, ValueError)     # next(), [0] and unpacking of what a capture does not hold
 NOTHING_TO_SHOW = "This cell has nothing to show on this lab."
+NOT_IN_THIS_CAPTURE = "What this cell looks for is not there on this lab, or not in this capture:"
 _not_made: set[str] = set()
 
 
@@ -41,7 +42,7 @@ def sentence(error: BaseException, trace: TracebackType | None) -> str:
     if not is_of_the_cell or (isinstance(error, ValueError) and "to unpack" not in str(error)):
         return ""
     line = frames[-1].line or linecache.getline(frames[-1].filename, frames[-1].lineno or 0).strip()
-    return f"What this cell looks for is not there on this lab, or not in this capture: `{line}`"
+    return f"{NOT_IN_THIS_CAPTURE} `{line}`"
 
 
 def _show(shell: Any, kind: type, error: BaseException, trace: TracebackType, tb_offset: int | None = None) -> None:

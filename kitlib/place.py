@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
 from ipaddress import IPv4Interface, ip_interface
@@ -133,7 +134,7 @@ class Node(Place):
         native, unknown = self._nftables(listed)
         unknown += ebpf(interface.name for interface in interfaces)
         here = Netfilter(ruleset, (*self._other_routes(), *self.routes()), interfaces, forwards, tuple(unknown), native,
-                         rules=self._known_rules())
+                         rules=self._known_rules(), settings=self._settings())
         return replace(here, ipv6=cache(lambda: self._ipv6(here)))
 
     def _ipv6(self, ipv4: Netfilter) -> Netfilter:
@@ -161,6 +162,16 @@ class Node(Place):
             return self.ip_rules(*options)
         except (NotRecorded, CommandFailed):
             return None
+
+    def _settings(self) -> dict[str, int]:
+        """Read what lets packets in or not, rp_filter and route_localnet, as far as that is known."""
+        found = {}
+        for name in ("rp_filter", "route_localnet"):
+            with suppress(NotRecorded, CommandFailed):
+                lines = self.run("sysctl", "-a", "-r", name).text.splitlines()
+                found |= {key: int(value) for key, _, value in (line.partition(" = ") for line in lines)
+                          if value.isdecimal()}
+        return found
 
     def _nftables(self, listed: Result | None) -> tuple[nft.Ruleset | None, list[str]]:
         """Read the rules of nftables if kube-proxy's are among them; else say whose are there and are not read."""

@@ -117,6 +117,7 @@ def test_record_mode_needs_a_live_lab(monkeypatch):
     monkeypatch.setenv("KITLIB_MODE", "record")
     with pytest.raises(UnknownLab, match=r"needs a live lab.*KITLIB_LAB"):
         open_lab()
+    assert not open_lab("recorded", recording="kind-test1").backend.live       # which notebook 10 shows beside
 
 
 def test_the_variable_chooses_the_recording_that_is_played(tmp_path, monkeypatch):

@@ -12,7 +12,8 @@ from namespaces import REPO, require_namespaces
 PAIRS, SEED = 600, 3        # thousands: make benchmark
 # What must have matched at least once, so that agreeing means something.
 KINDS = ["-s", "-d", "-i", "-o", "-p", "-m udp", "-m tcp", "-m multiport", "-m mark", "-m conntrack", "-m state",
-         "-m addrtype", "-m comment", "-m physdev", "-m statistic", "-j ACCEPT", "-j DROP", "-j RETURN", "-j REJECT",
+         "-m addrtype", "-m comment", "-m rpfilter", "-m iprange",
+         "-m physdev", "-m statistic", "-j ACCEPT", "-j DROP", "-j RETURN", "-j REJECT",
          "-j DNAT", "-j REDIRECT", "-j SNAT", "-j MASQUERADE", "-j MARK", "-j LOG", "-j NOTRACK", "-j CT", "-j TRACE"]
 
 

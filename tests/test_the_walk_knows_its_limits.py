@@ -124,6 +124,25 @@ def test_a_rule_of_ip_rule_is_named_where_it_may_decide(rules: str, destination:
     assert (words in path.why and path.end == "is undecided") if words else path.end != "is undecided"
 
 
+@pytest.mark.parametrize("packet, settings, end, words", [
+    (QUERY, {"all.rp_filter": 0, "veth1.rp_filter": 1}, "is lost", "would leave by eth0 (rp_filter is 1)"),
+    (QUERY, {"all.rp_filter": 0, "veth1.rp_filter": 2}, "goes out of eth0", ""),
+    (QUERY, {"all.rp_filter": 1}, "goes out of eth0", "rp_filter, which is not known here, lets it through"),
+    (QUERY._replace(in_interface="eth0"), {}, "goes out of eth0", ""),
+    (QUERY._replace(destination="127.0.0.11"), {"all.route_localnet": 0, "veth1.route_localnet": 0}, "is lost",
+     "127.0.0.11 is a loopback address, and veth1 none (route_localnet is 0)"),
+    (QUERY._replace(destination="127.0.0.11"), {"all.route_localnet": 1}, "is delivered here", ""),
+    (QUERY._replace(source="127.0.0.1", in_interface=""), {"all.route_localnet": 0, "eth0.route_localnet": 0},
+     "is lost", "127.0.0.1 is a loopback address, and eth0 none"),
+    (QUERY._replace(source="10.0.0.5"), {}, "goes out of eth0", "accept_local, which is not known here")])
+def test_an_address_that_does_not_belong_on_its_interface(packet: Packet, settings: dict, end: str, words: str) -> None:
+    routes = ip.routes(f"{ROUTES}local 127.0.0.0/8 dev lo table local\n")
+    known = {f"net.ipv4.conf.{name}": value for name, value in settings.items()}
+    path, = simulate(Netfilter(parse(EMPTY), routes, ip.interfaces(INTERFACES), settings=known), packet)
+    assert path.end.startswith(end) and words in " ".join((path.end, *path.assumptions))
+    assert bool(words) == bool(end == "is lost" or path.assumptions)
+
+
 def test_the_first_connection_is_drawn_and_the_second_remembered() -> None:
     found = paths(sticky("1", "2", "3"))
     first = [path for path in found if all(words.endswith("does not match") for words in path.assumptions)]

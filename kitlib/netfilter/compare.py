@@ -51,7 +51,8 @@ def traced_paths(netfilter: Netfilter, traces: dict[str, tuple[TraceLine, ...]],
         found.append(best)
         if best.path.end == "comes in again by lo":
             made_here.append(best.path.after)
-        if connection and _direction(packet, connection) == "reply":
+        is_tracked = "UNTRACKED" not in best.path.after.states
+        if connection and is_tracked and _direction(packet, connection) == "reply":
             connections.append(replace(connection, flags=()))
         elif not connection and best.path.is_remembered:
             connections.append(replace(best.path.connection, flags=("UNREPLIED",)))
@@ -97,10 +98,12 @@ def packet_of(line: TraceLine) -> Packet:
     """Return the packet as a line of its trace has it; NEW, until a connection is found that it belongs to."""
     header = line.packet
     in_interface, sport, dport = header.get("IN", ""), int(header.get("SPORT", 0)), int(header.get("DPORT", 0))
-    flags = {"SYN", "ACK", "RST", "FIN"} & header.keys()                # xtables-monitor does not name the protocol
+    every = frozenset({"SYN", "ACK", "RST", "FIN", "PSH", "URG"} & header.keys())
+    flags = every - {"PSH", "URG"}                                      # xtables-monitor does not name the protocol
     state = "NEW" if flags in NEW_BY_FLAGS else "INVALID"
     return Packet(header["SRC"], header["DST"], "tcp" if flags else "udp", sport, dport, in_interface,
-                  "" if in_interface else header.get("OUT", ""), int(header.get("MARK", "0"), 0), frozenset({state}))
+                  "" if in_interface else header.get("OUT", ""), int(header.get("MARK", "0"), 0), frozenset({state}),
+                  tcp_flags=every if flags else None)
 
 
 def compare(path: PacketPath, lines: tuple[TraceLine, ...]) -> TracedPath:

@@ -88,15 +88,10 @@ def _has_type(address: object, wanted: str) -> bool | None:
 
 
 def _has_tcp_flags(flags: object, wanted: str) -> bool | None:
-    """Compare those of the flags that a mask names: "FIN,SYN,RST,ACK SYN"; they are known of a SYN alone."""
+    """Compare those of the flags that a mask names: "FIN,SYN,RST,ACK SYN"."""
     mask, _, comparison = wanted.partition(" ")
     names = ("FIN,SYN,RST,PSH,ACK,URG" if mask == "ALL" else mask).split(",")
     return None if flags is None else {*names} & flags == {*comparison.split(",")} - {"NONE"}
-
-
-def _first_flags(packet: Packet, _: Netfilter) -> set[str] | None:
-    """Return the flags of the segment that opens a connection; those of all others are not known."""
-    return {"SYN"} if "NEW" in packet.states else None
 
 
 def _yes_or_no(value: object) -> str:
@@ -119,7 +114,7 @@ STATE = Property("conntrack state", lambda packet, _: packet.states,
 STRING = Property("what is found in it", lambda packet, _: packet.holds,
                   lambda found, wanted: None if found is None else wanted in found,
                   lambda found: "(unknown)" if found is None else ", ".join(sorted(found)) or "nothing")
-TCP_FLAGS = Property("TCP's flags", _first_flags, _has_tcp_flags,
+TCP_FLAGS = Property("TCP's flags", lambda packet, _: packet.tcp_flags, _has_tcp_flags,
                      lambda flags: "(unknown)" if flags is None else ", ".join(sorted(flags)))
 ALWAYS = Property("", lambda packet, _: "", lambda *_: True)
 PROPERTIES: dict[tuple[str, str], Property] = {

@@ -15,7 +15,8 @@ class Packet(NamedTuple):
 
     `states` is what conntrack thinks of it: NEW, ESTABLISHED, RELATED, INVALID or UNTRACKED, and DNAT, SNAT if its
     connection is rewritten. `physdev_in` and `physdev_out` are the ports of a bridge that it came and leaves by.
-    `holds`: which of the byte strings that rules look for are in it, as `-m string` writes them; None if not known.
+    `holds`: which of the byte strings that rules look for are in it, as `-m string` writes them; `tcp_flags`: those
+    that are set, of TCP's. None if not known.
     """
 
     source: str
@@ -30,6 +31,7 @@ class Packet(NamedTuple):
     physdev_in: str = ""
     physdev_out: str = ""
     holds: frozenset[str] | None = None
+    tcp_flags: frozenset[str] | None = None
 
     def __str__(self) -> str:
         ends = ((self.source, self.sport), (self.destination, self.dport))

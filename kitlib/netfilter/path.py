@@ -111,7 +111,7 @@ class PacketPath:
         stops = {(hook_step.chain or hook_step.hook, hook_step.table): hook_step for hook_step in self.hook_steps}
         if (hook, table) not in stops:
             raise NotFound(f"{self.packet} did not come to {table or 'the decision'} {hook}. It came to: "
-                           f"{', '.join(' '.join(stop) for stop in stops)}.")
+                           f"{', '.join(' '.join(filter(None, stop)) for stop in stops)}.")
         return stops[hook, table]
 
     def jump(self, prefix: str) -> str:

@@ -43,6 +43,8 @@ def simulate(netfilter: Netfilter, packet: Packet, connection: Connection | None
     packet, netfilter = packet._replace(source=source, destination=destination), netfilter.of(source)
     if connection and "UNTRACKED" not in packet.states:
         packet = packet._replace(states=_states(packet, connection))
+    if packet.protocol == "tcp" and "NEW" in packet.states and packet.tcp_flags is None:
+        packet = packet._replace(tcp_flags=frozenset({"SYN"}))      # of the segment that opens a connection
     paths: list[PacketPath] = []
     assumed, left = 0, 1.0
     for path in _ways(netfilter, PacketPath(packet), connection):

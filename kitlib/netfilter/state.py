@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from ipaddress import IPv6Address, ip_address, ip_interface, ip_network
@@ -57,7 +57,8 @@ class Netfilter:
     `rules`: the lines of `ip rule`; None where they are not known. Those that are not on every machine are not applied:
     a packet that one of them may send to another table is undecided.
     `unknown_routes`, `unknown_addresses`: why these are not known, if so: what depends on them is undecided.
-    Not looked at: rp_filter, route_localnet. Taken for granted: some rule needs conntrack (DNAT, `-m conntrack`, …);
+    `settings`: rp_filter and route_localnet as `sysctl -a` names them, as far as known; None: they let everything in.
+    Taken for granted: some rule needs conntrack (DNAT, `-m conntrack`, …);
     where none does, the kernel tracks nothing and does not look into nat.
     """
 
@@ -70,6 +71,7 @@ class Netfilter:
     unknown_routes: str = ""
     unknown_addresses: str = ""
     rules: tuple[str, ...] | None = None
+    settings: Mapping[str, int] | None = None
     ipv6: Callable[[], Netfilter] | None = field(default=None, repr=False, compare=False)
 
     def of(self, address: str) -> Netfilter:
@@ -125,6 +127,13 @@ class Netfilter:
             return found and f"`ip rule` has {found}, and which packets that is for is not known here"
         others = "" if table == "local" else ", ".join(sorted({route.table for route in self.routes} - {*TABLES}))
         return others and f"there are routes in table {others}, and which packets use them is not known here"
+
+    def setting(self, name: str, interface: str) -> int | None:
+        """Return a setting as it holds at an interface, the greater of its own and everybody's; None if not known."""
+        names = ("all", interface.replace(".", "/"))
+        everybody, own = (self.settings.get(f"net.ipv4.conf.{of}.{name}") for of in names)
+        is_on = name == "route_localnet" and everybody == 1
+        return everybody if is_on else None if None in (everybody, own) else max(everybody, own)
 
     def type_of(self, address: str) -> str:
         """Return what addrtype calls an address: LOCAL, BROADCAST, MULTICAST or UNICAST; "" if that is not known.

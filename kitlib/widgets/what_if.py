@@ -43,6 +43,7 @@ def what_if(netfilter: Netfilter, packet: Packet) -> WithFallback:
 
     def paths(*fields: str) -> tuple[PacketPath, ...]:
         changed, behind = _read(packet, *fields)
+        changed = changed._replace(in_interface=_way_in(netfilter, packet, changed.source))
         if behind == known:
             return simulate(netfilter, changed)
         rules = writer.with_endpoints(getattr(netfilter, of), service, behind)
@@ -108,6 +109,14 @@ def _read(packet: Packet, source: str, mark: str, behind: str) -> tuple[Packet, 
     return changed, tuple(dict.fromkeys(sockets))
 
 
+def _way_in(netfilter: Netfilter, packet: Packet, source: str) -> str:
+    """Return where a packet from there comes in, which is where an answer leaves; "" if it is made here."""
+    back = netfilter.route(source)
+    if source == packet.source or not packet.in_interface or not (back.is_unicast or back.is_local):
+        return packet.in_interface
+    return back.device if back.is_unicast else ""
+
+
 def _number(what: str, words: str, limit: int) -> int:
     try:
         number = int(words, 0)
@@ -133,7 +142,9 @@ def _changed(now: Sequence[PacketPath], before: Sequence[PacketPath]) -> str:
     rows += [("no\xa0longer", text) for text in were if text not in rules]
     different = Table("Rules that matter", ("", "rule"), tuple(rows)).html if rows else \
         "<p>The same rules matter as before.</p>"
-    return _paths_table(now, f"{now[0].packet}, mark {now[0].packet.mark:#x}").html + different
+    packet = now[0].packet
+    where = f"in by {packet.in_interface}" if packet.in_interface else "made here"
+    return _paths_table(now, f"{packet}, {where}, mark {packet.mark:#x}").html + different
 
 
 def _paths_table(paths: Sequence[PacketPath], title: str) -> Table:

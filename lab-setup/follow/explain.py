@@ -97,7 +97,8 @@ def netfilter_of(rules: Sequence[iptables_save.Ruleset | nft.Ruleset], routes: t
     no_way = "" if packet.out_interface else "; ".join(filter(None, (no_routes, no_addresses)))
     native = next((one for one in rules if isinstance(one, nft.Ruleset)), None)
     saved = next((one for one in rules if one is not native), iptables_save.parse(""))
-    return Netfilter(saved, routes, interfaces, unknown_routes=no_way, unknown_addresses=no_addresses, nft=native)
+    return Netfilter(saved, routes, interfaces, unknown_routes=no_way, unknown_addresses=no_addresses, nft=native,
+                     settings={})
 
 
 def _local(interfaces: tuple[Interface, ...]) -> list[Route]:

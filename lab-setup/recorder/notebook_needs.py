@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kitlib.errors import KitError
-from kitlib.lacking import NOTHING_TO_SHOW
+from kitlib.lacking import NOT_IN_THIS_CAPTURE, NOTHING_TO_SHOW
 from lessons.copies import course_folder
 
 CELL_TIMEOUT_S = 120
@@ -16,10 +16,14 @@ ERROR = ["--IPKernelApp.log_level=ERROR"]
 
 
 def lacking(folder: Path) -> list[str]:
-    """List what the notebooks 01 to 09 do not find in the recording of this folder, one line for each thing."""
-    lessons = sorted(course_folder("notebooks").glob("0[1-9]*.ipynb"))
-    return [f"notebook {path.stem[:2]} lacks: {what}" for path in lessons
+    """List what the lessons do not find in the recording of this folder, one line for each thing."""
+    return [f"notebook {path.stem[:2]} lacks: {what}" for path in lessons()
             for what in dict.fromkeys(_said_by(path, folder))]
+
+
+def lessons() -> list[Path]:
+    """List the notebooks that tell of the lab they run on, in order: the workshop behind them brings its own."""
+    return sorted(path for path in course_folder("notebooks").glob("*.ipynb") if path.stem < "20")
 
 
 def run(path: Path, **options: Any) -> Any:
@@ -49,3 +53,7 @@ def _said_by(path: Path, folder: Path) -> Iterator[str]:
         if words != output.get("text", ""):
             lines = [line.strip() for line in words.strip().splitlines()]
             yield lines[1] if lines[0].endswith("not recorded:") else lines[0]
+        elif words.startswith(NOT_IN_THIS_CAPTURE):
+            yield words.strip()
+        elif output.output_type == "error" and output.ename != "NameError":      # by what a cell above did not make
+            yield f"{output.ename}: {output.evalue.partition(chr(10))[0]}"

@@ -12,8 +12,7 @@ from kitlib.errors import KitError
 from kitlib.escapes import printable
 from kitlib.lab import Lab, open_lab
 from kitlib.place import Pod
-from lessons.copies import course_folder
-from recorder.notebook_needs import run
+from recorder.notebook_needs import lessons, run
 from recorder.scrub import scrub_and_print
 from recorder.validate import validate_and_print
 
@@ -36,7 +35,7 @@ def record(out: Path, scrub: bool, pod: str, takes: int) -> int:
         os.environ |= {"KITLIB_MODE": "record", "KITLIB_RECORDING": str(raw),
                        "KITLIB_LAB": os.environ.get("KITLIB_LAB") or "kind"}
         tour(open_lab(), pod, takes)
-        for notebook in sorted(course_folder("notebooks").glob("0*.ipynb")):
+        for notebook in lessons():
             run_notebook(notebook)
         if scrub:
             return scrub_and_print(raw, out)
