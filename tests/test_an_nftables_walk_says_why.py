@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 
 import pytest
+from generated_services import cluster_ip, nft_listing
 
 from kitlib import open_lab, packet_from, simulate
 from kitlib.errors import NotRecorded
@@ -166,41 +167,9 @@ def test_a_captured_query_is_walked_as_it_came(node):
     assert str(seen.journey().client_leg.endpoint.address) in {path.after.destination for path in paths}
 
 
-def service(number: int) -> list[dict]:
-    """One Service with two endpoints, as nft -j prints what kube-proxy writes: its chains and its rules."""
-    address, name = f"10.96.{number >> 8}.{number & 255}", f"service-{number:08}-ns/name-{number}/udp/dns"
-    ends = [f"10.244.{end >> 8 & 255}.{end & 255}" for end in (2 * number, 2 * number + 1)]
-    chains = [name, *(f"endpoint-{number:08}-ns/name-{number}/udp/dns__{end}/53" for end in ends)]
-
-    def equal(field: str, value: object, op: str = "==") -> dict:
-        return {"match": {"op": op, "left": {"payload": {"protocol": "ip", "field": field}}, "right": value}}
-
-    mark = {"jump": {"target": "mark-for-masquerade"}}
-    coin = {"numgen": {"mode": "random", "mod": 2, "offset": 0}}
-    goto = {"set": [[side, {"goto": {"target": chain}}] for side, chain in enumerate(chains[1:])]}
-    pods = {"prefix": {"addr": "10.244.0.0", "len": 16}}
-    rules = [(name, [equal("daddr", address), equal("saddr", pods, "!="), mark]),
-             (name, [{"vmap": {"key": coin, "data": goto}}])]
-    for chain, end in zip(chains[1:], ends, strict=True):
-        udp = {"match": {"op": "==", "left": {"meta": {"key": "l4proto"}}, "right": "udp"}}
-        rules += [(chain, [equal("saddr", end), mark]), (chain, [udp, {"dnat": {"addr": end, "port": 53}}])]
-    where = {"family": "ip", "table": "kube-proxy"}
-    return [*({"chain": {**where, "name": chain, "handle": 9}} for chain in chains),
-            *({"rule": {**where, "chain": chain, "handle": 9, "expr": rule}} for chain, rule in rules)]
-
-
 @pytest.fixture(scope="module")
-def ten_thousand(node) -> str:
-    """The recorded ruleset with ten thousand more Services."""
-    listed = json.loads(node.run("nft", "-j", "list", "ruleset").text)["nftables"]
-    keys = [[{"concat": [f"10.96.{number >> 8}.{number & 255}", "udp", 5353]},
-             {"goto": {"target": f"service-{number:08}-ns/name-{number}/udp/dns"}}] for number in range(SERVICES)]
-    for item in listed:
-        if item.get("map", {}).get("name") == "service-ips" and item["map"]["family"] == "ip":
-            item["map"]["elem"] += keys
-        if item.get("set", {}).get("name") == "cluster-ips" and item["set"]["family"] == "ip":
-            item["set"]["elem"] = sorted({*item["set"]["elem"], *(key[0]["concat"][0] for key in keys)})
-    return json.dumps({"nftables": [*listed, *(part for number in range(SERVICES) for part in service(number))]})
+def ten_thousand() -> str:
+    return nft_listing(SERVICES)
 
 
 def test_ten_thousand_services_are_read_and_walked_fast(node, ten_thousand, capsys, only_own_objects):
@@ -213,7 +182,7 @@ def test_ten_thousand_services_are_read_and_walked_fast(node, ten_thousand, caps
     kernel = replace(node.netfilter(), nft=ruleset)
     times = []
     for number in range(60):
-        packet = PACKET._replace(destination=f"10.96.39.{number % 16}", dport=5353)
+        packet = PACKET._replace(destination=cluster_ip(SERVICES - 1 - number), dport=5353)
         started = time.process_time()
         found = simulate(kernel, packet)
         times.append(time.process_time() - started)
