@@ -57,7 +57,7 @@ def recorded(tmp_path_factory, figures):
 
 
 def run(notebook, **environment: str) -> None:
-    client = NotebookClient(nbformat.read(notebook, as_version=4), timeout=120, kernel_name="python3",
+    client = NotebookClient(nbformat.read(notebook, as_version=4), timeout=600, kernel_name="python3",
                             resources={"metadata": {"path": str(notebook.parent)}})
     client.execute(env={**os.environ, **environment})
 

@@ -24,6 +24,7 @@ from kitlib.backends.kind_tools import (
     pod_and_namespace,
     require_name,
 )
+from kitlib.backends.live import LiveLab
 from kitlib.errors import Denied, KitError, NoAccess
 from kitlib.parsers import ip
 from kitlib.result import Result
@@ -107,12 +108,16 @@ class KubernetesLab(KindLab):
     def capture(self, points: Sequence[VantagePoint], traced: Sequence[str] = (), ports: Sequence[int] = (DNS_PORT,)
                 ) -> Iterator[CaptureData]:
         """Listen at the points that can be reached while the block runs; this machine is no part of the cluster."""
+        self.tools.where.refresh()
         obstacles = {point: self._obstacle(point.place) for point in points if point.place != "host"}
         reached = [point for point, obstacle in obstacles.items() if not obstacle]
         if not reached:
             raise NoAccess("; ".join(dict.fromkeys(obstacles.values())))
-        with super().capture(reached, traced, ports) as data:
-            yield data
+        try:
+            with LiveLab.capture(self, reached, traced, ports) as data:
+                yield data
+        finally:
+            self.tools.sweep()
         home = next((point.machine for point in reached if point.place in (self.client, f"node:{self.nodes[0]}")), "")
         data.seen[:] = on_one_clock(data.seen, reached, ports, home)
         missing = {point.machine: obstacle for point, obstacle in obstacles.items() if obstacle}
