@@ -176,6 +176,13 @@ def helper_pods() -> str:
     return shell("kubectl", "get", "pods", "-A", "-l", LABEL, "-o", "name").strip()
 
 
+@pytest.fixture
+def no_helpers():
+    """Begin without those of others: who ends a notebook's kernel may not wait until it has cleaned up."""
+    shell(sys.executable, "-m", "kitlib", "cleanup")
+    assert gone(60)
+
+
 def gone(deadline_s: float = 20) -> bool:
     end = time.monotonic() + deadline_s
     while helper_pods() and time.monotonic() < end:
@@ -183,7 +190,7 @@ def gone(deadline_s: float = 20) -> bool:
     return not helper_pods()
 
 
-def test_the_kubernetes_lab_sees_the_same_journey_as_the_kind_lab():
+def test_the_kubernetes_lab_sees_the_same_journey_as_the_kind_lab(no_helpers):
     lab = open_lab("kubernetes", consent=True)
     try:
         ours, theirs = list(meaning(lab)), list(meaning(open_lab("kind")))
@@ -196,7 +203,7 @@ def test_the_kubernetes_lab_sees_the_same_journey_as_the_kind_lab():
 
 @pytest.mark.parametrize(("number", "end"), [(signal.SIGINT, "by itself"), (signal.SIGKILL, "by cleanup"),
                                              (signal.SIGKILL, "by its time limit")])
-def test_the_kubernetes_lab_leaves_nothing_after_an_interrupt_nor_after_a_kill(number, end):
+def test_the_kubernetes_lab_leaves_nothing_after_an_interrupt_nor_after_a_kill(number, end, no_helpers):
     held = HOLD.replace('open_lab("kind")', 'open_lab("kubernetes", consent=True)').replace(", lab.host", "")
     life = "from kubernetes_lab import helpers\nhelpers.LIFE_S = 30\n" if end == "by its time limit" else ""
     holder = subprocess.Popen([sys.executable, "-c", life + held], stdout=subprocess.PIPE, text=True)
@@ -229,7 +236,7 @@ def test_a_helper_that_has_no_label_yet_is_cleaned_up_and_one_of_somebody_else_i
 
 
 @pytest.mark.parametrize("lab", ["kind", "kubernetes"])
-def test_follow_tells_of_a_live_cluster_and_gives_a_page_to_take_away(lab, tmp_path):
+def test_follow_tells_of_a_live_cluster_and_gives_a_page_to_take_away(lab, tmp_path, no_helpers):
     page = tmp_path / "page.html"
     follow = ("follow", "www.example.com", "--lab", lab, "--yes", "--trace", "--out", str(page))
     assert "Answered by" in shell(sys.executable, "-m", "kitlib", *follow)
