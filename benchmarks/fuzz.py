@@ -28,7 +28,7 @@ from kitlib.netfilter.compare import traced_paths  # noqa: E402
 from kitlib.netfilter.packet import Packet  # noqa: E402
 from kitlib.netfilter.simulate import simulate  # noqa: E402
 from kitlib.netfilter.state import Netfilter  # noqa: E402
-from kitlib.parsers import conntrack, dns, docker, ip, iptables_save, kubernetes, resolv_conf  # noqa: E402
+from kitlib.parsers import conntrack, dns, docker, ip, iptables_save, kubernetes, nft, nft_monitor, resolv_conf  # noqa: E402
 from kitlib.parsers.header_fields import header_fields  # noqa: E402
 from kitlib.parsers.pcap import frames  # noqa: E402
 from kitlib.parsers.process_flags import flag  # noqa: E402
@@ -37,6 +37,13 @@ from kitlib.parsers.xtables_monitor import traces  # noqa: E402
 from kitlib.search_list import search_candidates  # noqa: E402
 
 FIXTURES = REPO / "tests" / "fixtures"
+RECORDING = REPO / "kitlib" / "recordings" / "kind-test1-nftables"
+IP_RULES = "0:\tfrom all lookup local\n100:\tfrom 10.0.0.5 lookup 2\n32766:\tfrom all lookup main\n"
+NFT_TRACE = """trace id 1a ip kube-proxy nat-prerouting packet: iif "veth0" ip saddr 10.0.0.1 \
+ip daddr 10.96.0.10 ip ttl 64 ip id 1 ip protocol udp ip length 60 udp sport 4000 udp dport 53 udp length 40 @th,64,8 1
+trace id 1a ip kube-proxy nat-prerouting rule jump services # handle 7 (verdict jump services)
+trace id 1a ip kube-proxy services policy accept meta mark 0x00000002
+"""
 PIECES = ("", "-", "!", " ", "\n", '"', "0", ":", "/", ".", ",", "[", "]", "{", "}", "=", "\0", "é", "\u202e", "::1",
           "-1", "9" * 30, "255.255.255.255", "fd00::1", "null", "[]", "src=", " -m ", " -j ", "%")
 EXTRA = ("-m recent --rcheck --seconds x --name y --rsource", "-m recent --set", "-m statistic --mode nth --every 0",
@@ -65,8 +72,40 @@ def texts() -> dict[str, tuple[str, Callable[[str], object]]]:
         "addresses": (answer["ip addr"], ip.interfaces), "routes": (answer["ip route"], _routes),
         "processes": (fixture("ps/control-plane.txt"),
                       lambda text: flag(text, "kube-controller-manager", "cluster-cidr")),
+        "ip rule": (IP_RULES, _ip_rules),
+        "nft": (_nft_rules(), nft.ruleset), "nft trace": (NFT_TRACE, nft_monitor.traces),
         "rules": (fixture("iptables/save-1.8.9.txt"), _every_rule),
         "trace": (fixture("bridge-cni/xtables-monitor.txt"), _traced_paths)}
+
+
+def _nft_rules() -> str:
+    """Return what kube-proxy has at a recorded node in nftables mode."""
+    facts = map(json.loads, (RECORDING / "facts.jsonl").read_text(encoding="utf-8").splitlines())
+    return next(fact["stdout"] for fact in facts if fact["argv"] == ["nft", "-j", "list", "ruleset"])
+
+
+def nft_walk(text: str, chance: random.Random) -> None:
+    """Walk a packet of odd values through rules of nftables of which some parts are others."""
+    parts = json.loads(text)["nftables"]
+    for _ in range(chance.randint(1, 3)):
+        at: object = parts
+        while isinstance(at, dict | list) and at:
+            inside, key = at, chance.choice([*at] if isinstance(at, dict) else range(len(at)))
+            at = at[key]
+            if chance.random() < 0.1:
+                break
+        inside[key] = chance.choice((None, {}, [], "x", -1, 9 ** 30, True, "10.0.0.0/33", *PIECES))
+    ruleset = nft.ruleset(json.dumps({"nftables": parts}))
+    packet = Packet(chance.choice(ADDRESSES), chance.choice(ADDRESSES), chance.choice(("udp", "tcp", "9")), 4000, 53,
+                    chance.choice(("eth0", "")))
+    netfilter = Netfilter(iptables_save.parse(""), ip.routes("default via 10.0.0.1 dev eth0\n"), nft=ruleset)
+    found = simulate(netfilter, packet)
+    assert abs(sum(path.probability for path in found) - 1) < 1e-6
+
+
+def _ip_rules(text: str) -> None:
+    netfilter = Netfilter(iptables_save.parse(""), ip.routes("default dev eth0\n"), rules=ip.rules(text))
+    netfilter.route("10.0.0.1")
 
 
 def _resolver(text: str) -> None:
@@ -121,7 +160,8 @@ def walk(chance: random.Random) -> None:
         packet = Packet(chance.choice(ADDRESSES), chance.choice(ADDRESSES), chance.choice(("udp", "tcp", "icmp", "9")),
                         chance.choice((None, 0, 4000, 70000)), chance.choice((None, 53, 80)),
                         chance.choice(("eth0", "", "x")))
-        found = simulate(Netfilter(rules, routes), packet)
+        settings = chance.choice((None, {}, {"net.ipv4.conf.all.rp_filter": 1, "net.ipv4.conf.eth0.rp_filter": 1}))
+        found = simulate(Netfilter(rules, routes, settings=settings), packet)
         assert abs(sum(path.probability for path in found) - 1) < 1e-6
 
 
@@ -152,6 +192,7 @@ def mutations(chance: random.Random) -> Iterator[tuple[str, Callable[[], object]
             yield "DNS message", lambda: dns.message(damaged_bytes(chance.choice(wires), chance))
         yield "captures", lambda: capture(chance, files)
         yield "rule walk", lambda: walk(chance)
+        yield "walk through nftables", lambda: nft_walk(known["nft"][0], chance)
 
 
 def fuzz(count: int, seed: int) -> tuple[Counter, list[str]]:

@@ -159,12 +159,13 @@ def _advance(netfilter: Netfilter, hook: str, branch: Branch) -> list[Branch]:
 def _take(netfilter: Netfilter, branch: Branch, rule: Rule, one: Alternative) -> list[Branch]:
     """Go one way that a rule may come out; two if it is not known whether it matches."""
     changes: dict[str, object] = {"number": rule.number + 1, "probability": branch.probability * one.probability}
-    if one.verdict == "UNDECIDED":
-        return [branch.step(rule, RuleOutcome.UNDECIDED, one.why, changes=changes | {"verdict": "UNDECIDED"})]
     verdict, _, target = one.verdict.partition(":")
+    chain = netfilter.nft.chain(branch.chain.table, target)
+    if verdict == "UNDECIDED" or (target and chain is None):
+        why = f"there is no chain {target} in the listing" if target else one.why
+        return [branch.step(rule, RuleOutcome.UNDECIDED, why, changes=changes | {"verdict": "UNDECIDED"})]
     if target:
         behind = () if verdict == "GOTO" else ((branch.chain, rule.number + 1),)
-        chain = netfilter.nft.chain(branch.chain.table, target)
         changes |= {"chain": chain, "number": 1, "stack": (*branch.stack, *behind)}
     elif verdict in ("ACCEPT", "DROP"):
         changes["verdict"] = verdict

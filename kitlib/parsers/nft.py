@@ -256,7 +256,9 @@ def ruleset(text: str) -> Ruleset:
 
 
 def _chain(table: str, value: dict[str, Any], rules: Any) -> Chain:
-    return Chain(table, value["name"], value.get("type", ""), value.get("hook", ""), value.get("prio", 0),
+    if type(priority := value.get("prio", 0)) is not int:
+        raise ValueError(priority)
+    return Chain(table, value["name"], value.get("type", ""), value.get("hook", ""), priority,
                  value.get("policy", "").upper(), tuple(rules))
 
 

@@ -61,14 +61,15 @@ def _headers(text: str) -> dict[str, str]:
 
 def _flags(words: str) -> list[str]:
     """TCP's flags; nft names single ones, and writes others as a number."""
-    if words.startswith("0x"):
+    if re.fullmatch("0x[0-9a-f]{1,4}", words):
         return [name for bit, name in enumerate(TCP_FLAGS) if int(words, 16) & 1 << bit]
     return re.findall(r"[A-Z]+", words.upper())
 
 
 def _trace_line(table: str, chain: str, kind: str, text: str, headers: dict[str, str]) -> TraceLine:
     if kind == "policy ":
-        policy = POLICY.match(text)
+        if not (policy := POLICY.match(text)):
+            raise ParseError("a trace", "policy and a verdict", text)
         return TraceLine(table, chain, policy[1].upper(), "", {**headers, "MARK": policy[2] or "0"})
     match = VERDICT.match(text)
     if not match:
