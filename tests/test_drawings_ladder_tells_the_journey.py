@@ -263,13 +263,14 @@ def test_the_upstream_leg_stands_apart_with_its_cause() -> None:
 
 
 def test_the_title_says_that_others_were_asked_and_what_came_of_it() -> None:
-    assert ladder(journey()).title == "One query, three legs: CoreDNS did not know and asked on"
+    assert ladder(journey()).title == "One query, three legs: CoreDNS did not know the answer and asked another server"
     whole = journey()
     failed = [replace(hop, sighting=replace(hop.sighting, message=replace(hop.sighting.message, rcode="SERVFAIL")))
               for hop in whole.client_leg.hops]
     client, own = replace(whole.client_leg, hops=tuple(failed)), whole.legs[1]
     silent = replace(own, hops=own.queries)
-    assert ladder(Journey((client, own))).title == "SERVFAIL, although CoreDNS asked on: one query, two legs"
+    title = "SERVFAIL, although CoreDNS asked another server: one query, two legs"
+    assert ladder(Journey((client, own))).title == title
     assert ladder(Journey((client, silent))).title == "SERVFAIL: CoreDNS asked once, nobody answered"
     assert ladder(Journey((client, *[silent] * 3))).title == "SERVFAIL: CoreDNS asked three times, nobody answered"
 

@@ -88,7 +88,7 @@ def test_a_rule_that_matches(rule: str, why: str, verdict: str) -> None:
 
 @pytest.mark.parametrize(("rule", "words"), [
     ("-m set --match-set blocked src -j DROP", "unknown here: -m set --match-set"),
-    ("-m string --string abc --algo bm -j DROP", "what is found in it (unknown) against abc cannot be told"),
+    ("-m string --string abc --algo bm -j DROP", "what is found in it (unknown) against abc is not known"),
     ("-m u32 --u32 0x0>>0x1c=0x4 -j DROP", "unknown here: -m u32 --u32"),
     ("-j NFQUEUE --queue-num 1", "unknown here: -j NFQUEUE --queue-num"),
     ("-j CONNMARK --restore-mark", "unknown here: -j CONNMARK --restore-mark"),
@@ -96,7 +96,7 @@ def test_a_rule_that_matches(rule: str, why: str, verdict: str) -> None:
     ("-m sorcery --spell abracadabra -j DROP", "unknown here: -m sorcery --spell"),
     ("-m sorcery -j DROP", "unknown here: -m sorcery"),
     ("-j SORCERY --spell x", "unknown here: -j SORCERY --spell"),
-    ("-m addrtype --dst-type BLACKHOLE -j DROP", "cannot be told"),
+    ("-m addrtype --dst-type BLACKHOLE -j DROP", "is not known"),
 ])
 def test_what_is_unknown_is_named_and_both_ways_are_shown(rule: str, words: str) -> None:
     found = simulate(kernel(rule), QUERY)

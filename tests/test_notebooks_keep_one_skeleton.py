@@ -132,3 +132,14 @@ def test_the_glossary_explains_each_word_in_one_sentence_in_two_languages() -> N
         assert re.search(r"[\u4e00-\u9fff]", chinese) or chinese in ("CoreDNS", "iptables", "kind", "kube-proxy",
                                                                      "kubelet", "ndots", "nftables", "Pod"), word
         assert sentence.endswith(".") and not re.search(r"\. [A-Z]", sentence), word
+
+
+def test_a_word_of_the_glossary_is_linked_where_it_first_stands() -> None:
+    """Headings, tables and code aside; and words that mean something else in other sentences."""
+    rows = re.findall(r"^\| ([\w-][\w -]*) \|", (REPO / "docs/glossary.md").read_text(encoding="utf-8"), re.MULTILINE)
+    text = "\n".join(source for path in LESSON for source in cells(path, "markdown"))
+    text = re.sub(r"^(?:#|\||\*The walkthrough|\*\*You need).*$|(\[`[^`]*`\])|`[^`]*`"
+                  r"|\[[^\]]*\]\((?!\.\./docs/glossary)[^)]*\)", r"\1", text, flags=re.MULTILINE)
+    for word in set(rows) - {"word", "hop", "kind", "lab", "leg", "mark", "take"}:
+        found = re.search(rf"(?<![\w-])(\[\W*)?{re.escape(word)}s?(?![\w-])", text)
+        assert not found or found[1], f"{word}: …{text[found.start() - 40:found.end() + 40]}…"

@@ -65,8 +65,8 @@ broadcast 10.0.0.255 dev eth0 table local proto kernel scope link src 10.0.0.5
                  "veth1"),
     ("10.1.7.7", "10.1.7.7 fits 10.1.0.0/16, a longer prefix than the default route: via 10.0.0.2, out of eth0"),
     ("8.8.8.8", "8.8.8.8 fits the default route: via 10.0.0.1, out of eth0"),
-    ("10.9.1.1", "10.9.1.1 fits 10.9.0.0/16, a longer prefix than the default route: blackhole, the packet is dropped "
-                 "without a word"),
+    ("10.9.1.1", "10.9.1.1 fits 10.9.0.0/16, a longer prefix than the default route: blackhole, the packet is dropped, "
+                 "and the sender hears nothing of it"),
     ("10.0.0.5", "10.0.0.5 has a route of its own: local, it is for this machine"),
 ])
 def test_the_choice_is_explained(destination: str, words: str) -> None:

@@ -228,7 +228,7 @@ def ladder_title(journey: Journey, verdict: bool = True) -> str:
     if refused := journey.client_leg.refused:
         return f"Refused: {journey.client_leg.server} was asked, but {refused[-1].sighting.server} answered"
     if own := [leg for leg in journey.upstream_legs if leg.parent == 0]:
-        return _asked_on(journey, own)
+        return _asked_further(journey, own)
     shown = rows(journey)
     for row in shown:
         if row.origin and row.hop.direction == "query" and row.hop.rewrites:
@@ -238,8 +238,8 @@ def ladder_title(journey: Journey, verdict: bool = True) -> str:
     return f"{question}: there and back within {took} µs"
 
 
-def _asked_on(journey: Journey, own: Sequence[Leg]) -> str:
-    """Say what came of it that the server itself asked further; `own` are the legs that it began."""
+def _asked_further(journey: Journey, own: Sequence[Leg]) -> str:
+    """Say what the result was, given that the server itself asked further; `own` are the legs that it began."""
     server = SERVERS.get(point(own[0].hops[0]).kind, "the server")
     rcode = journey.client_leg.response.rcode
     if rcode == "SERVFAIL" and not any(leg.responses for leg in own):
@@ -247,8 +247,8 @@ def _asked_on(journey: Journey, own: Sequence[Leg]) -> str:
         return f"SERVFAIL: {server} asked {times(attempts)}, nobody answered"
     legs = f"{COUNTS.get(len(journey.legs), len(journey.legs))} legs"
     if rcode == "SERVFAIL":
-        return f"SERVFAIL, although {server} asked on: one query, {legs}"
-    return f"One query, {legs}: {server} did not know and asked on"
+        return f"SERVFAIL, although {server} asked another server: one query, {legs}"
+    return f"One query, {legs}: {server} did not know the answer and asked another server"
 
 
 def times(count: int) -> str:

@@ -156,7 +156,7 @@ STATEFUL = ("limit", "hashlimit", "connlimit", "connbytes", "quota", "rateest")
 
 
 class Condition(NamedTuple):
-    """One condition: does it hold (None: cannot be told), with what probability, and the words for it."""
+    """One condition: does it hold (None: is not known), with what probability, and the words for it."""
 
     holds: bool | None
     words: str
@@ -210,7 +210,7 @@ def _condition(about: Property, option: Option, packet: Packet, netfilter: Netfi
     wanted = " ".join(option.values) or "yes"
     fits = about.fits(value, wanted)
     if fits is None:
-        return Condition(None, f"{about.name} {about.shown(value)} against {wanted} cannot be told")
+        return Condition(None, f"{about.name} {about.shown(value)} against {wanted} is not known")
     words = f"{about.name} is {about.shown(value)}" if about.name else ""
     if fits != option.negated:
         return Condition(True, f"{words}, not {wanted}" if option.negated and words else words)

@@ -28,7 +28,7 @@ class Breaks(Exception):
 
 
 class Unknown(Exception):
-    """What a statement makes of this packet cannot be told here."""
+    """What a statement makes of this packet is not known here."""
 
 
 class Draws(Exception):

@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from kitlib.parsers import nft
 
 TABLES = ("local", "main", "default")     # in the order in which `ip rule` asks them, unless somebody changed it
-NO_WAY = {"blackhole": "the packet is dropped without a word", "unreachable": "the sender is told: host unreachable",
-          "prohibit": "the sender is told: prohibited", "": "no route leads there: the sender is told: net unreachable"}
+GETS = "the sender gets the error"
+NO_WAY = {"blackhole": "the packet is dropped, and the sender hears nothing of it",
+          "unreachable": f"{GETS}: host unreachable", "prohibit": f"{GETS}: prohibited",
+          "": f"no route leads there: {GETS}: net unreachable"}
 IPVS = "kube-ipvs0"       # the interface to which kube-proxy in IPVS mode gives every Service's address
 
 

@@ -16,7 +16,7 @@ ONLY_GO_ON = {"LOG", "NFLOG", "TRACE", "AUDIT", "CHECKSUM", "TCPMSS", "TOS", "DS
 
 
 class TargetEffect(NamedTuple):
-    """The verdict (in the words of the kernel's trace), the packet afterwards; `unknown` says what cannot be told."""
+    """The verdict (in the words of the kernel's trace), the packet afterwards; `unknown` says what is not known."""
 
     verdict: str
     packet: Packet
@@ -83,7 +83,7 @@ def redirect(packet: Packet, hook: str, port: str, netfilter: Netfilter) -> Targ
 def to_destination(packet: Packet, address: str, port: str) -> TargetEffect:
     """Rewrite the destination; an address or a port that is not given stays."""
     if "-" in address:
-        return TargetEffect("", packet, f"which address of {address} is drawn cannot be told")
+        return TargetEffect("", packet, f"which address of {address} is drawn is not known")
     address = str(ip_address(address or packet.destination))
     changed = packet._replace(destination=address, dport=_port(port, packet.dport))
     return TargetEffect("ACCEPT", _with_state(packet, changed, "DNAT"))
@@ -92,7 +92,7 @@ def to_destination(packet: Packet, address: str, port: str) -> TargetEffect:
 def from_source(packet: Packet, address: str, port: str, words: dict[str, str]) -> TargetEffect:
     """Rewrite the source; the port stays, unless it is to be random."""
     if "-" in address or not address:
-        return TargetEffect("", packet, f"which address of {address or 'the interface'} is drawn cannot be told")
+        return TargetEffect("", packet, f"which address of {address or 'the interface'} is drawn is not known")
     is_random = "--random" in words or "--random-fully" in words
     changed = packet._replace(source=str(ip_address(address)), sport=None if is_random else _port(port, packet.sport))
     return TargetEffect("ACCEPT", _with_state(packet, changed, "SNAT"))

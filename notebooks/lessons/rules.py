@@ -246,5 +246,5 @@ def why_no_mark(path: PacketPath) -> note:
 def agreement(traced: TracedPath, node: Node) -> note:
     """Say on how much the kernel's trace and the walk agree."""
     chains = len({(line.table, line.chain) for line in traced.trace_lines})
-    return note(f"The kernel told of {len(traced.trace_lines)} rules and policies in {chains} chains of {node.title}. "
+    return note(f"The kernel reported {len(traced.trace_lines)} rules and policies in {chains} chains of {node.title}. "
                 f"Differences from the walk: **{len(traced.differences)}**.")
