@@ -13,7 +13,7 @@ def node_of_the_pod(lab: Lab, pod: Pod) -> Quiz:
         f"On which node does {pod.title}, {pod.address}, run?", right=pod.node.title,
         choices={node.title for node in lab.nodes},
         hints={node.title: f"{node.title} gives its pods addresses from {node.pod_range}." for node in lab.nodes},
-        hint="Find the pod in the picture above.",
+        hint="The addresses of the pods of one node begin alike. A guess is enough: the next cell shows it.",
         solution=f"{pod.node.title} gives its pods addresses from {pod.node.pod_range}.")
 
 
