@@ -21,6 +21,7 @@ from string import ascii_lowercase
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
+from kitlib.backends.recording import read
 from kitlib.drawings.drawing import note
 from kitlib.drawings.table import Table, table
 from kitlib.errors import KitError, NotFound, ParseError
@@ -289,8 +290,8 @@ def _record(question: str, outcome: Outcome) -> None:
 def read_progress(file: Path) -> dict[str, dict]:
     """Read a progress file: outcome and number of tries for each question; nothing from what is no such file."""
     try:
-        known = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        known = json.loads(read(file))
+    except (KitError, ValueError, RecursionError):
         return {}
     is_progress = isinstance(known, dict) and all(isinstance(entry, dict) for entry in known.values())
     return known if is_progress else {}

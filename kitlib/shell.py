@@ -17,7 +17,7 @@ from kitlib.errors import KitError, TimedOut
 
 POLL_S = 0.002
 READ_BYTES = 65536
-MOST_BYTES = 16 * 2**20     # of one command's output
+MOST_BYTES = 16 * 2**20     # of one program's output
 
 
 @dataclass(frozen=True)
@@ -38,16 +38,24 @@ def run(argv: Sequence[str], timeout: float, stdin: str | bytes = "") -> Complet
     started = time.monotonic()
     running = Running(argv, stdin)
     try:
-        while running.is_running and running.written <= MOST_BYTES and time.monotonic() < started + timeout:
+        while running.is_running and not running.is_full and time.monotonic() < started + timeout:
             time.sleep(POLL_S)
         has_ended = not running.is_running
     finally:
         output = running.stop(patience=0)
-    if running.written > MOST_BYTES:
+    if running.is_full:
         raise KitError(f"{argv[0]!r} was stopped: it wrote more than {MOST_BYTES // 2**20} MB. Ask for less.")
     if not has_ended:
         raise TimedOut(f"{argv[0]!r} was stopped after {timeout:g} s: it had not ended.")
     return Completed(running.rc, output.decode(errors="replace"), running.stderr, time.monotonic() - started)
+
+
+class _Output(BytesIO):
+    """What a program writes; behind MOST_BYTES nothing is kept any more."""
+
+    def write(self, data: bytes) -> int:
+        """Keep what a program has written, or let it go."""
+        return super().write(data) if self.tell() <= MOST_BYTES else len(data)
 
 
 class Running:
@@ -55,7 +63,7 @@ class Running:
 
     def __init__(self, argv: Sequence[str], stdin: str | bytes | Queue[str] = "") -> None:
         self.argv = tuple(argv)
-        self._stdout, self._stderr = BytesIO(), BytesIO()
+        self._stdout, self._stderr = _Output(), _Output()
         # The caller keeps the time limit: sh's own costs a tenth of a second with every command. Files need no closing
         # in the program: Python's close themselves there (PEP 446).
         self._process = _program(argv)(
@@ -87,8 +95,13 @@ class Running:
 
     @property
     def written(self) -> int:
-        """Return how many bytes it has written so far."""
+        """Return how many bytes it has written so far; of very many not all are counted."""
         return self._stdout.tell() + self._stderr.tell()
+
+    @property
+    def is_full(self) -> bool:
+        """Say whether it has written more than is kept."""
+        return self.written > MOST_BYTES
 
     def wait_for(self, words: str, timeout: float) -> None:
         """Wait until `words` appear in either output. Raises KitError if it ends, or the time is up, before that."""

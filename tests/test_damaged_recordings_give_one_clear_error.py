@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import shutil
 import struct
+import time
 
 import pytest
 
@@ -209,11 +211,14 @@ def test_a_link_that_leads_outside_is_not_followed(copy, tmp_path_factory):
 @pytest.mark.parametrize(("put", "complaint"), [
     (os.mkfifo, "not a regular file"), (lambda path: path.symlink_to(path), "expected a path|lacks this file"),
     (lambda path: path.symlink_to("/dev/zero"), "leaves the recording's folder")], ids=["fifo", "loop", "device"])
-def test_only_regular_files_within_the_folder_are_opened(copy, name, put, complaint):
+def test_only_regular_files_within_the_folder_are_opened(copy, name, put, complaint, tmp_path_factory):
     (copy / name).unlink()
     put(copy / name)
     with pytest.raises(RecordingError, match=complaint):
         play(copy)
+    assert re.search(complaint, "\n".join(validate(copy)))
+    with pytest.raises(RecordingError, match=complaint):
+        scrub(copy, tmp_path_factory.mktemp("parent") / "out")
 
 
 def test_a_file_without_end_is_not_read(copy):
@@ -268,12 +273,15 @@ DAMAGES = [*((file, bytes.replace, (old, new, 1)) for file in ("recording.json",
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("file", "damage", "values"), DAMAGES)
-def test_any_damage_ends_in_the_kits_error_or_is_harmless(copy, file, damage, values):
-    whole = (copy / file).read_bytes()
+def test_any_damage_ends_in_the_kits_error_or_is_harmless(copy, file, damage, values, tmp_path_factory):
+    whole, out = (copy / file).read_bytes(), tmp_path_factory.mktemp("parent") / "out"
     (copy / file).write_bytes(damaged := damage(whole, *values))
+    started = time.process_time()
     assert damaged != whole
-    for use in (lambda: play(copy).journeys(), lambda: frames((copy / CAPTURE).read_bytes()), lambda: validate(copy)):
+    for use in (lambda: play(copy).journeys(), lambda: frames((copy / CAPTURE).read_bytes()), lambda: validate(copy),
+                lambda: scrub(copy, out)):
         try:
             use()
         except KitError as error:
             assert str(error).replace("\n", " ").isprintable()
+    assert {path.name for path in out.parent.iterdir()} <= {"out"} and time.process_time() - started < 20

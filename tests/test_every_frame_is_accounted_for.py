@@ -208,7 +208,7 @@ def test_packets_that_tcpdump_could_not_take_are_told() -> None:
 
 
 def test_a_capture_has_an_end_and_says_so() -> None:
-    ended = SimpleNamespace(is_running=False, stderr="listening on eth0\n100000 packets captured\n")
+    ended = SimpleNamespace(is_full=False, is_running=False, stderr="listening on eth0\n100000 packets captured\n")
     assert _note(ended) == "live; what came after 100,000 packets was left out: capture for a shorter time"
 
 

@@ -15,6 +15,7 @@ import pytest
 from namespaces import REPO, as_ordinary_user, require_namespaces, require_root
 
 import netns_lab
+from kitlib import shell
 from kitlib.errors import KitError, PlaceGone
 from kitlib.lab import Lab
 from netns_lab import NetnsLab
@@ -46,6 +47,57 @@ python.kill()
 time.sleep(1)
 print(sum("tcpdump" in words for words in holder.commands()))
 holder.end()
+"""
+
+ASKS = """
+from contextlib import nullcontext
+from kitlib import open_lab
+lab = open_lab()
+while True:
+    with {block}:
+        lab.pod("my-nginx").dig("www.example.com")
+"""
+KILLED = {      # KITLIB_MODE, and how the victim is started
+    "up": ("", "-m", "kitlib", "lab", "up"), "run": ("", "-c", ASKS.format(block="nullcontext()")),
+    "capture": ("", "-c", ASKS.format(block="lab.capture()")),
+    "rule trace": ("", "-c", ASKS.format(block="lab.capture(trace=True)")),
+    "recorder": ("record", "-c", ASKS.format(block="lab.capture(trace=True)"))}
+AFTER = """
+from kitlib import open_lab
+lab = open_lab()
+print(lab.pod("my-nginx").dig("+short", "www.example.com").stdout.strip(),
+      sum("TRACE" in node.run("iptables-save").stdout for node in lab.nodes))
+"""
+MOMENTS = 4
+KILL = f"""
+import os, random, subprocess, sys, time
+from pathlib import Path
+from kitlib.backends.recording import load
+from netns_lab.holder import find
+
+mode, *words = sys.argv[1:]
+recording = Path(f"/tmp/killed-{{os.getpid()}}")
+os.environ |= {{"KITLIB_LAB": "netns", "KITLIB_RECORDING": str(recording)}}
+
+def python(*words):
+    return subprocess.run([sys.executable, *words], stdout=subprocess.PIPE, text=True)
+
+for moment in range({MOMENTS}):
+    if "up" not in words:
+        python("-m", "kitlib", "lab", "up")
+    victim = subprocess.Popen([sys.executable, *words], stdout=sys.stderr, env=os.environ | {{"KITLIB_MODE": mode}})
+    time.sleep(random.uniform(0.05, 2 if "up" in words else 6))
+    victim.kill()
+    victim.wait()
+    up = python("-m", "kitlib", "lab", "up").returncode
+    answer = python("-c", {AFTER!r}).stdout.strip()
+    listening = sum("tcpdump" in words or "xtables-monitor" in words for words in find("shared").commands())
+    print(up, answer, listening, flush=True)
+    if (recording / "facts.jsonl").exists():
+        load(recording)
+    if "up" in words or moment % 3 == 0:
+        python("-m", "kitlib", "lab", "down")
+python("-m", "kitlib", "lab", "down")
 """
 
 
@@ -113,6 +165,25 @@ def test_so_they_do_for_an_ordinary_user() -> None:
     require_root()
     done = as_ordinary_user(sys.executable, "-c", AS_NOBODY)
     assert done.stdout == "True\n0\n", done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", KILLED)
+def test_kill_9_at_any_moment_leaves_nothing_in_a_lab_that_goes_on(what) -> None:
+    """Whatever is killed: the next `lab up` brings up or finds a lab that answers, and nobody listens in it."""
+    require_root()
+    done = as_ordinary_user(sys.executable, "-c", KILL, *KILLED[what], timeout=900)
+    assert done.stdout == "0 93.184.216.34 0 0\n" * MOMENTS, done.stderr
+
+
+def test_a_capture_that_is_too_large_says_so_and_keeps_its_beginning(holder, monkeypatch) -> None:
+    lab = Lab(NetnsLab(holder))
+    pod = lab.pod("my-nginx")
+    monkeypatch.setattr(shell, "MOST_BYTES", 1000)
+    with lab.capture(pod) as seen:
+        for _ in range(9):
+            pod.dig("+short", "www.example.com")
+    assert "was left out" in seen.note and 2 < len(seen.frames(pod)) < 18
 
 
 def test_a_dns_server_that_ended_is_said(holder) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from kitlib.backends.recording import Command
+from kitlib.backends.recording import Command, read_take
 from kitlib.errors import KitError, NotRecorded, RecordingError, UnknownLab
 from kitlib.lab import Lab, open_lab
 from kitlib.result import Result
@@ -65,6 +65,24 @@ def test_a_second_session_adds_takes_to_the_same_folder(tmp_path):
             lab.pod("my-nginx").dig("www.example.com")
     index = json.loads((tmp_path / "mine" / "recording.json").read_text())
     assert [len(scene["takes"]) for scene in index["scenes"]] == [2]
+
+
+def test_a_take_of_a_session_that_was_killed_is_begun_anew_and_no_name_leads_away(tmp_path):
+    lab = recording(tmp_path / "mine")
+    with lab.capture():
+        lab.pod("my-nginx").dig("www.example.com")
+    index, (scene,) = tmp_path / "mine/recording.json", [*(tmp_path / "mine/scenes").iterdir()]
+    (scene / "take02.jsonl").write_text('{"half"')
+    lab = recording(tmp_path / "mine")
+    with lab.capture():
+        lab.pod("my-nginx").dig("www.example.com")
+    replayed = open_lab(recording=tmp_path / "mine").backend.recording
+    assert read_take(replayed, replayed.scenes[0], 2).commands[0].argv == ("dig", "www.example.com")
+    index.write_text(index.read_text().replace(f'"{scene.name}"', '"../../away"'))
+    lab = recording(tmp_path / "mine")
+    with pytest.raises(RecordingError, match="leaves the recording's folder"), lab.capture():
+        lab.pod("my-nginx").dig("www.example.com")
+    assert not (tmp_path / "away").exists()
 
 
 def test_a_block_that_failed_leaves_no_take(tmp_path):

@@ -12,10 +12,10 @@ from functools import cache, partial
 from kitlib.backends import CaptureData, PointCapture
 from kitlib.backends.rule_trace import tracing
 from kitlib.errors import ParseError
-from kitlib.parsers.pcap import frames
+from kitlib.parsers.pcap import frames, whole_records
 from kitlib.parsers.sightings import sightings
 from kitlib.result import Result, typed_on_host
-from kitlib.shell import Running, has, run
+from kitlib.shell import MOST_BYTES, Running, has, run
 from kitlib.sighting import DNS_PORT, VantagePoint
 
 Reach = Callable[[str, tuple[str, ...]], tuple[str, ...]]
@@ -28,6 +28,7 @@ AT_ONCE = 4         # starting a program is mostly waiting for it
 QUIET_S = 0.1       # nothing more came for so long: what was asked has been answered
 PATIENCE_S = 1      # … or will not be answered any more
 POLL_S = 0.01
+WHOLE = "live"      # the note of a capture that lacks nothing
 
 
 class LiveLab:
@@ -71,6 +72,7 @@ class LiveLab:
                 listener.interrupt()
         for point, argv, listener, ended in zip(points, argvs, listeners, notes, strict=True):
             pcap, note = listener.stdout, "; ".join([ended, *_dropped(listener)])
+            pcap = pcap if ended == WHOLE else whole_records(pcap)
             words = cache(partial(self._words, point, argv, pcap))      # a program each, and seldom asked for
             data.seen.append(PointCapture(point.place, point.interface, note, words, frames(pcap, point.title)))
 
@@ -100,8 +102,10 @@ def _start(stack: ExitStack, argvs: list[tuple[str, ...]]) -> list[Running]:
 
 def _note(listener: Running) -> str:
     """Return how these frames were caught; a listener that has ended by itself did not hear everything."""
+    if listener.is_full:
+        return f"live; what came after {MOST_BYTES // 2**20} MB was left out: capture for a shorter time"
     if listener.is_running:
-        return "live"
+        return WHOLE
     if f"{MOST_PACKETS} packets captured" in listener.stderr:
         return f"live; what came after {MOST_PACKETS:,} packets was left out: capture for a shorter time"
     return f"live; tcpdump ended early: {' '.join(listener.stderr.split()) or 'it did not say why'}"

@@ -22,7 +22,7 @@ from kitlib.backends import KUBE_PROXY, CaptureData, RuleTrace
 from kitlib.errors import KitError
 from kitlib.parsers import iptables_save
 from kitlib.result import Result
-from kitlib.shell import background
+from kitlib.shell import MOST_BYTES, background
 
 MONITOR, NFT_MONITOR = ("xtables-monitor", "--trace"), ("nft", "-a", "monitor", "trace")
 COMMENT = re.compile(r"kitlib-trace-(\w+)-(\d+)-(\d+)")    # of our rules: the machine, the process, when it was made
@@ -94,6 +94,8 @@ def tracing(lab: LiveRunner, places: Sequence[str], data: CaptureData, ports: Se
                   for place in in_nftables}
         time.sleep(LAST_WORDS_S)
         for place, monitor in monitors.items():
+            if monitor.is_full:
+                raise KitError(f"The rule trace at {place} has over {MOST_BYTES // 2**20} MB: trace fewer queries.")
             if not monitor.is_running:
                 raise KitError(f"The rule trace at {place} ended early. It said: {monitor.stderr.strip() or 'nothing'}")
             text = OWN_LINES.sub("", monitor.stop().decode(errors="replace"))

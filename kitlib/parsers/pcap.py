@@ -47,6 +47,14 @@ def frames(data: bytes, where: str = "") -> tuple[Frame, ...]:
         raise ParseError("capture", "the first four bytes of a pcap or pcapng file", data[:4].hex(" "))
 
 
+def whole_records(data: bytes) -> bytes:
+    """Return a pcap file without the last record if that is cut, as where tcpdump was stopped."""
+    at, order = 24, PCAP_MAGIC[data[:4]][0] if data[:4] in PCAP_MAGIC else "<"
+    while at + 16 <= len(data) and (end := at + 16 + struct.unpack_from(order + "I", data, at + 8)[0]) <= len(data):
+        at = end
+    return data[:at]
+
+
 def _pcap(data: bytes) -> Iterator[Frame]:
     order, unit = PCAP_MAGIC[data[:4]]
     major, minor, _, _, _, link_type = _unpack(order + "HHiIII", data, 4, "the file header")

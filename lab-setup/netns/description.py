@@ -18,6 +18,7 @@ from kitlib.parsers import docker, kubernetes
 
 FOLDER = Path(__file__).resolve().parent
 LAB = FOLDER / "lab.toml"
+LONGEST = 2**20       # letters of a description
 MODES = ("iptables", "nftables")
 KINDS = {"nodes": "Node", "pods": "Pod", "services": "Service", "endpointslices": "EndpointSlice"}
 
@@ -89,7 +90,8 @@ class Description:
 def read(path: Path = LAB, mode: str = "") -> Description:
     """Read a description, with another `mode` of kube-proxy if one is given; KitError names the file and its error."""
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8") as file:
+            text = file.read(LONGEST)       # /dev/zero has no end
         return parse(f'mode = "{mode}"\n{re.sub("(?m)^mode = .*$", "", text)}' if mode else text)
     except OSError as error:
         raise KitError(f"{path}: the description of the lab cannot be read ({error.strerror}).") from error

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from kitlib.backends.recording import FORMAT, Command, Point, command_of, interface_name, lines
+from kitlib.backends.recording import FORMAT, Command, Entry, Point, command_of, index_of, interface_name, lines
 from kitlib.errors import RecordingError
 from kitlib.parsers.pcap import write_pcapng
 from kitlib.sighting import Frame
@@ -23,7 +23,7 @@ class Writer:
         self._after: set[tuple[str, tuple[str, ...]]] = set()
         index, facts = folder / "recording.json", folder / "facts.jsonl"
         if index.is_file():
-            self._index = json.loads(index.read_text(encoding="utf-8"))
+            self._index = index_of(folder).values
             if not self._index.get("recorder"):
                 raise RecordingError(f"{folder} holds a recording that this kit's recorder did not begin. Name another "
                                      "folder with KITLIB_RECORDING or --out.")
@@ -56,6 +56,7 @@ class Writer:
         """
         scene = self._scene(commands[0], bool(traces))
         path = self.folder / "scenes" / scene["name"] / f"take{len(scene['takes']) + 1:02}.jsonl"
+        Entry({}, self.folder / "recording.json", 0).inside(self.folder, path)      # a stranger's name may lead away
         path.parent.mkdir(parents=True, exist_ok=True)
         write_take(path, commands, points, [trace for trace, *_ in traces.values()])
         append(self.folder / "traced-rules.jsonl", *(asdict(each) for _, *rules in traces.values() for each in rules))
@@ -79,14 +80,19 @@ class Writer:
 
 
 def write_index(folder: Path, index: dict) -> None:
-    """Write recording.json, the list of what a recording holds."""
-    text = json.dumps(index, indent=1, ensure_ascii=False) + "\n"
-    (folder / "recording.json").write_text(text, encoding="utf-8")
+    """Write recording.json, the list of what a recording holds: at any moment there is the old one or the new one."""
+    new = folder / "recording.json.new"
+    new.write_text(json.dumps(index, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    new.replace(folder / "recording.json")
 
 
 def write_take(path: Path, commands: Iterable[Command], points: Sequence[tuple[Point, Sequence[Frame]]],
                traces: Iterable[Command]) -> None:
-    """Write a take: what ran, where somebody listened, what was traced; and beside it the frames."""
+    """Write a take: what ran, where somebody listened, what was traced; and beside it the frames.
+
+    What stands there is half a take, which no list names: whoever began it was killed.
+    """
+    path.unlink(missing_ok=True)
     caught = [replace(frame, interface=interface_name(point.place, point.interface))
               for point, frames in points for frame in frames]
     path.with_suffix(".pcapng").write_bytes(write_pcapng(sorted(caught, key=lambda frame: frame.time_ns)))
@@ -95,8 +101,7 @@ def write_take(path: Path, commands: Iterable[Command], points: Sequence[tuple[P
 
 
 def append(path: Path, *entries: dict) -> None:
-    """Add JSON objects to a file, one a line."""
-    if not entries:
-        return
-    with path.open("a", encoding="utf-8") as file:
-        file.writelines(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
+    """Add JSON objects to a file, one a line, in one piece: who is killed meanwhile leaves no half of a line."""
+    if entries:
+        with path.open("ab", buffering=0) as file:
+            file.write("".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries).encode())
