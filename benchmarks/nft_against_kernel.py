@@ -28,6 +28,7 @@ from scapy.layers.l2 import Ether
 from walk_against_kernel import INSIDE, MOST_SHOWN, PACKETS_A_RULESET, TRIES, fewest
 
 from kitlib.netfilter import nft_compare, nft_hooks
+from kitlib.netfilter import simulate as simulation
 from kitlib.netfilter.compare import Comparison, TracedPath
 from kitlib.netfilter.nft_compare import traced_by_nft
 from kitlib.netfilter.nft_matches import Alternative
@@ -259,7 +260,7 @@ def accept_ends_nat() -> None:
 
 def accept_ends_hook() -> None:
     """Let an accept by a rule end the whole hook."""
-    through = nft_hooks._through
+    through = simulation._through
 
     def ended(netfilter: Netfilter, left: tuple[nft_hooks.Stop, ...], path: PacketPath,
               connection: Connection | None) -> Iterator[PacketPath]:
@@ -269,7 +270,7 @@ def accept_ends_hook() -> None:
                 left = ()
         return through(netfilter, left, path, connection)
 
-    nft_hooks._through = ended
+    simulation._through = ended
 
 
 def goto_is_jump() -> None:

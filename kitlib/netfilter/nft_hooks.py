@@ -19,7 +19,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
-from typing import NamedTuple
 
 from kitlib.netfilter import table
 from kitlib.netfilter.nft_matches import Alternative, alternatives, explain_skipped
@@ -27,44 +26,13 @@ from kitlib.netfilter.nft_values import Context
 from kitlib.netfilter.packet import Packet, RuleOutcome, RuleStep
 from kitlib.netfilter.path import HookStep, PacketPath
 from kitlib.netfilter.state import Netfilter
-from kitlib.netfilter.steps import BEFORE_CONNTRACK, INPUT, ending, remembered_step, route_step
-from kitlib.netfilter.table import Branch, explore, fork
-from kitlib.parsers.conntrack import Connection
+from kitlib.netfilter.table import BEFORE_CONNTRACK, Branch, Stop, explore, fork
 from kitlib.parsers.nft import Chain, Rule
 
-INCOMING = ("prerouting", "routing")
-MADE_HERE = ("routing", "output", "routing again", "postrouting")
-ROUTING = ("routing", "routing again")
 NAT_PRIORITY = {"prerouting": -100, "output": -100, "input": 100, "postrouting": 100}      # nf_nat_proto.c
 TRACKING, CONNTRACK_PRIORITY = ("prerouting", "output"), -200         # where conntrack finds a packet's connection
 REWRITING = ("DNAT", "SNAT", "MASQUERADE", "REDIRECT")
 FAMILIES = {4: ("ip", "inet"), 6: ("ip6", "inet")}
-
-
-class Stop(NamedTuple):
-    """What follows next at a hook: one base chain, or the whole group of nat chains."""
-
-    hook: str
-    chains: tuple[Chain, ...]
-    is_nat: bool = False
-
-
-def travel(netfilter: Netfilter, path: PacketPath, connection: Connection | None,
-           hooks: tuple[str, ...] | None = None) -> Iterator[PacketPath]:
-    """Yield every path of a packet through the hooks that are still to come."""
-    if hooks is None:
-        hooks = INCOMING if path.packet.in_interface else MADE_HERE
-    if path.end or not hooks:
-        yield path if path.end else replace(path, end=ending(path.after))
-        return
-    hook, *rest = hooks
-    if hook in ROUTING:
-        path, more = route_step(netfilter, hook, path)
-        rest += () if not more else ("input",) if more is INPUT else ("forward", "postrouting")
-        yield from travel(netfilter, path, connection, tuple(rest))
-        return
-    for further in _through(netfilter, stops(netfilter, hook, path.packet), path, connection):
-        yield from travel(netfilter, further, connection, tuple(rest))
 
 
 def stops(netfilter: Netfilter, hook: str, packet: Packet) -> tuple[Stop, ...]:
@@ -81,32 +49,13 @@ def stops(netfilter: Netfilter, hook: str, packet: Packet) -> tuple[Stop, ...]:
     return tuple(stop for *_, stop in sorted(found, key=lambda entry: entry[:2]))
 
 
-def _through(netfilter: Netfilter, left: tuple[Stop, ...], path: PacketPath,
-             connection: Connection | None) -> Iterator[PacketPath]:
-    """Yield the path on the far side of these stops, once for each branch."""
-    if path.end or not left:
+def past(netfilter: Netfilter, stop: Stop, path: PacketPath) -> Iterator[PacketPath]:
+    """Yield the path behind the chains of a stop. It is a statement that ends a group, though it may change nothing."""
+    if path.end or not stop.what:
         yield path
         return
-    stop, *rest = left
-    if not stop.is_nat:
-        for _, further in _past(netfilter, stop.chains[0], path):
-            yield from _through(netfilter, tuple(rest), further, connection)
-    elif connection or "NEW" not in path.after.states:
-        known = None if "UNTRACKED" in path.after.states else connection
-        step = remembered_step(stop.hook.upper(), path, known)
-        yield from _through(netfilter, tuple(rest), replace(path, hook_steps=(*path.hook_steps, step)), connection)
-    else:
-        for further in _through_nat(netfilter, stop.chains, path):
-            yield from _through(netfilter, tuple(rest), further, connection)
-
-
-def _through_nat(netfilter: Netfilter, chains: tuple[Chain, ...], path: PacketPath) -> Iterator[PacketPath]:
-    """Yield the path behind a group of nat chains. It is a statement that ends it, though it may change nothing."""
-    if path.end or not chains:
-        yield path
-        return
-    for branch, further in _past(netfilter, chains[0], path):
-        yield from _through_nat(netfilter, () if _rewrites(branch) else chains[1:], further)
+    for branch, further in _past(netfilter, stop.what[0], path):
+        yield from past(netfilter, stop._replace(what=() if _rewrites(branch) else stop.what[1:]), further)
 
 
 def _rewrites(branch: Branch) -> bool:
@@ -117,18 +66,14 @@ def _rewrites(branch: Branch) -> bool:
 
 def _past(netfilter: Netfilter, chain: Chain, path: PacketPath) -> Iterator[tuple[Branch, PacketPath]]:
     """Yield the branches through one base chain, each with the path behind it."""
-    states = path.after.states
     is_unknown = chain.hook in TRACKING and chain.priority < CONNTRACK_PRIORITY and path.after.in_interface != "lo"
     here = path.after._replace(states=BEFORE_CONNTRACK) if is_unknown else path.after
     saved = saved_chains(netfilter, chain)
     for branch in table.branches(netfilter, chain.name, saved, here) if saved else \
             explore(Branch(here, chain), partial(_advance, netfilter, chain.hook.upper())):
-        after = branch.packet
-        after = after._replace(states=states) if after.states == BEFORE_CONNTRACK else after
-        step = HookStep(chain.hook.upper(), saved or chain.table, here, after, "", branch.trail, netfilter, chain.name)
-        yield branch, PacketPath(path.packet, (*path.hook_steps, step), branch.end,
-                                 path.probability * branch.probability, (*path.assumptions, *branch.assumptions),
-                                 branch.why)
+        step = HookStep(chain.hook.upper(), saved or chain.table, here, branch.packet, "", branch.trail, netfilter,
+                        chain.name)
+        yield branch, branch.behind(path, step)
 
 
 def saved_chains(netfilter: Netfilter, chain: Chain) -> str:

@@ -14,18 +14,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import ip_address
+from types import ModuleType
 
 from kitlib.errors import KitError
+from kitlib.netfilter import table
 from kitlib.netfilter.packet import Packet
-from kitlib.netfilter.path import HookStep, PacketPath
+from kitlib.netfilter.path import PacketPath
 from kitlib.netfilter.state import Netfilter
-from kitlib.netfilter.steps import BEFORE_CONNTRACK, ending, is_reply, remembered_step, route_step
-from kitlib.netfilter.table import branches
+from kitlib.netfilter.steps import ending, is_reply, remembered_step, route_step
+from kitlib.netfilter.table import Stop
 from kitlib.parsers.conntrack import Connection
 
-PREROUTING = (("PREROUTING", "raw"), ("PREROUTING", "mangle"), ("PREROUTING", "nat"), ("routing", ""))
-OUTPUT = (("routing", ""), ("OUTPUT", "raw"), ("OUTPUT", "mangle"), ("OUTPUT", "nat"), ("OUTPUT", "filter"),
-          ("routing again", ""), ("POSTROUTING", "mangle"), ("POSTROUTING", "nat"))
+INCOMING, MADE_HERE = ("prerouting", "routing"), ("routing", "output", "routing again", "postrouting")
 MOST_ASSUMED = 150                                  # paths that rest on assumptions; each unknown rule may double them
 
 
@@ -47,7 +47,7 @@ def simulate(netfilter: Netfilter, packet: Packet, connection: Connection | None
         packet = packet._replace(tcp_flags=frozenset({"SYN"}))      # of the segment that opens a connection
     paths: list[PacketPath] = []
     assumed, left = 0, 1.0
-    for path in _ways(netfilter, PacketPath(packet), connection):
+    for path in _travel(netfilter, PacketPath(packet), INCOMING if packet.in_interface else MADE_HERE, connection):
         assumed += bool(path.assumptions)
         if assumed > MOST_ASSUMED:
             paths.append(replace(path, end="is undecided", probability=left, why="too much is not known here"))
@@ -59,46 +59,43 @@ def simulate(netfilter: Netfilter, packet: Packet, connection: Connection | None
     return tuple(replace(path, end="is undecided", why=unknown) for path in paths) if unknown else tuple(paths)
 
 
-def _ways(netfilter: Netfilter, path: PacketPath, connection: Connection | None) -> Iterator[PacketPath]:
-    """Yield the paths through the tables of iptables, or through those of nftables where these decide."""
-    if netfilter.nft:
-        from kitlib.netfilter.nft_hooks import travel  # late: only a cluster in nftables mode needs it
-
-        return travel(netfilter, path, connection)
-    return _travel(netfilter, path, PREROUTING if path.packet.in_interface else OUTPUT, connection)
-
-
-def _travel(netfilter: Netfilter, path: PacketPath, stops: tuple[tuple[str, str], ...],
-            connection: Connection | None) -> Iterator[PacketPath]:
-    if path.end or not stops:
+def _travel(netfilter: Netfilter, path: PacketPath, hooks: tuple[str, ...], connection: Connection | None
+            ) -> Iterator[PacketPath]:
+    """Yield every path of a packet through the hooks that are still to come."""
+    if path.end or not hooks:
         yield path if path.end else replace(path, end=ending(path.after))
         return
-    (hook, table), *rest = stops
-    if not table:
+    hook, *rest = hooks
+    if hook.startswith("routing"):
         path, more = route_step(netfilter, hook, path)
         yield from _travel(netfilter, path, (*rest, *more), connection)
-    elif table == "nat" and (connection or "NEW" not in path.after.states):
-        step = remembered_step(hook, path, None if "UNTRACKED" in path.after.states else connection)
-        yield from _travel(netfilter, replace(path, hook_steps=(*path.hook_steps, step)), tuple(rest), connection)
-    else:
-        for further in _through(netfilter, hook, table, path):
-            yield from _travel(netfilter, further, tuple(rest), connection)
+        return
+    for further in _through(netfilter, _mode(netfilter).stops(netfilter, hook, path.packet), path, connection):
+        yield from _travel(netfilter, further, tuple(rest), connection)
 
 
-def _through(netfilter: Netfilter, hook: str, table: str, path: PacketPath) -> Iterator[PacketPath]:
-    """Yield the path on the far side of a table, once for each branch; as it is if the table has no such hook."""
-    if netfilter.ruleset.chain(table, hook) is None:
+def _through(netfilter: Netfilter, left: tuple[Stop, ...], path: PacketPath,
+             connection: Connection | None) -> Iterator[PacketPath]:
+    """Yield the path on the far side of these stops, once for each branch."""
+    if path.end or not left:
         yield path
         return
-    states = path.after.states
-    is_unknown = table == "raw" and path.after.in_interface != "lo"       # what comes by lo was known when it was made
-    here = path.after._replace(states=BEFORE_CONNTRACK) if is_unknown else path.after
-    for branch in branches(netfilter, hook, table, here):
-        after = branch.packet
-        after = after._replace(states=states) if after.states == BEFORE_CONNTRACK else after
-        step = HookStep(hook, table, here, after, "", branch.trail, netfilter)
-        yield PacketPath(path.packet, (*path.hook_steps, step), branch.end, path.probability * branch.probability,
-                         (*path.assumptions, *branch.assumptions), branch.why)
+    stop, *rest = left
+    behind_it = _mode(netfilter).past(netfilter, stop, path)
+    if stop.is_nat and (connection or "NEW" not in path.after.states):
+        step = remembered_step(stop.hook.upper(), path, None if "UNTRACKED" in path.after.states else connection)
+        behind_it = (replace(path, hook_steps=(*path.hook_steps, step)),)
+    for further in behind_it:
+        yield from _through(netfilter, tuple(rest), further, connection)
+
+
+def _mode(netfilter: Netfilter) -> ModuleType:
+    """Return the module that knows the stops, and what becomes of a packet there: of iptables, or of nftables."""
+    if netfilter.nft:
+        from kitlib.netfilter import nft_hooks  # late: only a cluster in nftables mode needs it
+
+        return nft_hooks
+    return table
 
 
 def _states(packet: Packet, connection: Connection) -> frozenset[str]:

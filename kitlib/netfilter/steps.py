@@ -10,18 +10,15 @@ from kitlib.netfilter.path import HookStep, PacketPath
 from kitlib.netfilter.state import Decision, Netfilter
 from kitlib.parsers.conntrack import Connection, Tuple
 
-INPUT = (("INPUT", "mangle"), ("INPUT", "filter"), ("INPUT", "nat"))
-FORWARD = (("FORWARD", "mangle"), ("FORWARD", "filter"), ("POSTROUTING", "mangle"), ("POSTROUTING", "nat"))
-BEFORE_CONNTRACK = frozenset({"INVALID"})           # what xt_conntrack.c says of a packet that has no connection yet
 CHANGES_DESTINATION = ("PREROUTING", "OUTPUT")      # nat at the other two hooks changes the source
 
 
-def route_step(netfilter: Netfilter, hook: str, path: PacketPath) -> tuple[PacketPath, tuple[tuple[str, str], ...]]:
-    """Add the routing decision to a path; return also the stops that come next if the packet came in."""
+def route_step(netfilter: Netfilter, hook: str, path: PacketPath) -> tuple[PacketPath, tuple[str, ...]]:
+    """Add the routing decision to a path; return also the hooks that come next if the packet came in."""
     here, decision = path.after, netfilter.route(path.after.destination)
     step, end, why = HookStep(hook, "", here, here, decision.why), "", ""
     refused, condition = _refusal(netfilter, here, decision)
-    more = () if not here.in_interface else INPUT if decision.is_local else FORWARD
+    more = () if not here.in_interface else ("input",) if decision.is_local else ("forward", "postrouting")
     if decision.unknown:
         end, why = "is undecided", decision.unknown
     elif here.in_interface and ip_address(here.destination).is_multicast:

@@ -11,14 +11,18 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from kitlib.netfilter.matches import MatchResult, judge
 from kitlib.netfilter.packet import Packet, RuleOutcome, RuleStep
-from kitlib.netfilter.path import Explain, SkippedRules
+from kitlib.netfilter.path import Explain, HookStep, PacketPath, SkippedRules
 from kitlib.netfilter.state import Netfilter
 from kitlib.netfilter.targets import apply
 from kitlib.parsers.iptables_save import Chain, Rule
 
+TABLES = {"prerouting": ("raw", "mangle", "nat"), "input": ("mangle", "filter", "nat"), "forward": ("mangle", "filter"),
+          "output": ("raw", "mangle", "nat", "filter"), "postrouting": ("mangle", "nat")}
+BEFORE_CONNTRACK = frozenset({"INVALID"})           # what xt_conntrack.c says of a packet that has no connection yet
 NOTHING: Mapping[str, object] = MappingProxyType({})
 
 
@@ -70,12 +74,44 @@ class Branch:
         skipped = SkippedRules(self.chain, self.number, last, self.packet, len(self.stack), explain)
         return replace(self, number=last + 1, trail=(*self.trail, skipped))
 
+    def behind(self, path: PacketPath, step: HookStep) -> PacketPath:
+        """Return the path on the far side of this step; behind raw, conntrack knows a packet that it knew before."""
+        if step.after.states == BEFORE_CONNTRACK:
+            step = replace(step, after=step.after._replace(states=path.after.states))
+        return PacketPath(path.packet, (*path.hook_steps, step), self.end, path.probability * self.probability,
+                          (*path.assumptions, *self.assumptions), self.why)
+
     def leave(self) -> Branch:
         """Go back to where this chain was jumped to; from the built-in chain, or after a goto, to its policy."""
         if not self.stack:
             return replace(self, verdict="POLICY")
         chain, number = self.stack[-1]
         return replace(self, chain=chain, number=number, stack=self.stack[:-1])
+
+
+class Stop(NamedTuple):
+    """What follows next at a hook: a table of iptables, a base chain of nftables, or its whole group of nat chains."""
+
+    hook: str
+    what: tuple[Any, ...]
+    is_nat: bool = False
+
+
+def stops(_: Netfilter, hook: str, __: Packet) -> tuple[Stop, ...]:
+    """Return the tables at a hook, in the order in which the kernel calls them."""
+    return tuple(Stop(hook, (name,), name == "nat") for name in TABLES[hook])
+
+
+def past(netfilter: Netfilter, stop: Stop, path: PacketPath) -> Iterator[PacketPath]:
+    """Yield the path on the far side of a table, once for each branch; as it is if the table has no such hook."""
+    hook, (name,) = stop.hook.upper(), stop.what
+    if netfilter.ruleset.chain(name, hook) is None:
+        yield path
+        return
+    is_unknown = name == "raw" and path.after.in_interface != "lo"       # what comes by lo was known when it was made
+    here = path.after._replace(states=BEFORE_CONNTRACK) if is_unknown else path.after
+    for branch in branches(netfilter, hook, name, here):
+        yield branch.behind(path, HookStep(hook, name, here, branch.packet, "", branch.trail, netfilter))
 
 
 def branches(netfilter: Netfilter, hook: str, table: str, packet: Packet) -> Iterator[Branch]:
