@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import http.cookiejar
+import importlib.util
 import json
 import os
 import re
@@ -22,11 +23,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from namespaces import cannot
 
 from conftest import NOTEBOOKS, REPO
 
 pytestmark = pytest.mark.slow
-pytest.importorskip("jupyterhub.app", reason="make classroom-ready installs it")
 LEARNERS = [f"learner-{number}" for number in range(10)]
 OPENED = [path for path in NOTEBOOKS if path.name[:2] in ("05", "08")]
 MOST_MIB = 400              # a learner with both notebooks open: 25 of them fit into 10 GiB
@@ -46,8 +47,9 @@ class Hub(NamedTuple):
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    if not (REPO / ".venv/node_modules/.bin/configurable-http-proxy").exists():
-        pytest.skip("make classroom-ready installs the proxy")
+    proxy = REPO / ".venv/node_modules/.bin/configurable-http-proxy"
+    if not importlib.util.find_spec("jupyterhub") or not proxy.exists():
+        cannot("no JupyterHub here: make classroom-ready")
     with started(tmp_path_factory.mktemp("class")) as hub:
         yield hub
 

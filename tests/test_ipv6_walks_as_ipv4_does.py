@@ -6,16 +6,14 @@ IPv6's; and the counters of ip6tables-save.
 
 from __future__ import annotations
 
-import os
 import random
 import re
-import shutil
 import subprocess
 from ipaddress import IPv4Address, IPv6Address
 
 import pytest
 from generated_rules import ruleset, shots
-from namespaces import require_namespaces, require_programs
+from namespaces import require_namespaces, require_programs, require_root
 
 from kitlib import open_lab
 from kitlib.errors import KitError
@@ -80,8 +78,8 @@ def test_the_same_rules_match_the_same_packets(seed: int) -> None:
 
 
 def test_ip6tables_takes_these_rules() -> None:
-    if os.geteuid() or not shutil.which("ip6tables-restore"):
-        pytest.skip("needs root and ip6tables-restore")
+    require_root()
+    require_programs("ip6tables-restore")
     for seed in range(5):
         text = ipv6(ONLY_IPV4.sub(r"\1 LOCAL", "\n".join(ruleset(random.Random(seed))))) + "\n"
         command = ["unshare", "--net", "ip6tables-restore", "--test"]
