@@ -40,6 +40,7 @@ test-browser:  ## Open and run every notebook in a real browser (Chromium)
 	@sh lab-setup/with-chromium.sh $(PYTHON) -m pytest tests/browser
 
 test-slow: classroom-ready  ## Break and fix every case of the workshop, start a class of ten, and so on (minutes; needs npm)
+	@$(SETUP) ready --extra class
 	@$(PYTHON) -m pytest -m slow tests
 
 test-kind:  ## Run the notebooks on your running kind cluster, record it, replay (a few minutes)

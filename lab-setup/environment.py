@@ -41,8 +41,9 @@ def main() -> int:
     """Make the environment ready, then do what was asked."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=["ready", "lab"], help="ready: only make .venv; lab: open JupyterLab in it")
-    parser.add_argument("--extra", choices=["browser", "classroom"],
-                        help="also what `make browser`, `make site` and the browser tests need, or `make classroom`")
+    parser.add_argument("--extra", choices=["browser", "classroom", "class"],
+                        help="also what `make browser`, `make site` and the browser tests need, `make classroom`, or "
+                             "the graders of an assignment")
     args = parser.parse_args()
     try:
         make_ready(f"test,{args.extra}" if args.extra else "test")

@@ -74,7 +74,10 @@ def pictures(html: str) -> list[str]:
 
 
 def judged_with_its_own_hints(question: Quiz, right: object, mistakes: dict[object, str], other: object) -> None:
-    """All four outcomes; each mistake (two or more) gets a hint of its own; `other` cannot be compared."""
+    """All four outcomes; each mistake (two or more) gets a hint of its own; `other` cannot be compared.
+
+    Of the choices, if there are any, exactly one is right; the widget's twin shows the question.
+    """
     assert check(question, ...).outcome is Outcome.NOT_ATTEMPTED
     assert check(question, right).outcome is Outcome.RIGHT and check(question, right).message
     hints = set()
@@ -84,12 +87,10 @@ def judged_with_its_own_hints(question: Quiz, right: object, mistakes: dict[obje
         hints.add(verdict.message)
     assert len(hints) == len(mistakes) >= 2 and question.hint and question.hint not in {*hints, question.more}
     assert check(question, other).outcome is Outcome.ERROR
-
-
-def one_choice_is_right(question: Quiz) -> None:
-    """Every letter is judged, exactly one of them right; the widget's twin shows the question."""
-    outcomes = [check(question, letter).outcome for letter in question.options]
+    choices = [check(question, letter) for letter in question.options]
+    outcomes = [verdict.outcome for verdict in choices]
     assert not outcomes or (outcomes.count(Outcome.RIGHT) == 1 and set(outcomes) == {Outcome.RIGHT, Outcome.WRONG})
+    assert all(verdict.message for verdict in choices)
     assert predict(question).text == repr(question)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from conftest import judged_with_its_own_hints, no_favourite_place, no_question_is_left_out, one_choice_is_right
+from conftest import judged_with_its_own_hints, no_favourite_place, no_question_is_left_out
 from kitlib.capture import Capture, asked_upstream
 from kitlib.errors import NotFound
 from kitlib.lab import Lab, open_lab
@@ -119,11 +119,6 @@ CASES: dict[str, tuple[Callable[[Stage], Quiz], object, dict[object, str], objec
 def test_every_question_knows_the_usual_mistakes(stage: Stage, case: str) -> None:
     ask, *answers = CASES[case]
     judged_with_its_own_hints(ask(stage), *answers)
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_every_choice_is_judged_and_one_is_right(stage: Stage, case: str) -> None:
-    one_choice_is_right(CASES[case][0](stage))
 
 
 def test_the_right_answer_has_no_favourite_place(stage: Stage) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from conftest import judged_with_its_own_hints, one_choice_is_right
+from conftest import judged_with_its_own_hints
 from follow.own_files import read_files, read_folder
 from follow.own_findings import findings, journeys_of, walk
 from follow.own_page import PRIVATE, bring_your_own, report
@@ -154,4 +154,3 @@ def test_the_questions_have_hints_of_their_own(files):
                               {str(leg.endpoint): "farthest", str(upstream.server): "not by the pod"}, ["x"])
     judged_with_its_own_hints(questions.whose_rules(journey), "worker3",
                               {"host": "seen on host first", "control-plane": "seen on control-plane first"}, ["x"])
-    one_choice_is_right(questions.whose_rules(journey))
