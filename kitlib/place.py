@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
-from ipaddress import IPv4Interface, ip_interface
+from ipaddress import ip_interface
 from typing import TYPE_CHECKING, Protocol
 
 from kitlib.backends import KUBE_PROXY
@@ -199,8 +199,7 @@ class Node(Place):
             every = ip.routes(self.run("ip", "route", "show", "table", "all").text)
             return [route for route in every if route.table != "main"]
         except NotRecorded:
-            return [route for interface in self.interfaces() for address in interface.addresses if ":" not in address
-                    for route in local_routes(interface.name, ip_interface(address))]
+            return [route for route in local_table(self.interfaces()) if route.version == 4]
 
 
 def ebpf(interfaces: Iterable[str]) -> list[str]:
@@ -208,16 +207,16 @@ def ebpf(interfaces: Iterable[str]) -> list[str]:
     return [f"eBPF programs of {EBPF[name]} at {name}" for name in sorted(interfaces) if name in EBPF]
 
 
-def local_routes(device: str, address: IPv4Interface) -> Iterator[ip.Route]:
-    """Return what the kernel puts into its table local for an address (net/ipv4/fib_frontend.c, fib_add_ifaddr)."""
-    def local(destination: object, kind: str = "local") -> ip.Route:
-        return ip.Route(str(destination), device=device, type=kind, table="local")
-
-    yield local(address.ip)
-    if device == "lo" and address.network.prefixlen < 32:
-        yield local(address.network)
-    if address.network.prefixlen < 31:
-        yield local(address.network.broadcast_address, "broadcast")
+def local_table(interfaces: Iterable[ip.Interface]) -> Iterator[ip.Route]:
+    """Yield what the kernel puts into its table local for these addresses (net/ipv4/fib_frontend.c, fib_add_ifaddr)."""
+    for device, address in ((each.name, ip_interface(address)) for each in interfaces for address in each.addresses):
+        destinations = {address.ip: "local"}
+        if address.version == 4 and device == "lo" and address.network.prefixlen < 32:
+            destinations[address.network] = "local"
+        if address.version == 4 and address.network.prefixlen < 31:
+            destinations[address.network.broadcast_address] = "broadcast"
+        for destination, kind in destinations.items():
+            yield ip.Route(str(destination), device=device, type=kind, table="local", version=address.version)
 
 
 @dataclass(frozen=True)

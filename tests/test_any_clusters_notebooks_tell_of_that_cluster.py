@@ -16,8 +16,7 @@ from kitlib.lab import Lab
 from netns_lab import NetnsLab
 from netns_lab.build import up
 from netns_lab.description import read
-from recorder.notebook_needs import lacking
-from recorder.validate import validate
+from recorder.validate import lacking, validate
 
 pytestmark = pytest.mark.slow     # every lesson three times over, live: make test-slow
 

@@ -15,7 +15,7 @@ from kitlib.netfilter.path import PacketPath
 from kitlib.netfilter.state import Netfilter
 from kitlib.quiz import Outcome, check
 from lessons import nftables
-from recorder.notebook_needs import lacking
+from recorder.validate import lacking
 
 
 @dataclass

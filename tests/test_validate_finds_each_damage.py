@@ -11,7 +11,6 @@ import pytest
 
 from conftest import REPO
 from kitlib.__main__ import main
-from recorder import notebook_needs
 from recorder.validate import validate
 
 FIXTURE = REPO / "tests/fixtures/recorded-by-the-kit"
@@ -103,7 +102,7 @@ def test_the_command_says_it_and_its_exit_code_tells(copy, tmp_path, capsys, mon
     """It also runs the lessons: what they lack is no fault of a recording. Here 06 alone, all in make test-slow."""
     for path in REPO.glob("notebooks/06*.ipynb"):
         shutil.copy(path, tmp_path)
-    monkeypatch.setattr(notebook_needs, "course_folder", lambda _: tmp_path)
+    monkeypatch.setattr("recorder.validate.course_folder", lambda _: tmp_path)
     monkeypatch.setattr(sys, "argv", ["kitlib", "validate", str(copy)])
     assert main() == 0 and "Nothing is wrong with it" in (said := capsys.readouterr().out)
     assert re.findall(r"^notebook (\d\d) lacks: docker exec \S+-worker3 sysctl net.ipv4", said, re.M) == ["06"]

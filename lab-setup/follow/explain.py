@@ -7,7 +7,7 @@ import re
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
-from ipaddress import ip_address, ip_interface
+from ipaddress import ip_address
 from pathlib import Path
 
 from follow.page import html_page, paragraphs, path_html
@@ -21,7 +21,7 @@ from kitlib.netfilter.state import Netfilter
 from kitlib.parsers import conntrack, ip, iptables_save, nft
 from kitlib.parsers.conntrack import Connection
 from kitlib.parsers.ip import Interface, Route
-from kitlib.place import local_routes
+from kitlib.place import local_table
 
 PACKET = re.compile(r"(udp|tcp) (\S+):(\d+) > (\S+):(\d+)(?: in (\S+))?(?: out (\S+))?")
 EXPECTED = "'udp 10.244.2.3:40000 > 10.96.0.10:53 in veth0' (or tcp; [address]:port for IPv6; out INTERFACE)"
@@ -92,22 +92,13 @@ def netfilter_of(rules: Sequence[iptables_save.Ruleset | nft.Ruleset], routes: t
     elif not routes:
         no_routes = "not known: the routes: give `ip route show table all`, or `out INTERFACE` in the packet"
     if not any(route.table == "local" for route in routes):
-        routes = (*_local(interfaces), *routes)
+        routes = (*local_table(interfaces), *routes)
         no_addresses = "" if interfaces else "not known: which addresses are this machine's: give `ip addr`"
     no_way = "" if packet.out_interface else "; ".join(filter(None, (no_routes, no_addresses)))
     native = next((one for one in rules if isinstance(one, nft.Ruleset)), None)
     saved = next((one for one in rules if one is not native), iptables_save.parse(""))
     return Netfilter(saved, routes, interfaces, unknown_routes=no_way, unknown_addresses=no_addresses, nft=native,
                      settings={})
-
-
-def _local(interfaces: tuple[Interface, ...]) -> list[Route]:
-    """Return what the kernel puts into its table local for these addresses."""
-    version_4 = [route for one in interfaces for address in one.addresses if ":" not in address
-                 for route in local_routes(one.name, ip_interface(address))]
-    version_6 = [Route(address.partition("/")[0], device=one.name, type="local", table="local", version=6)
-                 for one in interfaces for address in one.addresses if ":" in address]
-    return version_4 + version_6
 
 
 def _connection(given: Namespace, packet: Packet) -> Connection | None:

@@ -12,9 +12,8 @@ from kitlib.errors import KitError
 from kitlib.escapes import printable
 from kitlib.lab import Lab, open_lab
 from kitlib.place import Pod
-from recorder.notebook_needs import lessons, run
 from recorder.scrub import scrub_and_print
-from recorder.validate import validate_and_print
+from recorder.validate import lessons, run, validate_and_print
 
 ON_NODES = ("cat /etc/resolv.conf", "ip addr", "ip link", "ip route", "ip netns list", "uname -r", "iptables --version",
             "iptables-save", "conntrack -L -p udp --dport 53", "sysctl net.ipv4.ip_forward")

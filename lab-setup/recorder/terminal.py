@@ -8,7 +8,6 @@ from typing import Any
 
 from kitlib.escapes import printable
 from recorder import record, scrub, validate
-from recorder.notebook_needs import lacking
 
 
 def add_commands(commands: Any) -> None:
@@ -34,5 +33,5 @@ def _validate(given: Namespace) -> int:
     """Say what is wrong; if nothing is, also what the notebooks do not find in it, which is no fault of a recording."""
     code = validate.validate_and_print(given.folder)
     if code == 0:
-        print(printable("\n".join(lacking(given.folder))) or "The notebooks find in it all that they ask for.")
+        print(printable("\n".join(validate.lacking(given.folder))) or "The notebooks find in it all that they ask for.")
     return code

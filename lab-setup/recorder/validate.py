@@ -1,25 +1,32 @@
-"""Say whether a recording is complete, consistent, readable by this kit, and free of secrets.
+"""Say whether a recording is complete, consistent, readable by this kit, and free of secrets; each problem in a line.
 
-Each problem is one sentence."""
+And say what it lacks for each notebook: the lessons are run on it, and what their cells do not find is listed.
+"""
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from kitlib.backends.recording import Recording, Scene, Take, load, read, read_take, text
 from kitlib.backends.replay import RecordedLab
 from kitlib.errors import KitError
 from kitlib.escapes import printable
 from kitlib.lab import Lab
+from kitlib.lacking import NOT_IN_THIS_CAPTURE, NOTHING_TO_SHOW
 from kitlib.parsers.pcap import frames
 from kitlib.sighting import Frame
+from lessons.copies import course_folder
 from recorder.secret_words import PERSONAL, SECRETS, found_in
 
 PACKET = re.compile(r"^\d\d:\d\d:\d\d\.\d{6} ", re.M)      # how tcpdump's text begins each packet
+CELL_TIMEOUT_S = 120
+ERROR = ["--IPKernelApp.log_level=ERROR"]
 
 
 def validate_and_print(folder: Path) -> int:
@@ -109,3 +116,47 @@ def _words_in(frame: Frame) -> str:
     runs = [run.decode() for run in re.findall(rb"[\x20-\x7e]{6,}", frame.data)]
     dotted = re.sub(rb"(?<=[\w-])[\x01-\x3f](?=[\w-])", b".", frame.data)
     return "\n".join([*runs, *(run.decode() for run in re.findall(rb"[\x20-\x7e]{6,}", dotted))])
+
+
+def lacking(folder: Path) -> list[str]:
+    """List what the lessons do not find in the recording of this folder, one line for each thing."""
+    return [f"notebook {path.stem[:2]} lacks: {what}" for path in lessons()
+            for what in dict.fromkeys(_said_by(path, folder))]
+
+
+def lessons() -> list[Path]:
+    """List the notebooks that tell of the lab they run on, in order: the workshop behind them brings its own."""
+    return sorted(path for path in course_folder("notebooks").glob("*.ipynb") if path.stem < "20")
+
+
+def run(path: Path, **options: Any) -> Any:
+    """Run a notebook from its first cell in a kernel of its own, and return it with its outputs."""
+    try:
+        import nbformat
+        from nbclient import NotebookClient
+    except ImportError:
+        raise KitError("nbclient is not installed here: without it no notebook can be run (make install).") from None
+    client = NotebookClient(nbformat.read(path, as_version=4), timeout=CELL_TIMEOUT_S, extra_arguments=ERROR,
+                            resources={"metadata": {"path": str(path.parent)}}, **options)
+    return client.execute(env=dict(os.environ))
+
+
+def _said_by(path: Path, folder: Path) -> Iterator[str]:
+    """Yield what the cells of a notebook say they lack; those that build on them say so too, and are left out here."""
+    before = dict(os.environ)
+    os.environ |= {"KITLIB_LAB": "recorded", "KITLIB_RECORDING": str(folder.resolve()), "KITLIB_MODE": "",
+                   "KITLIB_POD": ""}
+    try:
+        notebook = run(path, allow_errors=True)
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+    for output in (output for cell in notebook.cells for output in cell.get("outputs", ())):
+        words = output.get("text", "").removeprefix(NOTHING_TO_SHOW)
+        if words != output.get("text", ""):
+            lines = [line.strip() for line in words.strip().splitlines()]
+            yield lines[1] if lines[0].endswith("not recorded:") else lines[0]
+        elif words.startswith(NOT_IN_THIS_CAPTURE):
+            yield words.strip()
+        elif output.output_type == "error" and output.ename != "NameError":      # by what a cell above did not make
+            yield f"{output.ename}: {output.evalue.partition(chr(10))[0]}"
