@@ -208,8 +208,9 @@ def prove(wanted: int, seed: int, shrinks: bool = True) -> int:
         counted.update({"pairs": len(found), "rulesets": 1, f"packets of {family}": len(found),
                         "rulesets with iptables": any(table[0] == "*" for table in rules)})
         for one in found:
-            counted.update({"rules": sum(bool(line.rule) for line in one.trace_lines), "undecided":
-                            one.path.end == "is undecided", "not the first": "NEW" not in one.path.packet.states})
+            counted.update({"rules": sum(bool(line.rule) for line in one.trace_lines),
+                            "undecided": one.path.end == "is undecided", "certain": not one.path.assumptions,
+                            "not the first": "NEW" not in one.path.packet.states})
             counted.update(name for step in one.path.matched if hasattr(step.rule, "statements")
                            for statement in step.rule.statements for name in names(statement))
         if bad := next((one for one in found if one.differences), None):
