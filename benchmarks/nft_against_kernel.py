@@ -120,6 +120,7 @@ class Node(iptables.Node):
             self.send(shot)
             if following := self._following(kernel, shot, before):
                 self.send(following)
+        time.sleep(0.02)        # what comes later would be taken for the next ruleset's
         self._settle()
         return self.walked(kernel, self.output)
 

@@ -82,6 +82,7 @@ def test_what_is_not_understood_is_undecided_there_in_words(node, statement):
     assert sum(path.probability for path in found) == pytest.approx(1)
 
 
+BACK = {"fib": {"result": "oif", "flags": ["saddr", "iif"]}}
 MAP = {"set": [["new", {"drop": None}], ["established", {"accept": None}]]}
 SADDR, TCP_DPORT = ({"payload": {"protocol": protocol, "field": field}}
                     for protocol, field in (("ip", "saddr"), ("tcp", "dport")))
@@ -101,6 +102,8 @@ SADDR, TCP_DPORT = ({"payload": {"protocol": protocol, "field": field}}
     ([{"mangle": {"key": {"tcp option": {"name": "maxseg", "field": "size"}}, "value": 1}}, {"drop": None}], {""}),
     ([{"match": {"op": "==", "left": {"payload": {"protocol": "icmp", "field": "type"}}, "right": 8}}, {"drop": None}],
      {""}),
+    ([{"match": {"op": "==", "left": BACK, "right": False}}, {"drop": None}], {""}),
+    ([{"match": {"op": "==", "left": BACK, "right": True}}, {"drop": None}], {"is dropped"}),
     ([{"match": {"op": "==", "left": SADDR, "right": "@changed"}}, {"drop": None}], {"is dropped", ""}),
     (["add @changed { ip saddr : 0x00000005 }", {"drop": None}], {"is undecided"})])
 def test_what_others_write_is_walked_as_the_kernel_does_or_left_open(node, expr, ends):

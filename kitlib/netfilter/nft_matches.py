@@ -164,6 +164,8 @@ def _is(value: Any, right: Any, context: Context) -> bool:
     """Tell whether a value is what stands on the right side: the same, a member of a set, in a range."""
     if (isinstance(right, str) and right.startswith("@")) or (isinstance(right, dict) and "set" in right):
         return look_up(value, right, context, False) is not None
+    if isinstance(right, bool):             # of an interface: exists, missing
+        return (value != "0") == right
     if isinstance(right, dict) and "concat" in right:
         return all(map(fits, map(part_of, right["concat"]), value))
     try:
@@ -218,7 +220,7 @@ def _name(left: Any) -> str:
     """What an expression is called in a sentence."""
     name, body = next(iter(left.items()))
     if name == "fib":
-        return f"the {NAMES.get(body['flags'][0], '')}'s type"
+        return f"the {NAMES.get(body['flags'][0], '')}'s {body['result']}"
     word = body.get("field") or body.get("key") if isinstance(body, dict) else None
     return NAMES.get(word, word) if isinstance(word, str) else expression(left)
 

@@ -139,6 +139,8 @@ def _ct(body: dict[str, Any], context: Context) -> str | frozenset[str]:
 
 def _fib(body: dict[str, Any], context: Context) -> str:
     """The type of an address by the local routes (nft_fib_ipv4.c, nft_fib_ipv6.c)."""
+    if body["result"] == "oif" and {"saddr", "iif"} <= {*flags(body)} <= {"saddr", "iif", "mark"}:
+        return _way_back(context)
     if body["result"] != "type" or flags(body) not in (["daddr"], ["saddr"]):
         raise Unknown(f"unknown here: {expression({'fib': body})}")
     address = context.packet.destination if flags(body) == ["daddr"] else context.packet.source
@@ -150,6 +152,14 @@ def _fib(body: dict[str, Any], context: Context) -> str:
     if decision and decision.route is None:
         return "unreachable"
     return kind
+
+
+def _way_back(context: Context) -> str:
+    """The interface by which a packet came, if its sender is reached by it, else "0"."""
+    interface, back = context.packet.in_interface, context.netfilter.route(context.packet.source)
+    if back.unknown or context.netfilter.unknown_routes:
+        raise Unknown(f"unknown here: the way back to {context.packet.source}: {back.unknown}")
+    return interface if interface == "lo" or (back.is_unicast and back.device == interface) else "0"
 
 
 def _numgen(body: dict[str, Any], context: Context) -> int:
