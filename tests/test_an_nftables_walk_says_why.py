@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from dataclasses import replace
 
@@ -45,6 +46,23 @@ def test_a_missed_lookup_says_the_key_and_the_nearest_ones(node):
         "@firewall-ips is empty (destinations that are subject to LoadBalancerSourceRanges)"]
     assert [(path.end, path.why) for path in simulate(netfilter, other)] == [
         ("is rejected", "Reject traffic to invalid ports of ClusterIPs")]
+
+
+def test_without_etc_protocols_nft_writes_numbers_and_the_walk_is_the_same(node):
+    text = node.run("nft", "-j", "list", "ruleset").text
+    for name, number in (("udp", "17"), ("tcp", "6")):
+        text = re.sub(rf'(?<!"protocol": )"{name}"', number, text)
+    by_number = replace(node.netfilter(), nft=nft.ruleset(text))
+    for packet in (PACKET, PACKET._replace(protocol="tcp"), PACKET._replace(dport=54)):
+        ends, same = ([(path.end, path.after) for path in simulate(kernel, packet)]
+                      for kernel in (by_number, node.netfilter()))
+        assert ends == same
+    assert a_set_of(17, 53).find(("udp", 53)) and not a_set_of(6, 53).find(("udp", 53))
+    assert nft.fits((6, 17), "udp") and not nft.fits((1, 6), "udp") and nft.fits(17, "udp")
+
+
+def a_set_of(*parts: object) -> nft.Set:
+    return nft.Set("s", [{"concat": [*parts]}])
 
 
 def test_a_node_is_masqueraded_and_a_pod_is_not(node):

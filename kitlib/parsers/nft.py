@@ -23,6 +23,9 @@ Part = str | int | tuple[int, int]          # of a key: a value, "eth*", or a ra
 Key = tuple[Part, ...]
 HOOKS = ("prerouting", "input", "forward", "output", "postrouting")
 FAMILIES = ("ip", "ip6", "inet")
+# Where nft finds no /etc/protocols, as in slim images, it writes their numbers.
+PROTOCOLS = {"icmp": 1, "igmp": 2, "tcp": 6, "udp": 17, "dccp": 33, "icmpv6": 58, "ipv6-icmp": 58, "sctp": 132,
+             "udplite": 136}
 KNOWN_FLAGS = {"dormant", "owner", "persist"}       # of tables; nft 1.0.6 has other words for them in JSON, by mistake
 
 
@@ -101,8 +104,9 @@ class Set:
     def find(self, key: Key) -> Any:
         """Return the value of a key (True in a set), None if it is not there; as fast in a large set as in a small."""
         exact, ranges, others = self.keys
-        if key in exact:
-            return exact[key]
+        for known in (key, tuple(PROTOCOLS.get(part, part) for part in key)):
+            if known in exact:
+                return exact[known]
         fitting = (value for known, value in ranges if len(known) == len(key) and all(map(fits, known, key)))
         return next(fitting, others[0] if others else None)
 
@@ -124,15 +128,17 @@ def _distance(known: Key, differing: list[int], key: Key) -> int:
 
 @lru_cache(maxsize=1 << 14)
 def number(value: str | int) -> int:
-    """Return an address as a number; a number as it is. ValueError if it is neither."""
-    return value if isinstance(value, int) else int(ip_address(value))
+    """Return an address or a protocol as a number; a number as it is. ValueError if it is none of them."""
+    return value if isinstance(value, int) else PROTOCOLS[value] if value in PROTOCOLS else int(ip_address(value))
 
 
 def fits(part: Part, value: str | int) -> bool:
     """Tell whether a value is this part of a key, or in its range; "eth*" fits every name that begins so."""
     if isinstance(part, tuple):
         return part[0] <= number(value) <= part[1]
-    return str(value).startswith(part[:-1]) if isinstance(part, str) and part.endswith("*") else part == value
+    if isinstance(part, str) and part.endswith("*"):
+        return str(value).startswith(part[:-1])
+    return part in (value, PROTOCOLS.get(value))
 
 
 def part_of(raw: Any) -> Part:
