@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import json
 import re
+import subprocess
+import sys
 from base64 import b64decode
 from collections.abc import Callable, Iterator, Sequence
 from inspect import getmembers, isfunction
@@ -51,6 +53,13 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=chromium(), headless=True, args=CHROMIUM)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def book() -> Path:
+    """The book and the edition for a browser tab, as `make site` builds them; a broken link is an error."""
+    subprocess.run([sys.executable, REPO / "lab-setup" / "site" / "build.py"], check=True, timeout=300)
+    return REPO / "build" / "site"
 
 
 def recorded_scenes() -> dict[str, int]:

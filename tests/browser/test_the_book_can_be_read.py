@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,16 +9,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
-from conftest import NOTEBOOKS, REPO
+from conftest import NOTEBOOKS
 
 THEMES = [["dialog"], [".highlight"], [".header-article"], [".bd-header"]]        # the theme's own parts
-
-
-@pytest.fixture(scope="module")
-def book() -> Path:
-    """The book as `make site` builds it; a warning of Sphinx's, such as a broken link, is an error."""
-    subprocess.run([sys.executable, REPO / "lab-setup" / "site" / "build.py"], check=True, timeout=300)
-    return REPO / "build" / "site"
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ import http.server
 import json
 import os
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -28,10 +27,9 @@ PACKED = {".js", ".mjs", ".json", ".wasm", ".css", ".html", ".ipynb", ".svg", ".
 
 
 @pytest.fixture(scope="session")
-def site() -> Path:
-    """The edition as `make browser` builds it."""
-    subprocess.run([sys.executable, HERE / "build.py"], check=True, timeout=300)
-    return REPO / "build" / "browser"
+def site(book: Path) -> Path:
+    """The edition as it lies beside the book."""
+    return book / "browser"
 
 
 def node(site: Path, *notebooks: Path) -> subprocess.CompletedProcess[str]:
