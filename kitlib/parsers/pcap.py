@@ -154,6 +154,8 @@ def _packet(body: bytes, order: str, interfaces: list[_Interface], number: int) 
     link_type, name, ticks, offset = interfaces[index]
     packet = _take(body, 20, captured, f"frame {number}")
     time_ns = offset * 10**9 + ((high << 32) + low) * 10**9 // ticks
+    if not 0 <= time_ns < 2**64:
+        raise ParseError("capture", f"for frame {number} a time from 1970 to 2554", f"{time_ns} ns since 1970")
     return Frame(number, time_ns, link_type, packet, name, length)
 
 
