@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
-import matplotlib
 import pytest
-from matplotlib.ft2font import FT2Font
 from test_drawings_ladder_tells_the_journey import journey
 from test_drawings_topology_shows_the_lab import REAL
 
@@ -88,6 +86,9 @@ def test_where_no_png_can_be_drawn_the_svg_is_offered(missing: str, monkeypatch:
 
 @pytest.mark.parametrize("bold", [False, True])
 def test_text_is_never_wider_than_measured(bold: bool) -> None:
+    import matplotlib  # late: it is large, and every worker reads this file
+    from matplotlib.ft2font import FT2Font
+
     font = FT2Font(f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans{'-Bold' if bold else ''}.ttf")
     font.set_size(100, 72)
     for character in [*map(chr, range(32, 127)), *map(chr, range(161, 592)), *"→←·µ—…●◀×"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 
 import pytest
 
@@ -64,8 +65,9 @@ FIXES = {
 }
 
 
+@cache
 def looked(number: int):
-    """A case, and all the takes of its scene under one capture."""
+    """A case, and all the takes of its scene under one capture; read once, for who only looks."""
     case, fault = open_case(number), FAULTS[CASES[number]]
     with case.lab.capture() as seen:
         for _ in fault.scene.takes:
@@ -74,7 +76,7 @@ def looked(number: int):
     return case, seen
 
 
-@pytest.fixture(scope="module", params=BROKEN, ids=[CASES[number] for number in BROKEN])
+@pytest.fixture(params=BROKEN, ids=[CASES[number] for number in BROKEN])
 def opened(request):
     return request.param, *looked(request.param)
 

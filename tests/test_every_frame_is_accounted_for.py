@@ -112,13 +112,6 @@ def test_an_odd_frame_is_named_and_costs_no_other(odd: str) -> None:
         assert line.startswith(f"1 frame at a eth0: {reason} (") and words in line and f"frame {left[0].frame}" in line
 
 
-@pytest.mark.parametrize("size", [10, 20, 40, 60])
-def test_a_frame_that_the_snapshot_length_cut_is_named(size: int) -> None:
-    good, cut = captured(GOOD, ip(udp(query(8))))
-    found, left = read_frames([good, dataclasses.replace(cut, data=cut.data[:size])])
-    assert len(found) == 1 and [(one.frame, one.reason) for one in left] == [(2, Reason.CUT)]
-
-
 def test_arp_and_a_link_type_that_is_not_read_are_named() -> None:
     good, odd = captured(GOOD, GOOD)
     arp = dataclasses.replace(odd, data=ETHERNET[:12] + b"\x08\6" + bytes(28))

@@ -16,7 +16,6 @@ import pytest
 from IPython.core.formatters import DisplayFormatter
 from ipywidgets import HTML
 from nbconvert import HTMLExporter
-from nbconvert.filters import markdown2html
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from conftest import REPO
@@ -61,6 +60,8 @@ HOSTILE = ["<script>alert(1)</script>", "`<img src=x onerror=alert(1)>`", "``<sv
 @pytest.mark.parametrize("value", HOSTILE)
 @pytest.mark.parametrize("words", ["It is **{}**.", "The rule `{}` decides.", "{}", "`a` and {} and `b`"])
 def test_a_note_shows_values_as_words(value, words) -> None:
+    from nbconvert.filters import markdown2html  # late: it is large, and every worker reads this file
+
     shown = note(words.format(value))
     html = ElementTree.fromstring(f"<p>{markdown2html(shown._repr_markdown_()).replace('&nbsp;', ' ')}</p>")
     assert {part.tag for part in html.iter()} <= {"p", "strong", "code", "em"}
