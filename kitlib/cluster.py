@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from kitlib.journey.model import Journey
 
 NETWORK = "kind"            # the Docker network that kind puts its nodes on
-DNS_SERVICE = ("kube-system", "kube-dns")   # the name that every cluster gives its DNS Service
+DNS_SERVICE = ("kube-system", "kube-dns")   # what most clusters call it; RKE2 and OpenShift have names of their own
+SYSTEM = ("kube-system", "openshift-dns")
+CONTROL_PLANE = {"control-plane", "controlplane", "master"}      # the role; RKE's, and what it was called before 1.20
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,18 @@ class Cluster:
     def dns_address(self) -> str:
         """Return the ClusterIP of the cluster's DNS Service; "" without one."""
         return next((service.cluster_ip for service in self.services
-                     if (service.namespace, service.name) == DNS_SERVICE), "")
+                     if (service.namespace, service.name) == self.dns_service_name), "")
+
+    @cached_property
+    def dns_service_name(self) -> tuple[str, str]:
+        """Choose the DNS Service: kube-dns, or else one with UDP port 53, those of the system first."""
+        try:
+            found = [(service.namespace, service.name) for service in self.services for port in service.ports
+                     if (port.port, port.protocol) == (DNS_PORT, "UDP") and service.cluster_ip not in ("", "None")]
+        except KitError:
+            return DNS_SERVICE
+        return DNS_SERVICE if DNS_SERVICE in found else min(
+            found, key=lambda name: (name[0] not in SYSTEM, name), default=DNS_SERVICE)
 
     @cached_property
     def host(self) -> Host:
@@ -130,7 +143,7 @@ class Cluster:
         prefix = _common_prefix([node.name for node in found])
         titles = {node.name: node.name.removeprefix(prefix) for node in found}
         return tuple(Node(f"node:{node.name}", titles[node.name], "node", titles[node.name], node.address, self,
-                          "control plane" if "control-plane" in node.roles else "worker", node.pod_cidr,
+                          "control plane" if CONTROL_PLANE & {*node.roles} else "worker", node.pod_cidr,
                           self._interface_name(f"node:{node.name}", node.address))
                      for node in sorted(found, key=lambda node: _by_address(node.address)))
 
@@ -142,13 +155,23 @@ class Cluster:
         return "eth0"
 
     @cached_property
+    def _listed_pods(self) -> tuple[kubernetes.Pod, ...]:
+        return kubernetes.pods(self._ask("kubectl", "get", "pods", "-A", "-o", "json"))
+
+    @property
+    def pods_without_node(self) -> tuple[str, ...]:
+        """Return the pods that cannot be entered, by name: not scheduled yet, ended, or on a node that is gone."""
+        nodes = {node.name for node in self.nodes}
+        return tuple(f"{pod.namespace}/{pod.name}" for pod in self._listed_pods if pod.node not in nodes)
+
+    @cached_property
     def every_pod(self) -> tuple[Pod, ...]:
-        """Read the cluster's pods, by address. Those behind the DNS Service are of kind coredns."""
-        found = kubernetes.pods(self._ask("kubectl", "get", "pods", "-A", "-o", "json"))
-        answering = {endpoint.address for group in self.endpoints if (group.namespace, group.service) == DNS_SERVICE
-                     for endpoint in group.endpoints}
-        plain = [_plain_name(pod) for pod in found]
+        """Read the cluster's pods that run on a node, by address. Those behind the DNS Service are of kind coredns."""
         nodes = {node.name: node for node in self.nodes}
+        found = [pod for pod in self._listed_pods if pod.node in nodes]
+        groups = (group for group in self.endpoints if (group.namespace, group.service) == self.dns_service_name)
+        answering = {endpoint.address for group in groups for endpoint in group.endpoints}
+        plain = [_plain_name(pod) for pod in found]
         pods = (Pod(f"pod:{pod.namespace}/{pod.name}", title if plain.count(title) == 1 else f"{title} {pod.address}",
                     "coredns" if pod.address in answering else "pod", nodes[pod.node].title, pod.address, self,
                     nodes[pod.node], pod.namespace, pod.host_network, pod.dns_policy)
@@ -172,7 +195,7 @@ class Cluster:
         """Return the (first) node whose role is control plane."""
         return first_of((node for node in self.nodes if node.role == "control plane"),
                         "No node of this cluster has the role control-plane. Its nodes are: "
-                        f"{', '.join(node.name for node in self.nodes)}.")
+                        f"{', '.join(node.name for node in self.nodes) or 'none'}.")
 
     @cached_property
     def ranges(self) -> Ranges:
@@ -235,6 +258,8 @@ def differences(cluster: Cluster) -> tuple[str, ...]:
 
     What was not recorded is passed over; what a command failed to tell is said to be unknown.
     """
+    if not cluster.nodes:
+        return ("This cluster has no nodes: there is nothing to follow a query through.",)
     node = cluster.coredns[0].node if cluster.coredns else cluster.nodes[-1]    # one with pods, for it has the bridge
     failures: list[str] = []
 
@@ -268,6 +293,8 @@ def differences(cluster: Cluster) -> tuple[str, ...]:
         "Policy routing is in use ({}): the rule walk does not know which packets take other routing tables.":
             ip.unusual_rules(rules) if rules else [],
         "Every node has a DNS cache of its own ({}): pods ask it first, and it asks CoreDNS.": names & {NODE_CACHE},
+        "These pods run on no node, and are not looked into: {}.":
+            known(lambda: cluster.pods_without_node),
         "The cluster has two address families, {}: the notebooks follow IPv4.":
             [pods for pods in known(lambda: [cluster.ranges.pods]) if "." in pods and ":" in pods],
     }

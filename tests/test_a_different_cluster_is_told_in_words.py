@@ -5,6 +5,7 @@ The texts in fixtures/bridge-cni are from worker3 of the real cluster with the C
 
 from __future__ import annotations
 
+import json
 import shlex
 from types import SimpleNamespace
 
@@ -14,7 +15,7 @@ from namespaces import require_namespaces, require_programs
 from conftest import REPO
 from kitlib.cluster import differences
 from kitlib.errors import NotRecorded
-from kitlib.lab import open_lab
+from kitlib.lab import Lab, open_lab
 from kitlib.netfilter.compare import traced_paths
 from kitlib.netfilter.state import Netfilter
 from kitlib.parsers import ip, iptables_save, xtables_monitor
@@ -37,7 +38,8 @@ def cluster(addresses: str, routes: str, tables: str | Result, pods: str = "10.2
         return text if isinstance(text, Result) else Result(shlex.join(argv), argv, 0, text)
 
     node = Node("node:n", "n", "node", "n", "", SimpleNamespace(run=run), pod_range="10.244.2.0/24")
-    return SimpleNamespace(coredns=[SimpleNamespace(node=node)], nodes=[], ranges=SimpleNamespace(pods=pods))
+    return SimpleNamespace(coredns=[SimpleNamespace(node=node)], nodes=[node], ranges=SimpleNamespace(pods=pods),
+                           pods_without_node=())
 
 
 def test_a_bridge_is_told_by_its_name():
@@ -60,6 +62,44 @@ def test_every_other_difference_is_told(changed, said):
     assert differences(cluster(**plain)) == ()
     sentence, = differences(cluster(**{**plain, **changed}))
     assert said in sentence
+
+
+def listed(**objects: list) -> Lab:
+    """A cluster of which kubectl lists these objects, and nothing else is known."""
+    def run(place, argv):
+        if not (kind := {*argv} & objects.keys()):
+            raise NotRecorded(shlex.join(argv))
+        return Result("", argv, 0, json.dumps({"kind": "List", "items": objects[kind.pop()]}))
+
+    return Lab(SimpleNamespace(name="x", live=False, run=run))
+
+
+def named(name: str, namespace: str = "default", labels: tuple = (), **parts) -> dict:
+    return {"metadata": {"name": name, "namespace": namespace, "labels": dict.fromkeys(labels, "")},
+            "spec": {}, **parts}
+
+
+@pytest.mark.parametrize("role", ["control-plane", "controlplane", "master"])
+@pytest.mark.parametrize("namespace, service", [("kube-system", "kube-dns"), ("openshift-dns", "dns-default"),
+                                                ("kube-system", "rke2-coredns-rke2-coredns")])
+def test_who_is_who_does_not_hang_on_kinds_names(role: str, namespace: str, service: str):
+    """One node, a DNS Service of another name, and pods that wait, have ended, or were on a node that is gone."""
+    node = named("n1", labels=(f"node-role.kubernetes.io/{role}",), status={"addresses": []})
+    states = (("dns", "n1", "10.0.0.7", "Running"), ("waits", "", "", "Pending"), ("lost", "n0", "", "Running"),
+              ("job", "n1", "10.0.0.7", "Succeeded"))
+    pods = [named(name, namespace, spec={"nodeName": at, "dnsPolicy": "Default"},
+                  status={"podIP": address, "phase": phase}) for name, at, address, phase in states]
+    port = {"name": "dns", "port": 53, "protocol": "UDP"}
+    behind = named("s", namespace, addressType="IPv4", ports=[port | {"port": 5353}],
+                   endpoints=[{"addresses": ["10.0.0.7"], "conditions": {}}])
+    behind["metadata"]["labels"] = {"kubernetes.io/service-name": service}
+    lab = listed(nodes=[node], pods=pods, endpointslices=[behind], services=[
+        named(name, where, spec={"type": "ClusterIP", "clusterIP": address, "ports": [port]})
+        for name, where, address in (("mine", "default", "10.9.0.1"), (service, namespace, "10.9.0.10"))])
+    assert (lab.dns_address, lab.dns_ports, lab.control_plane.title) == ("10.9.0.10", (53, 5353), "n1")
+    assert [(pod.name, pod.kind) for pod in lab.every_pod] == [("dns", "coredns")] and lab.coredns == lab.every_pod
+    assert f"run on no node, and are not looked into: {namespace}/waits" in differences(lab)[0]
+    assert "no nodes" in differences(listed(nodes=[]))[0]
 
 
 def test_what_a_recording_was_not_asked_is_no_difference():

@@ -234,8 +234,13 @@ def ladder_title(journey: Journey, verdict: bool = True) -> str:
         if row.origin and row.hop.direction == "query" and row.hop.rewrites:
             machines = dict.fromkeys((point(row.origin).machine, point(row.hop).machine))
             return f"{' or '.join(machines)} rewrites the {' and the '.join(map(str, row.hop.rewrites))}"
-    question, took = journey.question or "One query", micros(shown[-1].since_first_ns)
-    return f"{question}: there and back within {took} µs"
+    question = journey.question or "One query"
+    if not journey.client_leg.queries:
+        return f"{question}: only the response was captured"
+    if not journey.came_back:
+        return f"{question}: the response was last seen at {point(journey.client_leg.responses[-1]).title}"
+    took = journey.client_leg.answer.sighting.time_ns - shown[0].hop.sighting.time_ns
+    return f"{question}: there and back within {micros(took)} µs"
 
 
 def _asked_further(journey: Journey, own: Sequence[Leg]) -> str:

@@ -36,7 +36,7 @@ def queries_table(journeys: Sequence[Journey], title: str = "") -> Table:
 def _query(journey: Journey, start: int) -> dict[str, object]:
     leg = journey.client_leg
     answers = ", ".join(record.data for record in leg.response.answers) if leg.response else ""
-    back = leg.responses[-1].sighting.time_ns if leg.responses else None
+    back = leg.answer.sighting.time_ns if leg.answer else None
     return {"name": leg.question.name if leg.question else "(none)", "type": leg.question.type if leg.question else "",
             "from port": leg.client.port, "over": leg.hops[0].sighting.protocol,
             "sent (µs)": (leg.hops[0].sighting.time_ns - start) // 1000,

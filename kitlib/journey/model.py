@@ -86,8 +86,14 @@ class Leg:
 
     @property
     def response(self) -> Message | None:
-        """The answer as last seen on its way back, or None."""
-        return self.responses[-1].sighting.message if self.responses else None
+        """The answer that the client takes, the first to come home; else as last seen on its way back, or None."""
+        return self.answer.sighting.message if self.answer else None
+
+    @property
+    def answer(self) -> Hop | None:
+        """Where the response was seen that counts: see `response`."""
+        home = (hop for hop in self.responses if self._is_home(hop) and hop.sighting.server == self.server)
+        return next(home, self.responses[-1] if self.responses else None)
 
     @property
     def came_back(self) -> bool:

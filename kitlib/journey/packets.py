@@ -191,7 +191,14 @@ def _is_rewritten(last: Sighting, first: Sighting) -> bool:
     # TCP segments may be cut anew on the way; the client's socket is known by its connection then.
     if sockets(last) == sockets(first) or not (same_ip_id or (first.protocol == "TCP" and last.client == first.client)):
         return False
+    if interface(last) == interface(first) and last.ttl == first.ttl and not _may_be_several(first):
+        return False        # one packet passes an interface once: musl asks all its servers from one socket
     return _may_fall(last.ttl, first) and (last.ttl > first.ttl or same_ip_id)
+
+
+def _may_be_several(seen: Sighting) -> bool:
+    """Tell whether a capture of all interfaces does not say which of them this was seen at."""
+    return seen.point is None or (seen.point.interface == "any" and seen.interface_index is None)
 
 
 def _may_fall(ttl: int, first: Sighting) -> bool:

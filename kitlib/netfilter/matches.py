@@ -224,6 +224,8 @@ def _coin(options: dict[str, Option], _: Packet) -> Condition:
     is_random = option.name == "--probability"
     chance = float(option.values[0]) if is_random else 1 / int(option.values[0])
     chance = 1 - chance if option.negated else chance
+    if not 0 <= chance <= 1:
+        raise ValueError(chance)        # as for any other value that is not understood
     how = "a coin decides" if is_random else "packets are counted"
     return Condition(True, f"{how}: {chance:.3g} of the packets match", chance)
 

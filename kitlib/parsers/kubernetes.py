@@ -21,7 +21,7 @@ SERVICE_LABEL = "kubernetes.io/service-name"
 
 @dataclass(frozen=True)
 class Pod:
-    """A pod; node and address are "" until it is scheduled and has one."""
+    """A pod; node and address are "" until it is scheduled and has one, and the node again when it has ended."""
 
     namespace: str
     name: str
@@ -34,7 +34,7 @@ class Pod:
 
 @dataclass(frozen=True)
 class Node:
-    """A node; `address` is its InternalIP. A worker has no roles in kind."""
+    """A node; `address` is its InternalIP, "" without one. A worker has no roles in kind."""
 
     name: str
     address: str
@@ -117,9 +117,10 @@ def _items(text: str, kind: str) -> list[Any]:
 
 
 def _pod(item: Any) -> Pod:
+    has_ended = value_at(item, "status.phase", default="") in ("Succeeded", "Failed")
     return Pod(namespace=value_at(item, "metadata.namespace"),
                name=value_at(item, "metadata.name"),
-               node=value_at(item, "spec.nodeName", default=""),
+               node="" if has_ended else value_at(item, "spec.nodeName", default=""),
                address=_address(item, "status.podIP", ""),
                host_network=value_at(item, "spec.hostNetwork", bool, False),
                dns_policy=value_at(item, "spec.dnsPolicy"),
@@ -129,10 +130,8 @@ def _pod(item: Any) -> Pod:
 def _node(item: Any) -> Node:
     addresses, labels = value_at(item, "status.addresses", list), words_at(item, "metadata.labels")
     internal = [_address(entry, "address") for entry in addresses if value_at(entry, "type") == "InternalIP"]
-    if not internal:
-        raise ParseError("JSON", "an address of type InternalIP", addresses, "status.addresses")
     return Node(name=value_at(item, "metadata.name"),
-                address=internal[0],
+                address=next(iter(internal), ""),
                 pod_cidr=value_at(item, "spec.podCIDR", default=""),
                 roles=tuple(label.removeprefix(ROLE_LABEL) for label in labels if label.startswith(ROLE_LABEL)))
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from kitlib.backends.recording import Command
+from kitlib.cluster import CONTROL_PLANE
 from kitlib.parsers.kubernetes import ROLE_LABEL, SERVICE_LABEL
 from recorder import keep_nft
 from recorder.pseudonyms import Pseudonyms
@@ -20,8 +21,8 @@ Cleaner = Callable[[str], str]
 NAMED = {"namespace": ..., "name": ...}         # `...` keeps a value; "*" stands for every key
 PORTS = [{"name": ..., "port": ..., "protocol": ..., "targetPort": ...}]
 POD = {"kind": ..., "metadata": NAMED | {"labels": {"pod-template-hash": ...}},
-       "spec": {"nodeName": ..., "hostNetwork": ..., "dnsPolicy": ...}, "status": {"podIP": ...}}
-ROLES = {f"{ROLE_LABEL}control-plane": ..., f"{ROLE_LABEL}worker": ...}
+       "spec": {"nodeName": ..., "hostNetwork": ..., "dnsPolicy": ...}, "status": {"podIP": ..., "phase": ...}}
+ROLES = {f"{ROLE_LABEL}{role}": ... for role in (*sorted(CONTROL_PLANE), "worker")}
 NODE = {"kind": ..., "metadata": {"name": ..., "labels": ROLES},
         "spec": {"podCIDR": ...}, "status": {"addresses": [{"type": ..., "address": ...}]}}
 SERVICE = {"kind": ..., "metadata": NAMED, "spec": {"type": ..., "clusterIP": ..., "ports": PORTS}}

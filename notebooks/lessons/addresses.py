@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from functools import partial
 from ipaddress import ip_address, ip_network
 
-from kitlib.cluster import DNS_SERVICE
 from kitlib.drawings.drawing import note
 from kitlib.drawings.table import Table, table
 from kitlib.errors import NotFound, NotRecorded
@@ -26,7 +25,7 @@ def range_of_the_dns_service(lab: Lab) -> Quiz:
                 subnet: f"Nodes have addresses such as {lab.nodes[0].address}, {lab.nodes[0].title}.",
                 services: f"Services have addresses such as {service}."}
     return Quiz(
-        f"The Service {DNS_SERVICE[1]} has the address {service}. Which range does it come from?",
+        f"The Service {lab.dns_service_name[1]} has the address {service}. Which range does it come from?",
         right=lambda: _only([choice for choice, net in ranges.items() if ip_address(service) in ip_network(net)]),
         choices=set(ranges),
         hints={choice: f"{examples[net]} {service} lies outside {net}." for choice, net in ranges.items()},
