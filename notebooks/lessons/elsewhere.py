@@ -75,11 +75,11 @@ def who_is_masqueraded(traced_paths: Mapping[str, TracedPath]) -> Quiz:
         solution="All whose source lies outside the range that the marking rule spares.")
 
 
-def marking_rule(seen: Capture, node: Node, place: Place) -> note:
+def marking_rule(seen: Capture, node: Node, place: Place) -> Table:
     """Say which rule asks where a query comes from, and what it says to this one."""
     step = masquerade_step(seen.traced_query(node).path)
-    return note(f"On {node.title} the query of {place.title} met this rule:\n\n`{step.rule.text}`\n\n"
-                f"Outcome: **{step.outcome.value}** ({step.why}).")
+    return table([{"rule": step.rule.text, "outcome": step.outcome.value, "because": step.why}],
+                 title=f"On {node.title} the query of {place.title} met this rule")
 
 
 def changes(path: PacketPath) -> Table:
@@ -138,10 +138,9 @@ def traced_queries(captures: Mapping[str, tuple[Capture, Node]]) -> dict[str, Tr
     return {name: seen.traced_query(node) for name, (seen, node) in captures.items()}
 
 
-def one_rule(traced: Mapping[str, TracedPath]) -> note:
+def one_rule(traced: Mapping[str, TracedPath]) -> Table:
     """Say which rule decides about all senders, and how often the walk agrees with the kernel."""
     rules = {masquerade_step(each.path).rule.text for each in traced.values()}
     agreed = sum(not each.differences for each in traced.values())
-    return note(f"All met the same rule, and it alone decides about the source:\n\n"
-                f"{'  '.join(f'`{rule}`' for rule in rules)}\n\nIn {agreed} of {len(traced)} cases the walk says "
-                "the same as the kernel's own trace, line by line.")
+    return table([{"the rule that decides about the source": rule} for rule in rules],
+                 title=f"In {agreed} of {len(traced)} cases walk and kernel agree in every line")

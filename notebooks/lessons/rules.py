@@ -236,11 +236,11 @@ def later_packet(seen: Capture, pod: Pod, known: Sequence[Connection]) -> note:
     raise NotFound(f"conntrack knows no connection from {queries[1].source}.")
 
 
-def why_no_mark(path: PacketPath) -> note:
+def why_no_mark(path: PacketPath) -> Table:
     """Say why the Service's rule for the mark did not match, and with which source the packet leaves."""
     step = masquerade_step(path)
-    return note(f"`{step.rule.text}`: **{step.outcome.value}**, because {step.why}. The packet leaves with the mark "
-                f"{path.after.mark:#x} and with its own source, **{path.after.source}**.")
+    return table([{"rule": step.rule.text, "outcome": step.outcome.value, "because": step.why}],
+                 title=f"The packet leaves with the mark {path.after.mark:#x} and the source {path.after.source}")
 
 
 def agreement(traced: TracedPath, node: Node) -> note:
