@@ -217,9 +217,11 @@ def test_the_kubernetes_lab_leaves_nothing_after_an_interrupt_nor_after_a_kill(n
 
 
 def trace_rules() -> str:
+    """List the TRACE rules, and in nftables mode the tables, that are in on any node."""
     nodes = shell("kubectl", "get", "nodes", "-o", "name").split()
-    saved = [shell("docker", "exec", node.partition("/")[2], "iptables-save", "-t", "raw") for node in nodes]
-    return "".join(line for text in saved for line in text.splitlines() if "kitlib-trace" in line)
+    listed = [shell("docker", "exec", node.partition("/")[2], *command) for node in nodes
+              for command in (("iptables-save", "-t", "raw"), ("nft", "list", "tables"))]
+    return "".join(line for text in listed for line in text.splitlines() if "kitlib-trace" in line)
 
 
 def test_a_helper_that_has_no_label_yet_is_cleaned_up_and_one_of_somebody_else_is_not():

@@ -129,7 +129,7 @@ def test_a_node_is_reached_through_one_helper_that_is_labelled_bounded_and_remov
     assert "sleep 800 & wait; end" in made_by[-2] and session_name() in made_by[-2]
     mark = json.loads(made._ask.of("patch")[0][-1])
     assert mark == {"metadata": {"labels": {LABEL: made.helpers.session}}, "spec": {"activeDeadlineSeconds": 900}}
-    assert made._ask.argvs[-1][-3:] == ("--wait=false", "--grace-period=830", "node-debugger-n1-x")     # at once
+    assert made._ask.argvs[-1][-3:] == ("--wait=false", "--grace-period=860", "node-debugger-n1-x")     # at once
     made._ask.answers = (("jsonpath={range", f"default node-debugger-n1-x {name}|\n"), *ANSWERS)
     made.helpers.end()
     assert made._ask.argvs[-1][-4:] == ("pkill", "-USR1", "-f", f"{name}$")
@@ -244,7 +244,7 @@ def test_leftovers_are_found_by_what_they_are_called_and_nothing_else_is_touched
     assert clean_up(asked, ("kubectl",)) == ["pod deleted", "container kitlib-2 in pod shop/web ended"]
     end = [("-n", space, "exec", pod, f"--container={name}", "--", "pkill", "-USR1", "-f", f"{name}$")
            for space, pod, name in (("default", "node-debugger-n1-x", "kitlib-1"), ("shop", "web", "kitlib-2"))]
-    delete = ("delete", "pods", "-n", "default", "node-debugger-n1-x", "--grace-period=30", "--wait=false",
+    delete = ("delete", "pods", "-n", "default", "node-debugger-n1-x", "--grace-period=60", "--wait=false",
               "--ignore-not-found")
     assert [argv[1:] for argv in asked.argvs[1:]] == [delete, *end]
     with pytest.raises(NoAccess, match="kubectl auth can-i list pods -A"):

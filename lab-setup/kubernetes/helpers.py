@@ -20,7 +20,7 @@ from textwrap import shorten
 
 from kitlib.backends.kind_tools import require_name
 from kitlib.backends.rule_trace import session_name
-from kitlib.errors import Denied, KitError, NoAccess
+from kitlib.errors import Denied, KitError, NoAccess, TimedOut
 from kitlib.shell import Completed
 
 LABEL = "kitlib.session"        # its value is the session's id …
@@ -29,7 +29,7 @@ IMAGE = "nicolaka/netshoot:v0.13"
 LIMIT_S = 900                   # a helper is gone by then, whatever happens here …
 LIFE_S = 800                    # … for its program ends by itself so long after its start, which may take START_S
 START_S = 60
-GRACE_S = 30                    # for the last that it does
+GRACE_S = 60                    # to be told to end, and for the last that it does, on a busy node
 SIGNAL = "USR1"                 # ends it
 POLL_S = 0.5
 FAILED = re.compile(r"ErrImage|ImagePullBackOff|InvalidImageName|CreateContainer\w*Error|\"terminated\"")
@@ -234,7 +234,9 @@ def end_container(ask: Ask, reach: Sequence[str], container: str) -> bool:
 
     It is found by its name: process 1 may be the node's, or that of the pod's owner.
     """
-    return ask((*reach, "pkill", f"-{SIGNAL}", "-f", f"{container}$"), START_S).rc == 0
+    with suppress(TimedOut):        # the others are to be ended all the same
+        return ask((*reach, "pkill", f"-{SIGNAL}", "-f", f"{container}$"), START_S).rc == 0
+    return False
 
 
 def refusal(doing: str, stderr: str, kubectl: Sequence[str], namespace: str = "", image: str = "") -> NoAccess:
