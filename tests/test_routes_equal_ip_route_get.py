@@ -73,6 +73,14 @@ def test_the_choice_is_explained(destination: str, words: str) -> None:
     assert Netfilter(Ruleset({}), ip.routes(ROUTES)).route(destination).why == words
 
 
+@pytest.mark.parametrize(("routes", "device"), [
+    ("default dev eth0 metric 100\ndefault dev eth1 metric 50\n", "eth1"),
+    ("10.9.0.0/16 via 10.0.0.9 dev eth1 dead linkdown\ndefault dev eth0\n", "eth0"),
+    ("throw 10.9.0.0/16\ndefault dev eth0\n", ""), ("throw 10.9.0.0/16\n10.9.0.1 dev eth1\n", "eth1")])
+def test_metrics_dead_links_and_throw_count_as_in_the_kernel(routes: str, device: str) -> None:
+    assert Netfilter(Ruleset({}), ip.routes(routes)).route("10.9.0.1").device == device
+
+
 def test_what_no_route_fits_is_said() -> None:
     decision = Netfilter(Ruleset({}), ip.routes("10.1.0.0/16 dev eth0 scope link\n")).route("8.8.8.8")
     assert decision.route is None and "no route leads there" in decision.why and not decision.is_unicast

@@ -84,11 +84,11 @@ class Netfilter:
     def _networks(self) -> list[tuple[int, int, int, Route]]:
         """Routes as (IP version, address, mask, route), in the order in which the kernel prefers them."""
         found = []
-        for route in (route for route in self.routes if route.table in TABLES):
+        for route in (route for route in self.routes if route.table in TABLES and not route.is_dead):
             everything = "::/0" if route.version == 6 else "0.0.0.0/0"
             network = ip_network(everything if route.destination == "default" else route.destination)
             found.append((route.version, int(network.network_address), int(network.netmask), route))
-        return sorted(found, key=lambda entry: (TABLES.index(entry[3].table), -entry[2]))
+        return sorted(found, key=lambda entry: (TABLES.index(entry[3].table), -entry[2], entry[3].metric))
 
     def _fitting(self, destination: str) -> Iterator[Route]:
         address = ip_address(destination)
@@ -98,7 +98,10 @@ class Netfilter:
     def route(self, destination: str) -> Decision:
         """Find the route for a destination: of the first table that has one, the longest prefix (ip-route(8))."""
         fitting = tuple(self._fitting(destination))
-        chosen = next((route for route in fitting if route.type != "throw"), None)
+        left = {}       # of each table the first that fits; `throw` goes on with the next table
+        for route in fitting:
+            left.setdefault(route.table, route)
+        chosen = next((route for route in left.values() if route.type != "throw"), None)
         if chosen is None:
             why = f"{destination}: {self.unknown_routes or NO_WAY['']}"
             return Decision(destination, None, why, (), self._policy(""))

@@ -55,6 +55,8 @@ class Route:
     table: str = "main"
     version: int = field(default=4, repr=False)
     unknown: str = field(default="", repr=False)
+    metric: int = field(default=0, repr=False)
+    is_dead: bool = field(default=False, repr=False)      # its link is down: the kernel passes it over
 
 
 @parse_context("ip addr")
@@ -147,7 +149,9 @@ def _route(line: str, version: int) -> Route:
     known = {ROUTE_WORDS[word]: value for word, value in zip(words[::2], words[1::2], strict=False)
              if word in ROUTE_WORDS}
     is_six = ":" in destination or "pref" in words or (":" in known.get("via", "") and "inet6" not in rest)
-    route = Route(destination, type=kind, version=6 if is_six else version, **known)
+    metric = _after(words, "metric")
+    route = Route(destination, type=kind, version=6 if is_six else version, **known, is_dead="dead" in rest,
+                  metric=int(metric) if metric.isdecimal() and len(metric) < 11 else 0)
     is_read = NO_MATTER.union(ROUTE_WORDS).issuperset(words[::2]) and len(words) % 2 == 0
     are_addresses = all(can_read(ip_address, each) for each in (route.via, route.source) if each)
     if is_read and are_addresses and (route.device or kind in WITHOUT_DEVICE):
