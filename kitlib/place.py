@@ -131,7 +131,7 @@ class Node(Place):
         forwards = self.run("sysctl", "net.ipv4.ip_forward").text.strip().endswith("= 1")
         saved, interfaces = saved or self.run("iptables-save"), self.interfaces()
         ruleset = iptables_save.parse(saved.text, saved.stderr)
-        native, unknown = self._nftables(listed)
+        native, unknown = self._nftables(listed, ruleset.chain("nat", "KUBE-SERVICES") is not None)
         unknown += ebpf(interface.name for interface in interfaces)
         here = Netfilter(ruleset, (*self._other_routes(), *self.routes()), interfaces, forwards, tuple(unknown), native,
                          rules=self._known_rules(), settings=self._settings())
@@ -173,12 +173,15 @@ class Node(Place):
                           if value.isdecimal()}
         return found
 
-    def _nftables(self, listed: Result | None) -> tuple[nft.Ruleset | None, list[str]]:
-        """Read the rules of nftables if kube-proxy's are among them; else say whose are there and are not read."""
+    def _nftables(self, listed: Result | None, is_in_iptables: bool) -> tuple[nft.Ruleset | None, list[str]]:
+        """Read the rules of nftables if kube-proxy's are among them; else say whose are there and are not read.
+
+        Where nft cannot be asked, kube-proxy may be there all the same, unless its rules are in iptables.
+        """
         try:
             tables = self.nft_tables()
-        except (NotRecorded, CommandFailed):        # what is not known of nftables was said when the lab was opened
-            return None, []
+        except (NotRecorded, CommandFailed) as error:
+            return None, [] if is_in_iptables else [f"the rules of nftables ({str(error).splitlines()[0]})"]
         if KUBE_PROXY not in tables:
             return None, [f"the rules of nftables in {table}" for table in tables]
         from kitlib.parsers import nft  # late: only a cluster in nftables mode has them

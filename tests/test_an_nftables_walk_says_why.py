@@ -163,7 +163,7 @@ def test_tables_that_see_no_packet_of_ip_or_are_not_followed(node, table, chain,
 def test_a_node_in_nftables_mode_never_lets_a_service_pass_unrewritten(node, monkeypatch):
     """Whatever of nftables cannot be had: the walk is undecided, or it rewrites."""
     run, netfilter = type(node.runner).run, node.netfilter()
-    for missing in ((), ("nft", "-j", "list", "ruleset"), ("iptables-save",)):
+    for missing in ((), ("nft", "list", "tables"), ("nft", "-j", "list", "ruleset"), ("iptables-save",)):
         def broken(lab, place, argv, missing=missing):
             if argv == missing:
                 raise NotRecorded(f"This was not recorded: {argv}")
