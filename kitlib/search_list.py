@@ -116,7 +116,7 @@ def _as_it_is(name: str, conf: ResolvConf) -> Candidate:
 def _fits(name: str) -> bool:
     """Can this be sent as a DNS name?"""
     labels = name.removesuffix(".").encode(errors="replace").split(b".")
-    printable = not any(character.isspace() for character in name)
+    printable = name.isprintable() and not any(character.isspace() for character in name)
     return printable and all(1 <= len(label) <= LONGEST_LABEL for label in labels) \
         and sum(map(len, labels)) + len(labels) - 1 <= LONGEST_NAME
 

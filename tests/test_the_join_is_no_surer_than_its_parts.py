@@ -61,3 +61,32 @@ def test_a_packet_at_two_interfaces_of_one_capture_is_one_sending() -> None:
     first, second = (replace(seen(ANY, at, CLIENT, SERVICE), link=Frame(at, at, 1, b"", name))
                      for at, name in ((1, "veth1"), (2, "eth0")))
     one_sending(first, second)
+
+
+def test_two_servers_asked_from_one_socket_are_no_rewrite() -> None:
+    """As musl asks: the same message from the same socket to all its nameservers at once."""
+    second = Socket("10.96.0.11", 53)
+    unanswered, answered = join([seen(POD, 0, CLIENT, SERVICE), seen(POD, 1, CLIENT, second),
+                                 seen(POD, 9, second, CLIENT)])
+    assert not unanswered.answered and answered.came_back and not answered.client_leg.refused
+    assert [hop.rewrites for hop in (*unanswered.hops, *answered.hops)] == [()] * 3
+
+
+def test_the_first_answer_to_come_home_is_the_one_that_counts() -> None:
+    first, late = seen(POD, 50, SERVICE, CLIENT), seen(POD, 90, SERVICE, CLIENT)
+    late = replace(late, message=replace(late.message, rcode="NXDOMAIN"))
+    journey, = join([seen(POD, 0, CLIENT, SERVICE), first, late])
+    assert journey.client_leg.response == first.message and "there and back within 50 µs" in ladder(journey).text
+
+
+def test_only_what_came_there_and_back_is_said_to() -> None:
+    alone, = join([seen(POD, 90, SERVICE, CLIENT)])
+    assert "only the response was captured" in ladder(alone).text
+    lost, = join([seen(POD, 0, CLIENT, COREDNS), seen(CORE, 20, CLIENT, COREDNS), seen(CORE, 30, COREDNS, CLIENT)])
+    assert ladder(lost).text.startswith("www.example.com. A: the response was last seen at coredns eth0")
+
+
+def test_what_is_no_ordinary_question_is_not_drawn_as_one() -> None:
+    query = seen(POD, 0, CLIENT, SERVICE)
+    message = replace(query.message, opcode="UPDATE", questions=(Question("example.", "SOA", "CH"),))
+    assert "query (UPDATE) CH SOA example." in ladder(join([replace(query, message=message)])[0]).text

@@ -114,7 +114,9 @@ def micros(nanoseconds: int) -> str:
 def message_words(message: Message) -> str:
     """Say what a message is: "query A www.example.com." or "response NOERROR 93.184.216.34"."""
     if not message.is_response:
-        return f"query {message.question.type} {message.question.name}" if message.question else "query, no question"
+        what, asked = "query" if message.opcode == "QUERY" else f"query ({message.opcode})", message.question
+        rclass = "" if asked is None or asked.rclass == "IN" else f"{asked.rclass} "
+        return f"{what} {rclass}{asked.type} {asked.name}" if asked else f"{what}, no question"
     data = [record.data for record in message.answers]
     more = f" and {len(data) - SHOWN_ANSWERS} more" if len(data) > SHOWN_ANSWERS else ""
     truncated = " (truncated)" if "tc" in message.flags else ""
