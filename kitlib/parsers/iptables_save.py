@@ -181,6 +181,8 @@ def _parts(text: str) -> Parts:
     modules: list[tuple[str, list[Option]]] = []
     target, is_goto, target_options = "", False, []
     for option in _options(text):
+        if option.name in ("-m", "-j", "-g", "-p") and not option.values:
+            raise ParseError("iptables-save", f"a value of {option.name}", text)
         if option.name == "-m":
             modules.append((option.values[0], []))
         elif option.name in ("-j", "-g"):
