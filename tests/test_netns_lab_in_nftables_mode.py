@@ -214,7 +214,7 @@ def dual() -> Iterator[Lab]:
     ("fd00:172::2", {"fd00:172::2"})])
 def test_the_family_of_a_packet_chooses_the_table_and_the_kernel_agrees(dual: Lab, server: str, ends: set) -> None:
     node = dual.client.node
-    with dual.capture(trace=True) as seen:
+    with dual.capture(dual.client, trace=True) as seen:
         dual.client.run("dig", f"@{server}", "+tries=1", "+timeout=1", "www.example.com")
     first = seen.traced_paths(node)[0]
     assert not first.differences and first.path.packet.destination == server
