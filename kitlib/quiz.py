@@ -23,7 +23,7 @@ from weakref import WeakKeyDictionary
 
 from kitlib.backends.recording import read
 from kitlib.drawings.drawing import note
-from kitlib.drawings.table import Table, table
+from kitlib.drawings.table import OPTION, Table, breakable, table
 from kitlib.errors import KitError, NotFound, ParseError
 from kitlib.escapes import printable
 from kitlib.widgets.controls import WithFallback
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 Answer = str | int | frozenset[str]
 WHAT = "your answer"
 TRIES = 2                             # different wrong answers before the solution is offered
+NO_BREAK_HYPHEN = "\N{NON-BREAKING HYPHEN}"
 EDGES = {"RIGHT": "#009E73", "WRONG": "#D55E00", "NOT_ATTEMPTED": "#7A8594", "ERROR": "#B5568F"}
 FILE = "workshop-progress.json"       # beside the notebook, unless KITLIB_PROGRESS names another file
 
@@ -139,7 +140,7 @@ class Quiz:
         return printable("\n".join(lines))
 
     def _repr_html_(self) -> str:
-        items = "".join(f"<li>{escape(option)}</li>" for option in self.choice_lines)
+        items = "".join(f"<li>{breakable(option)}</li>" for option in self.choice_lines)
         choices = f'<ul style="list-style:none;margin:0;padding-left:12px">{items}</ul>' if items else ""
         return (f'<div class="kit-question"><p><strong>Question:</strong> {_marked(self.prompt)}</p>{choices}'
                 f"<p>{escape(self._how)}</p></div>")
@@ -262,7 +263,9 @@ def _answer_field(question: Quiz) -> Widget:
 
     tooltip = printable(f"Your answer to: {question.prompt}")
     if question.choices:
-        options = list(zip(question.choice_lines, question.options, strict=True))
+        # A browser would break a rule within an option: --random-⏎fully.
+        lines = [line.replace("-", NO_BREAK_HYPHEN) if OPTION.search(line) else line for line in question.choice_lines]
+        options = list(zip(lines, question.options, strict=True))
         return ipywidgets.RadioButtons(options=options, index=None, layout={"width": "auto"}, tooltip=tooltip)
     return ipywidgets.Text(description="Answer", placeholder="type it here", continuous_update=False, tooltip=tooltip)
 

@@ -48,7 +48,7 @@ class Table:
     def _cells(self, index: int, row: tuple[str, ...]) -> str:
         style = MARKED if index in self.marked_rows else CELL
         first = f"{style};border-left:4px solid {ACCENT}" if index in self.marked_rows else style
-        return "".join(f'<td style="{style if i else first}">{_breakable(cell)}</td>' for i, cell in enumerate(row))
+        return "".join(f'<td style="{style if i else first}">{breakable(cell)}</td>' for i, cell in enumerate(row))
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         return {"text/html": self.html, "text/plain": self.text}
@@ -63,7 +63,7 @@ def html_table(title: str, columns: Sequence[str], body: str) -> str:
         f"{caption if title else ''}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>")
 
 
-def _breakable(cell: str) -> str:
+def breakable(cell: str) -> str:
     """Escape a cell, and let a word too long for a narrow page break: after a dot or colon, else anywhere."""
     if OPTION.search(cell):
         return rule_html(cell)
