@@ -10,7 +10,7 @@ from ipaddress import ip_address
 
 import pytest
 from scapy.layers.dhcp import BOOTP, DHCP
-from scapy.layers.dns import DNS, DNSQR, DNSRR, DNSRROPT, DNSRRSRV, EDNS0TLV, EDNS0ClientSubnet
+from scapy.layers.dns import DNS, DNSQR, DNSRR, DNSRRMX, DNSRROPT, DNSRRSOA, DNSRRSRV, EDNS0TLV, EDNS0ClientSubnet
 from scapy.layers.inet import ICMP, IP, TCP, UDP, IPOption, fragment
 from scapy.layers.inet6 import ICMPv6ND_NS, IPv6
 from scapy.layers.l2 import ARP, GRE, Dot1Q, Ether
@@ -55,6 +55,17 @@ SHAPES = {
     "Azure": ("AccountKey=" + "azureKey0123456789==", "azureKey0123"),
     "docker": ('"auth": "ZG9ja2VyOmF1dGg="', "ZG9ja2VyOmF1dGg"),
     "Slack hook": ("https://hooks.slack.com/services/T000/B000/hookS3cret", "hookS3cret"),
+    "Azure SAS": ("https://x/c?sp=r&sig=" + "sasS3cretsas%3D", "sasS3cret"),
+    "Grafana": ("gl" + "sa_0123456789abcdefGrafana01234567", "Grafana01"),
+    "SendGrid": ("SG." + "sendgrid0123456789abcdef.x", "sendgrid0123"),
+    "Tailscale": ("tskey-" + "auth-tail0123456789abcdef", "tail0123"),
+    "kubeadm": ("--certificate-key " + "c0ffee00" * 8, "c0ffee00"),
+    "Google key": ('"private_key_id": "gcp0S3cret0gcp0"', "gcp0S3cret"),
+    "git": ("https://oauth2:" + "gitS3cret@git.acme.example/x", "gitS3cret"),
+    "environment": ("PGPASSWORD=" + "pgS3cret1", "pgS3cret"),
+    "DSN": ("user=app password=" + "dsnS3cret1 host=db", "dsnS3cret"),
+    "cookie": ("Set-Cookie: session=" + "cookieS3cretcookie", "cookieS3cret"),
+    "curl": ("curl -s -u admin:" + "curlS3cret1 x", "curlS3cret"),
     "npm": ("npm_" + "n" * 10 + "pm0123456789abcdefghijkl", "pm0123456789"),
     "Vault": ("hvs." + "vault0123456789abcdefghij", "vault0123"),
     "Hugging Face": ("hf_" + "hugging0123456789abcdef", "hugging0123"),
@@ -283,6 +294,15 @@ PLANTED_FRAMES = {
     "IP option": IP(options=[IPOption(b"\x94\x04acme")]) / UDP(sport=53, dport=9) / SOUND,
     "fragment": fragment(answer(DNSRR(rrname="x.example.com", type="TXT", rdata=[TOKEN * 9])), 64)[0],
     "odd label": answer(DNSRR(rrname="x.example.com", type="CNAME", rdata=b"Jane Roe's acme-corp.local")),
+    "SOA": answer(DNSRRSOA(rrname="example.com", mname=NAME, rname="jane.acme-corp.io")),
+    "MX": answer(DNSRRMX(rrname="example.com", exchange=NAME)),
+    "HTTPS": answer(DNSRR(rrname="www.example.com", type=65, rdata=b"\0\1\4db01\x09acme-corp\2io\0S3cret")),
+    "CAA": answer(DNSRR(rrname="www.example.com", type=257, rdata=b"\0\5issueacme-corp.io")),
+    "padding option": answer(additional=DNSRROPT(rdata=[EDNS0TLV(optcode=12, optdata=b"S3cretS3cret")])),
+    "update": IP(dst="10.244.2.8") / UDP(sport=53, dport=9) / DNS(
+        opcode=5, qd=[DNSQR(qname=NAME, qtype="SOA")], ns=[DNSRR(rrname=NAME, rdata="8.8.4.4")]),
+    "authority": IP(dst="10.244.2.8") / UDP(sport=53, dport=9) / DNS(
+        qr=1, qd=[DNSQR(qname="www.example.com")], ns=[DNSRR(rrname=NAME, type="NS", rdata=NAME)]),
     "chaos": answer(DNSRR(rrname="version.bind", type="TXT", rclass=3, rdata=TOKEN)),
 }
 

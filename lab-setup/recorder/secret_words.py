@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 WORDS = (r"(?:pass(?:word|wd|phrase)?|pwd|token|secret|api[_-]?key|access[_-]?key(?:[_-]?id)?|client[_-]?secret|auth|"
-         r"secret[_-]?(?:access[_-]?)?key|account[_-]?key|shared[_-]?access[_-]?key|private[_-]?key|credentials?)")
+         r"secret[_-]?(?:access[_-]?)?key|account[_-]?key|shared[_-]?access[_-]?key|private[_-]?key(?:[_-]?id)?|certificate[_-]?key|credentials?)")
 VALUE = r"(?!true|false|null|none\b|[\d.]+\b(?![\w!])|/)[^\s\"'\\,;&<>{}\[\]()]{6,400}"
 _SECRETS = {      # what it is -> how it looks; a group `secret` where only a part of the match is secret
     "a key or certificate": r"-----BEGIN [A-Z0-9 ]{1,60}-----(?P<secret>.*?)(?:-----END|$)",
@@ -31,7 +31,9 @@ _SECRETS = {      # what it is -> how it looks; a group `secret` where only a pa
     "an AWS account": r"\barn:aws[\w-]{0,10}:[\w-]{0,30}:[\w-]{0,30}:(?P<secret>\d{12})\b|\b\d{12}\.dkr\.ecr\b",
     "a token of a known service":
         r"\b(?:gh[opsur]_|github_pat_|glpat-|gl\w{2,5}-|xox[abeprs]-|AIza|ya29\.|[prs]k_(?:live|test)_|sk-|npm_|pypi-|"
-        r"hvs\.|hf_|dckr_pat_|dop_v1_|SG\.|shpat_|whsec_|PMAK-|lin_api_|tskey-)[\w.-]{16,}",
+        r"hvs\.|hf_|glsa_|dckr_pat_|dop_v1_|SG\.|shpat_|whsec_|PMAK-|lin_api_|tskey-)[\w.-]{16,}",
+    "a cookie": r"(?i)\bcookie:\s{1,4}(?P<secret>[\w.-]{1,64}=[^\r\n\"\\]{4,400})",
+    "a password of curl": r"\bcurl\b[^\r\n]{0,200}?\s(?:-u|--user)[ =](?P<secret>[^\s:]{1,64}:[^\s\"]{1,256})",
     "a Slack hook": r"hooks\.slack\.com/services/(?P<secret>[\w/]{10,})",
     "a signature": r"[?&](?:sig|signature|X-Amz-Signature)=(?P<secret>[\w%+/=-]{10,})",
 }
