@@ -186,6 +186,7 @@ def test_a_live_lab_is_not_opened_with_a_recorded_fault() -> None:
         open_lab("netns", fault="forward-drop")
 
 
+@pytest.mark.slow
 def test_a_case_can_be_opened_by_the_name_of_its_fault(monkeypatch, lab) -> None:
     monkeypatch.setattr(cases, "open_lab", lambda **fault: lab)
     try:

@@ -68,7 +68,7 @@ def test_no_cell_is_exempt_from_comparison(stored: Path) -> None:
 def test_nbval_compares_every_code_cell() -> None:
     """`make test` would be as green if it collected no notebook: count what pytest collects with the kit's settings."""
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "notebooks"]
-    listed = subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=60, check=False).stdout
+    listed = subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=180, check=False).stdout
     expected = {f"{path.name}::Cell {number}" for path in NOTEBOOKS
                 for number in range(sum(cell.cell_type == "code" for cell in nbformat.read(path, as_version=4).cells))}
     assert expected and set(re.findall(r"^notebooks/(.*::Cell \d+)$", listed, re.MULTILINE)) == expected
