@@ -103,6 +103,16 @@ def test_one_pcapng_may_hold_several_interfaces_and_other_names_are_read_too(fil
         name.partition("_")[2].removesuffix(".pcapng") for name in names}
 
 
+@pytest.mark.parametrize("cut", [1, 40])
+def test_a_capture_that_was_cut_is_read_as_far_as_it_goes_and_that_is_said(files, cut):
+    [name, *_] = (name for name in files if name.startswith("worker3_veth") and name.endswith("pcapng"))
+    whole, own = read_files(files), read_files(files | {name: files[name][:-cut]})
+    assert len(own.seen.sightings) == len(whole.seen.sightings) - 1
+    assert f"{name}" in own.table.text and own.table.text.count("capture, damaged") == 1
+    assert any(line.startswith(f"Not decided: what {name} holds after its whole frames") and "the file was cut" in line
+               for line in findings(own))
+
+
 def test_a_name_chooses_the_queries(files):
     assert len(journeys_of(read_files(files), "www.example.com")) == 1
     with pytest.raises(NotFound, match=r"Nobody asked for no\.such\.name .* www\.example\.com"):

@@ -40,11 +40,31 @@ def frames(data: bytes, where: str = "") -> tuple[Frame, ...]:
     give its length (`write_pcapng` gives it, dumpcap does not).
     """
     with parse_context(where=where):
-        if data[:4] in PCAP_MAGIC:
-            return tuple(_pcap(data))
-        if data[:4] == SECTION.to_bytes(4):
-            return tuple(_pcapng(data))
-        raise ParseError("capture", "the first four bytes of a pcap or pcapng file", data[:4].hex(" "))
+        return tuple(_read(data))
+
+
+@collection_paused()
+def frames_before_damage(data: bytes) -> tuple[tuple[Frame, ...], str]:
+    """Return the frames as far as the file is whole, and what is wrong from there on; "" if nothing is.
+
+    A capture whose writer was stopped is cut in the middle of a frame. ParseError, as `frames`, if none is whole.
+    """
+    found: list[Frame] = []
+    try:
+        found.extend(_read(data))
+    except ParseError as error:
+        if not found:
+            raise
+        return tuple(found), str(error)
+    return tuple(found), ""
+
+
+def _read(data: bytes) -> Iterator[Frame]:
+    if data[:4] in PCAP_MAGIC:
+        return _pcap(data)
+    if data[:4] == SECTION.to_bytes(4):
+        return _pcapng(data)
+    raise ParseError("capture", "the first four bytes of a pcap or pcapng file", data[:4].hex(" "))
 
 
 def whole_records(data: bytes) -> bytes:

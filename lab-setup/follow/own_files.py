@@ -38,7 +38,8 @@ TEXTS = (       # what only a text of this kind has, and who reads it
 class OwnFile:
     """One file: what it is, what was read in it, and where it is from.
 
-    `machine` is the node whose kernel carries the place; for a capture, `interface` is an interface of the place.
+    `machine` is the node whose kernel carries the place; for a capture, `interface` is an interface of the place, and
+    `damage` says from where on it could not be read.
     """
 
     name: str
@@ -47,6 +48,7 @@ class OwnFile:
     interface: str
     kind: str
     content: object
+    damage: str = ""
 
 
 @dataclass(frozen=True, repr=False)
@@ -64,13 +66,19 @@ class OwnFiles:
     @property
     def table(self) -> Table:
         """List the files: what each is, and from where."""
-        rows = [{"file": one.name, "is": one.kind, "from": f"{one.place} {one.interface}".strip() or "(not said)",
-                 "machine": one.machine} for one in self.files]
+        rows = [{"file": one.name, "is": one.kind + ", damaged" * bool(one.damage), "machine": one.machine,
+                 "from": f"{one.place} {one.interface}".strip() or "(not said)"} for one in self.files]
         return table(rows, ["file", "is", "from", "machine"], title="What these files are")
 
     def contents(self, kind: str, place: str | None = None) -> list:
         """Return what was read in the files of a kind, at one place or at all."""
         return [one.content for one in self.files if one.kind == kind and place in (None, one.place)]
+
+    @property
+    def damages(self) -> tuple[str, ...]:
+        """Say of each damaged capture how much of it was read."""
+        return tuple(dict.fromkeys(f"what {one.name} holds after its whole frames: {one.damage}"
+                                   for one in self.files if one.damage))
 
     @property
     def machines(self) -> tuple[str, ...]:
@@ -123,7 +131,8 @@ def _read(name: str, data: bytes) -> list[OwnFile]:
     with parse_context(where=name):
         if data[:4] in pcap.MAGIC:
             place = place or PurePath(name).stem
-            return _captures(OwnFile(name, place, machine or place, PurePath(rest).stem, CAPTURE, pcap.frames(data)))
+            return _captures(OwnFile(name, place, machine or place, PurePath(rest).stem, CAPTURE,
+                                     *pcap.frames_before_damage(data)))
         try:
             text = data.decode("utf-8-sig")
         except UnicodeDecodeError:

@@ -71,7 +71,7 @@ def findings(own: OwnFiles, name: str = "") -> tuple[str, ...]:
     """Say what the files show of a name (see `journeys_of`), and what they leave undecided."""
     journeys = journeys_of(own, name)
     journey = to_look_at(journeys)
-    undecided = [*journey.ambiguous, *left_out_lines(own.seen.left_out), *_lacking(own)]
+    undecided = [*journey.ambiguous, *left_out_lines(own.seen.left_out), *own.damages, *_lacking(own)]
     return (answer(journey), *sentences_of(journeys), *_walks(own, journey),
             *(f"Not decided: {words}" for words in undecided))
 
