@@ -39,7 +39,7 @@ test-browser:  ## Open and run every notebook in a real browser (Chromium)
 	@$(SETUP) ready --extra browser
 	@sh lab-setup/with-chromium.sh $(PYTHON) -m pytest tests/browser
 
-test-slow: classroom-ready  ## Break and fix every case of the workshop, start a class of ten, and so on (minutes; needs npm)
+test-slow: classroom-ready  ## Run every notebook and fault live, compare every notebook's bytes, start a class of ten (minutes; needs npm)
 	@$(SETUP) ready --extra class
 	@$(PYTHON) -m pytest -m slow tests
 
