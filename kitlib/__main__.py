@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from contextlib import suppress
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -37,9 +38,15 @@ def main() -> int:
     except KeyboardInterrupt:
         print("Stopped.", file=sys.stderr)
         return 130
-    except BrokenPipeError:
+    except OSError as error:
+        with suppress(OSError):
+            sys.stdout.flush()
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())      # Python writes the rest there as it ends
-        return 141
+        if isinstance(error, BrokenPipeError):
+            return 141
+        print(f"{error.filename or 'What this command says'} could not be written or read: {error.strerror}.",
+              file=sys.stderr)
+        return 1
     return code
 
 

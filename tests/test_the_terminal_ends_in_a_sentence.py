@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
 import pytest
-from namespaces import REPO, as_ordinary_user, require_root
+from namespaces import REPO, as_ordinary_user, cannot, require_root
 
 from kitlib.errors import KitError
 from kitlib.shell import foreground, run
@@ -30,6 +31,16 @@ def test_a_reader_that_has_gone_is_no_error() -> None:
     done = subprocess.run(["bash", "-c", '"$@" | true; echo "${PIPESTATUS[0]}"', "bash", *KITLIB, "lab", "status"],
                           cwd=REPO, capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout in ("141\n", "0\n", "1\n") and "Traceback" not in done.stderr and "ignored" not in done.stderr
+
+
+def test_a_full_disk_is_one_sentence() -> None:
+    if not os.path.exists("/dev/full"):
+        cannot("no /dev/full here")
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        done = subprocess.run([*KITLIB, "progress"], cwd=REPO, stdout=full, stderr=subprocess.PIPE, text=True,
+                              timeout=60, check=False)
+    assert done.returncode == 1 and done.stderr == (
+        "What this command says could not be written or read: No space left on device.\n")
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe\0", b"nodes = 3", b"cluster = 3\npods = [3]"])
