@@ -95,9 +95,12 @@ def _ip_forward(case: Case) -> Finding:
     return Finding(False, f"`sysctl net.ipv4.ip_forward` says 1 on {_nodes(case)}.")
 
 
+NO_MATTER_OF_ROUTES = ("ip_forward", "rp_filter", CIRCLE)      # losses that have causes of their own
+
+
 def _blackhole(case: Case) -> Finding:
     lost = next((f"{end.node.title}: {end.loss}" for end in case.udp_ends
-                 if end.loss and "ip_forward" not in end.loss and CIRCLE not in end.loss), None)
+                 if end.loss and not any(other in end.loss for other in NO_MATTER_OF_ROUTES)), None)
     return Finding(bool(lost), f"{lost}." if lost else f"`ip route` on {_nodes(case)} has a way to every CoreDNS pod.")
 
 
