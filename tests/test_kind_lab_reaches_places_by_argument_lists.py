@@ -170,6 +170,16 @@ def test_a_command_cannot_leave_the_lab_by_its_options(place, argv, problem):
     assert lab().reach("host", ("kubectl", "exec", "web", "--", "curl", "-s", "x"))[-2:] == ("-s", "x")
 
 
+def test_what_is_borrowed_from_an_image_leaves_no_helper(monkeypatch):
+    at_exit = []
+    monkeypatch.setattr("atexit.register", at_exit.append)
+    made = lab("image")
+    made.tools.borrow("pod:shop/web", ("dig", "a"))
+    for end in at_exit:
+        end()
+    assert made._ask.argvs[-1][:3] == ("docker", "rm", "--force")
+
+
 def test_dig_is_borrowed_with_the_pods_network_and_resolver_settings():
     argv = lab().tools.borrow("pod:shop/web", ("dig", "a b"))
     assert argv[:3] == ("nsenter", "--net=/proc/4711/root/run/netns/cni-a", "--")

@@ -7,6 +7,7 @@ container, for Docker Desktop and for ordinary users. Else the node's own tcpdum
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import re
@@ -157,7 +158,6 @@ class Tools:
         mark = f"KITLIB_SESSION={self._session}"        # so that we can tell our listeners from those of others
         bound = () if shown else ("timeout", "-s", "INT", str(LISTEN_S), "env", mark)
         if self.way == "image":
-            self._cleanup.add(("docker", "rm", "--force", self._helper_name))
             return (*self._helper(), *bound, *self._enter(place), *argv)
         if place == "host":
             return (*bound, *argv)
@@ -184,8 +184,10 @@ class Tools:
         return () if place == "host" else ("nsenter", f"--net={self.where.path(place)}", "--")
 
     def _helper(self) -> tuple[str, ...]:
-        """Return the argv before a program of the chosen image; its container goes by itself after ten minutes."""
+        """Return the argv before a program of the chosen image; its container ends by itself after ten minutes."""
+        self._cleanup.add(("docker", "rm", "--force", self._helper_name))
         if not self._answer(("docker", "ps", "--quiet", "--filter", f"name=^{self._helper_name}$")).strip():
             self._answer(("docker", "run", "--rm", "--detach", "--privileged", "--pid=host", "--network=host",
                           "--name", self._helper_name, "--entrypoint", "sleep", "--", self.image, "600"))
+            atexit.register(self.sweep)
         return ("docker", "exec", self._helper_name)
