@@ -67,7 +67,8 @@ def interrupted(command: str, once: str) -> str:
 def as_nobody(*lines: str) -> subprocess.CompletedProcess:
     """Run lines of shell as nobody, so that no lab of this machine's learner is touched."""
     require_root()
-    return as_ordinary_user("bash", "-c", "\n".join(["set -m", f"cd {REPO}", *lines]))
+    # Where the tests run in the background of a script, it has them ignore Ctrl-C, and all that they start.
+    return as_ordinary_user("env", "--default-signal=INT", "bash", "-c", "\n".join(["set -m", f"cd {REPO}", *lines]))
 
 
 def test_another_lab_that_is_up_is_said_and_ctrl_c_ends_a_shell() -> None:
