@@ -114,8 +114,8 @@ def leaves_by(path: PacketPath) -> note:
 def first_node(lab: Lab, place: Place, seen: Capture) -> Node:
     """Return the node that the first packet was sent to, by its Ethernet address. Raises NotFound."""
     mac = seen.frames(place)[0].data[:6].hex(":")
-    return first_of((node for node in lab.nodes if node.interface("eth0").mac == mac),
-                    f"No node of this lab has the MAC address {mac} on eth0.")
+    return first_of((node for node in lab.nodes if node.interface(node.interface_name).mac == mac),
+                    f"No node of this lab has the MAC address {mac} on the interface with its address.")
 
 
 def without_the_mark(through: Node, place: Place, server: Node) -> note:
