@@ -131,6 +131,11 @@ class Cluster:
         return DNS_SERVICE if DNS_SERVICE in found else min(
             found, key=lambda name: (name[0] not in SYSTEM, name), default=DNS_SERVICE)
 
+    @property
+    def dns_endpoints(self) -> tuple[kubernetes.Endpoints, ...]:
+        """Return the groups of addresses behind the DNS Service."""
+        return tuple(group for group in self.endpoints if (group.namespace, group.service) == self.dns_service_name)
+
     @cached_property
     def host(self) -> Host:
         """Return the machine that Docker runs on, with the bridge of the nodes' network."""
@@ -169,8 +174,7 @@ class Cluster:
         """Read the cluster's pods that run on a node, by address. Those behind the DNS Service are of kind coredns."""
         nodes = {node.name: node for node in self.nodes}
         found = [pod for pod in self._listed_pods if pod.node in nodes]
-        groups = (group for group in self.endpoints if (group.namespace, group.service) == self.dns_service_name)
-        answering = {endpoint.address for group in groups for endpoint in group.endpoints}
+        answering = {endpoint.address for group in self.dns_endpoints for endpoint in group.endpoints}
         plain = [_plain_name(pod) for pod in found]
         pods = (Pod(f"pod:{pod.namespace}/{pod.name}", title if plain.count(title) == 1 else f"{title} {pod.address}",
                     "coredns" if pod.address in answering else "pod", nodes[pod.node].title, pod.address, self,

@@ -105,7 +105,8 @@ def who_answers(lab: Lab, conf: ResolvConf) -> note:
     """Say whom the pod asks, and which pods are behind that address."""
     names, asked = " and ".join(pod.address for pod in lab.coredns) or "no pod", conf.nameservers_asked[0]
     if asked != lab.dns_address:
-        return note(f"The pod asks **{asked}**, which is not the ClusterIP of kube-dns. Behind that one: **{names}**.")
+        return note(f"The pod asks **{asked}**, which is not the ClusterIP of {lab.dns_service_name[1]}. Behind that "
+                    f"one: **{names}**.")
     return note(f"The pod asks **{asked}**; one of **{names}** answers. Who decides which? That is notebook 06.")
 
 

@@ -59,15 +59,15 @@ class Case:
     def service(self) -> str:
         """The ClusterIP of the DNS Service. Raises NotFound if it is not known here."""
         if not (address := self.lab.topology.dns_service):
-            raise NotFound("The Service kube-dns is not among those that can be listed here.")
+            raise NotFound(f"The Service {self.lab.dns_service_name[1]} is not among those that can be listed here.")
         return address
 
     @cached_property
     def endpoints(self) -> tuple[str, ...]:
         """The addresses behind the DNS Service, as the EndpointSlices list them. Raises NotFound if there is none."""
-        groups = [group for group in self.lab.endpoints if group.service == "kube-dns"]
-        if not groups:
-            raise NotFound("No EndpointSlice of the Service kube-dns is among those that can be listed here.")
+        if not (groups := self.lab.dns_endpoints):
+            raise NotFound(f"No EndpointSlice of the Service {self.lab.dns_service_name[1]} is among those that can be "
+                           "listed here.")
         return tuple(sorted(endpoint.address for group in groups for endpoint in group.endpoints if endpoint.ready))
 
     @cached_property
