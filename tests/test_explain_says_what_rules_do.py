@@ -66,6 +66,19 @@ def test_what_is_dropped_before_routing_needs_no_routes(run, monkeypatch, raw, s
     assert ("the routes:" in out) == (status == 2) and ("100.0%, if so:" in out) == ("Taken for granted" in out)
 
 
+def test_what_decides_no_rule_leaves_the_chances_as_they_are(run, tmp_path):
+    """rp_filter is not known, and an answer would leave by eth0: both ways rest on that, and stay one in two."""
+    match, to = "-A PREROUTING -p udp -m udp --dport 53", "-j DNAT --to-destination 10.244.0"
+    rules, routes = tmp_path / "rules", tmp_path / "routes"
+    rules.write_text(f"*nat\n:PREROUTING ACCEPT [0:0]\n{match} -m statistic --mode random --probability 0.5 {to}.2\n"
+                     f"{match} {to}.3\nCOMMIT\n")
+    routes.write_text("default via 172.20.0.1 dev eth0\n10.244.0.0/24 dev veth1\n"
+                      "local 172.20.0.4 dev eth0 table local\n")
+    _, out, _ = run(rules, "udp 10.244.2.3:40000 > 10.96.0.10:53 in veth0", "--routes", routes, "--json")
+    found = [(path["probability"], "rp_filter" in path["assumptions"][0]) for path in json.loads(out)]
+    assert found == [(0.5, True)] * 2
+
+
 def test_nft_rules_that_drop_before_routing_need_no_routes(run, tmp_path):
     chain = {"family": "ip", "table": "t", "name": "c", "handle": 1, "type": "filter", "hook": "prerouting",
              "prio": -300, "policy": "accept"}

@@ -80,8 +80,8 @@ class PacketPath:
 
     `end` says how it ends: "goes out of eth0", "is delivered here", "comes in again by lo" (made here for this
     machine: INPUT is still to come), "is dropped", "is rejected", "is lost: …", "is undecided"; `why` adds the reason.
-    `assumptions` are what is not known here and was taken for granted; each counts as one chance in two, so that the
-    probabilities of all paths of a packet add up to 1.
+    `assumptions` are what is not known here and was taken for granted. Each of the `forks` at a rule among them counts
+    as one chance in two, so that the probabilities of all paths of a packet add up to 1.
     """
 
     packet: Packet
@@ -90,6 +90,12 @@ class PacketPath:
     probability: float = 1.0
     assumptions: tuple[str, ...] = ()
     why: str = ""
+    forks: int = 0
+
+    @property
+    def probability_if_so(self) -> float:
+        """Return how probable the path is if what it takes for granted is so: of that nobody knows how often."""
+        return min(1.0, self.probability * 2**self.forks)
 
     @property
     def after(self) -> Packet:

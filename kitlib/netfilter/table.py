@@ -79,7 +79,7 @@ class Branch:
         if step.after.states == BEFORE_CONNTRACK:
             step = replace(step, after=step.after._replace(states=path.after.states))
         return PacketPath(path.packet, (*path.hook_steps, step), self.end, path.probability * self.probability,
-                          (*path.assumptions, *self.assumptions), self.why)
+                          (*path.assumptions, *self.assumptions), self.why, path.forks + len(self.assumptions))
 
     def leave(self) -> Branch:
         """Go back to where this chain was jumped to; from the built-in chain, or after a goto, to its policy."""

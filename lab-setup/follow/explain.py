@@ -117,17 +117,12 @@ def _read(name: str) -> str:
 
 
 def _text(path: PacketPath) -> str:
-    share = f"{_chance(path):.1%}{', if so' if path.assumptions else ''}"
+    share = f"{path.probability_if_so:.1%}{', if so' if path.assumptions else ''}"
     return "\n".join([f"{share}: {outcome(path)}", *map(hook_step_text, path.hook_steps)])
-
-
-def _chance(path: PacketPath) -> float:
-    """Return how probable a way is if what it takes for granted is so: of that itself nobody knows how often."""
-    return min(1.0, path.probability * 2 ** len(path.assumptions))
 
 
 def _as_json(path: PacketPath) -> dict[str, object]:
     rules = [{"table": step.table, "chain": step.chain, "rule": step.rule.text if step.rule else None,
               "outcome": step.outcome.value, "why": step.why, "verdict": step.verdict} for step in path.steps]
-    return {"end": path.end, "why": path.why, "probability": _chance(path), "assumptions": path.assumptions,
+    return {"end": path.end, "why": path.why, "probability": path.probability_if_so, "assumptions": path.assumptions,
             "packet": str(path.packet), "after": str(path.after), "rules": rules}
