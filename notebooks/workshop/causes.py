@@ -158,17 +158,13 @@ def _is_served(journey: Journey) -> bool:
 
 
 def _strict_rp_filter(case: Case) -> Finding:
-    for end in case.udp_ends:
-        packet = end.path.packet
-        back = case.netfilter(end.node).route(packet.source).device
-        if packet.in_interface in ("", back):
-            continue
-        keys = [f"net.ipv4.conf.{name}.rp_filter" for name in ("all", packet.in_interface)]
-        modes = [end.node.run("sysctl", key).text.split()[-1] for key in keys]
-        if max(modes) == "1":
-            return Finding(True, f"On {end.node.title} it comes in by {packet.in_interface}, but `ip route get "
-                                 f"{packet.source}` leads out of {back}; `sysctl {keys[modes.index('1')]}` says 1, "
-                                 "strict.")
+    end = next((end for end in case.udp_ends if "rp_filter is 1" in end.loss), None)
+    if end:
+        packet, netfilter = end.path.packet, case.netfilter(end.node)
+        strict = "all" if netfilter.settings["net.ipv4.conf.all.rp_filter"] == 1 else packet.in_interface
+        return Finding(True, f"On {end.node.title} it comes in by {packet.in_interface}, but `ip route get "
+                             f"{packet.source}` leads out of {netfilter.route(packet.source).device}; `sysctl "
+                             f"net.ipv4.conf.{strict}.rp_filter` says 1, strict.")
     return Finding(False, f"Wherever the query comes in, the route back to {case.pod.address} leads out of the same "
                           "interface: rp_filter has no reason to drop it.")
 
