@@ -36,11 +36,11 @@ def draw_hooks(path: PacketPath, current: HookStep | None = None) -> Drawing:
     return Drawing(title, alt, page.finish(title, alt), "\n".join([title, _way_words(path), *notes]))
 
 
-def box_places(path: PacketPath, current: HookStep) -> dict[str, tuple[float, float, float, float]]:
-    """Return where each box that has stops lies in that drawing: left, top, width and height, in percent of it."""
+def box_places(path: PacketPath, drawing: Drawing) -> dict[str, tuple[float, float, float, float]]:
+    """Return where each box that has stops lies in its drawing: left, top, width and height, in percent of it."""
     page = svg.Page()
-    page.add_title(_title(path, current))
-    wide, high = map(int, svg.SIZES.search(draw_hooks(path, current).svg).groups())
+    page.add_title(drawing.title)
+    wide, high = map(int, svg.SIZES.search(drawing.svg).groups())
     return {box: (100 * x / wide, 100 * y / high, 100 * width / wide, 100 * HIGH / high)
             for box, (x, y, width) in _places(path, page.y).items() if box in _met(path)}
 

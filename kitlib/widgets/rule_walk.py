@@ -41,15 +41,15 @@ def rule_walk(shown: PacketPath | TracedPath) -> WithFallback:
 
 def _strip(path: PacketPath, current: HookStep) -> str:
     """Return the strip of hooks with a button on each box: it shows the stop that rewrites there, or nat's."""
-    buttons = []
-    for box, place in box_places(path, current).items():
+    drawing, buttons = draw_hooks(path, current), []
+    for box, place in box_places(path, drawing).items():
         stops = [(step.before != step.after, step.table == "nat", -number)
                  for number, step in enumerate(path.hook_steps) if box_of(step.hook, path) == box]
         at = "left:{:.2f}%;top:{:.2f}%;width:{:.2f}%;height:{:.2f}%".format(*place)
         buttons.append(f'<button type="button" title="{box}: show its rules" onclick="{CHOOSE.format(-max(stops)[2])}" '
                        f'style="position:absolute;{at};padding:0;border:0;background:none;cursor:pointer"></button>')
     return (f'<div style="overflow-x:auto"><div style="position:relative;line-height:0;max-width:{PAGE}px;'
-            f'min-width:{PAGE * SMALLEST:g}px">{draw_hooks(path, current).html}{"".join(buttons)}</div></div>')
+            f'min-width:{PAGE * SMALLEST:g}px">{drawing.html}{"".join(buttons)}</div></div>')
 
 
 def _agreement(traced: TracedPath) -> list[str]:
