@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby, pairwise
 from math import ceil, floor, log10
 from statistics import median
@@ -83,8 +84,9 @@ def latency_budget(journeys: Sequence[Journey]) -> Drawing:
     caption = CAPTION + (f" Left out, for lack of an answer: {left_out}." if left_out else "")
     table = _table(groups, rows, title)
     alt = " ".join(f"{row[0]} {row[1]}: {', '.join(row[2:])}." for row in table.rows)
-    chart = Drawing(STRETCHES, f"{KEY} {alt}", _picture(groups, rows, STRETCHES, KEY, alt), table.text)
-    bars = _picture(groups, (), title, caption, caption)
+    chart = Drawing(STRETCHES, f"{KEY} {alt}", _picture(partial(_chart, groups=groups, rows=rows), STRETCHES, KEY, alt),
+                    table.text)
+    bars = _picture(partial(_bars, groups=groups), title, caption, caption)
     return Drawing(title, caption, bars, f"{table.text}\n{caption}", folded=chart)
 
 
@@ -117,14 +119,10 @@ def _amount(nanoseconds: float) -> str:
     return f"{nanoseconds / 1e9:,.1f} s" if nanoseconds >= 1e9 else f"{nanoseconds / 1000:,.0f}"
 
 
-def _picture(groups: Sequence[Group], rows: Sequence[Span | str], title: str, caption: str, alt: str) -> str:
-    """Draw the rows as a chart; without any, a bar for each group."""
+def _picture(draw: Callable[[svg.Page], None], title: str, caption: str, alt: str) -> str:
     page = svg.Page()
     page.add_title(title)
-    if rows:
-        _chart(page, groups, rows)
-    else:
-        _bars(page, groups)
+    draw(page)
     page.add_paragraph(caption, fill=svg.QUIET)
     return page.finish(title, alt)
 

@@ -243,9 +243,9 @@ def _mangle(body: dict[str, Any], context: Context) -> Effect:
             with suppress(Unknown):         # what it is need not be known, but the packet must have it
                 value_of(body["key"], context)
         return Effect("", context.packet, unknown=_whether_it_breaks(body["value"], context))
-    if name == "tcp option" and context.packet.protocol != "tcp":
-        raise Breaks(f"protocol is {context.packet.protocol}, the rule wants tcp")
     if name == "tcp option":
+        if context.packet.protocol != "tcp":
+            raise Breaks(f"protocol is {context.packet.protocol}, the rule wants tcp")
         return Effect("", context.packet, unknown=_whether_it_breaks(body["value"], context))
     raise Unknown(f"unknown here: {expression(body['key'])} set")
 

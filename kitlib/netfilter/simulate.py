@@ -81,10 +81,11 @@ def _through(netfilter: Netfilter, left: tuple[Stop, ...], path: PacketPath,
         yield path
         return
     stop, *rest = left
-    behind_it = _mode(netfilter).past(netfilter, stop, path)
     if stop.is_nat and (connection or "NEW" not in path.after.states):
         step = remembered_step(stop.hook.upper(), path, None if "UNTRACKED" in path.after.states else connection)
-        behind_it = (replace(path, hook_steps=(*path.hook_steps, step)),)
+        behind_it = iter([replace(path, hook_steps=(*path.hook_steps, step))])
+    else:
+        behind_it = _mode(netfilter).past(netfilter, stop, path)
     for further in behind_it:
         yield from _through(netfilter, tuple(rest), further, connection)
 

@@ -135,7 +135,7 @@ def run(path: Path, **options: Any) -> Any:
         import nbformat
         from nbclient import NotebookClient
     except ImportError:
-        raise KitError("nbclient is not installed here: without it no notebook can be run (make install).") from None
+        raise KitError("nbclient is not installed here: without it no notebook can be run (make lab).") from None
     client = NotebookClient(nbformat.read(path, as_version=4), timeout=CELL_TIMEOUT_S, extra_arguments=ERROR,
                             resources={"metadata": {"path": str(path.parent)}}, **options)
     return client.execute(env=dict(os.environ))
