@@ -31,6 +31,7 @@ pytestmark = pytest.mark.slow
 LEARNERS = [f"learner-{number}" for number in range(10)]
 OPENED = [path for path in NOTEBOOKS if path.name[:2] in ("05", "08")]
 MOST_MIB = 400              # a learner with both notebooks open: 25 of them fit into 10 GiB
+PATIENCE = 240              # seconds: twenty kernels that start at once on two cores keep each other waiting
 
 
 class Hub(NamedTuple):
@@ -64,11 +65,11 @@ def started(folder: Path, **settings: str) -> Iterator[Hub]:
                                stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
     hub = Hub(f"http://127.0.0.1:{port}", folder, process)
     try:
-        until(lambda: is_up(f"{hub.address}/hub/health"), 60, folder / "log")
+        until(lambda: is_up(f"{hub.address}/hub/health"), PATIENCE, folder / "log")
         yield hub
     finally:
         process.send_signal(signal.SIGTERM)         # it stops the learners' servers and the proxy, too
-        process.wait(60)
+        process.wait(PATIENCE)
 
 
 def free_ports(count: int) -> int:
@@ -109,7 +110,7 @@ class Learner:
 
     def ask(self, path: str, data: bytes | None = None, **headers: str) -> bytes:
         request = urllib.request.Request(self.hub.address + path, data, headers)
-        with self.opener.open(request, timeout=240) as answer:
+        with self.opener.open(request, timeout=PATIENCE) as answer:
             return answer.read()
 
     def cookie(self, path: str) -> str:
@@ -130,7 +131,7 @@ class Learner:
     def start(self) -> None:
         """Start the learner's server; the page waits until it is up."""
         self.ask("/hub/spawn")
-        until(lambda: self.is_started(), 240, self.hub.folder / "log")
+        until(lambda: self.is_started(), PATIENCE, self.hub.folder / "log")
 
     def is_started(self) -> bool:
         try:
@@ -154,7 +155,9 @@ class Learner:
             "path": f"notebooks/{name}", "name": "", "type": "notebook", "kernel": {"name": "python3"}})
         cookies = "; ".join(f"{one.name}={one.value}" for one in self.cookies)
         address = f"{self.hub.address}/user/{self.name}/api/kernels/{session['kernel']['id']}/channels"
-        channel = await websocket_connect(HTTPRequest(address.replace("http", "ws", 1), headers={"Cookie": cookies}))
+        channel = await websocket_connect(HTTPRequest(
+            address.replace("http", "ws", 1), headers={"Cookie": cookies}, connect_timeout=PATIENCE,
+            request_timeout=PATIENCE))
         errors = [error for source in sources for error in await self.execute(channel, source)]
         channel.close()
         return errors
@@ -166,7 +169,7 @@ class Learner:
                                            "session": number, "username": self.name, "date": ""},
             "parent_header": {}, "metadata": {}, "content": {"code": source, "silent": False}}))
         while True:
-            message = json.loads(await asyncio.wait_for(channel.read_message(), 120))
+            message = json.loads(await asyncio.wait_for(channel.read_message(), PATIENCE))
             if message["parent_header"].get("msg_id") != number:
                 continue
             if message["msg_type"] == "error":
