@@ -122,14 +122,10 @@ class Cluster:
 
     @cached_property
     def dns_service_name(self) -> tuple[str, str]:
-        """Choose the DNS Service: kube-dns, or else one with UDP port 53, those of the system first."""
-        try:
-            found = [(service.namespace, service.name) for service in self.services for port in service.ports
-                     if (port.port, port.protocol) == (DNS_PORT, "UDP") and service.cluster_ip not in ("", "None")]
-        except KitError:
-            return DNS_SERVICE
-        return DNS_SERVICE if DNS_SERVICE in found else min(
-            found, key=lambda name: (name[0] not in SYSTEM, name), default=DNS_SERVICE)
+        """Choose the DNS Service, by namespace and name; kube-dns where Services cannot be listed."""
+        with suppress(KitError):
+            return next(iter(dns_services(self.services)), DNS_SERVICE)
+        return DNS_SERVICE
 
     @property
     def dns_endpoints(self) -> tuple[kubernetes.Endpoints, ...]:
@@ -229,6 +225,13 @@ class Cluster:
                 devices |= {(node, route.destination): route.device for route in node.routes()}
         return {pod: veth for pod in self.every_pod if not pod.host_network
                 and (veth := devices.get((pod.node, pod.address)) or _cable(pod))}
+
+
+def dns_services(services: Iterable[kubernetes.Service]) -> list[tuple[str, str]]:
+    """Return the Services that answer at UDP port 53, by namespace and name: kube-dns, the system's, others."""
+    found = {(service.namespace, service.name) for service in services for port in service.ports
+             if (port.port, port.protocol) == (DNS_PORT, "UDP") and service.cluster_ip not in ("", "None")}
+    return sorted(found, key=lambda name: (name != DNS_SERVICE, name[0] not in SYSTEM, name))
 
 
 def _cable(pod: Pod) -> str:

@@ -101,6 +101,24 @@ def test_only_what_a_query_needs_is_listed_and_that_is_said():
     assert names(made.run("host", ("kubectl", "get", "nodes", "-o", "json"))) == ["n1", "n2"]
 
 
+@pytest.mark.parametrize(("namespace", "name"), [("openshift-dns", "dns-default"), ("kube-system", "rke2-coredns")])
+def test_the_dns_service_is_found_whatever_it_is_called(monkeypatch, namespace, name):
+    service = {"kind": "Service", "metadata": {"name": name, "namespace": namespace},
+               "spec": {"type": "ClusterIP", "clusterIP": "10.96.0.10",
+                        "ports": [{"name": "dns", "port": 53, "protocol": "UDP"}]}}
+    labels = {"kubernetes.io/service-name": name}
+    group = SLICE | {"metadata": {"name": f"{name}-1", "namespace": namespace, "labels": labels}}
+    answers = ((f"get services -n {namespace}", items(service)), (f"--selector=kubernetes.io/service-name={name}",
+               items(group)), ("--selector=", items()), ("get endpointslices -n " + namespace, items(group)),
+               ("get endpointslices", items()), (f"get pods -n {namespace} coredns-1",
+               items(pod("coredns-1", "n2", namespace))), ("kube-system coredns-1", items()))
+    monkeypatch.setattr(f"{__name__}.ANSWERS", (*answers, ("-- ip addr", INTERFACES), *ANSWERS))
+    made = lab()
+    monkeypatch.setattr("kitlib.backends.live.run", made._ask)
+    assert made.nodes == ("n1", "n2")
+    assert [(pod.name, pod.namespace) for pod in Lab(made).coredns] == [("coredns-1", namespace)]
+
+
 def test_a_client_that_is_named_with_its_namespace_needs_no_right_beyond_it(monkeypatch):
     monkeypatch.setenv("KITLIB_POD", "default/my-nginx")
     made = lab(**{" -A ": "(Forbidden)", "get nodes": "(Forbidden)", "kube-system": "(Forbidden)", "ip addr": "no ip"})

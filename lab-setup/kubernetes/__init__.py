@@ -31,7 +31,7 @@ from kitlib.result import Result
 from kitlib.shell import Completed, run
 from kitlib.sighting import DNS_PORT, VantagePoint
 from kubernetes_lab.helpers import Helpers, refusal
-from kubernetes_lab.listings import Listings
+from kubernetes_lab.listings import Listings, items_of
 
 GATEWAY_NOTE = "worked out from the client's node's routes: this lab asks no Docker, and its host is the nodes' gateway"
 FORBIDDEN = re.compile(r"^Error from server \(Forbidden\)", re.M)
@@ -81,8 +81,8 @@ class KubernetesLab(KindLab):
         if place == "host" and argv[:3] == ("docker", "network", "inspect"):
             return Result(" ".join(argv), argv, 0, self._nodes_network(), note=GATEWAY_NOTE)
         if place == "host" and argv[:2] == ("kubectl", "get") and argv[3:] in (("-o", "json"), ("-A", "-o", "json")):
-            items = {"kind": "List", "apiVersion": "v1", "items": self.listings.of(argv[2])}
-            return Result(self._typed(place, argv), argv, 0, json.dumps(items), note=LISTED_NOTE)
+            listed = json.dumps(items_of(self.listings.of(argv[2])))
+            return Result(self._typed(place, argv), argv, 0, listed, note=LISTED_NOTE)
         result = super().run(place, argv)
         return replace(result, stderr=DEFAULTED.sub("", result.stderr))
 

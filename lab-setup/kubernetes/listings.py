@@ -5,15 +5,17 @@ The client's pod and those that the notebooks name beside it, CoreDNS's pods, th
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
+from kitlib.cluster import DNS_SERVICE, SYSTEM, dns_services
 from kitlib.errors import NoAccess, NotFound
 from kitlib.lab import HOW_TO_MAKE, WALKTHROUGH_POD
-from kitlib.parsers.kubernetes import SERVICE_LABEL
+from kitlib.parsers import kubernetes
 
-DNS_NAMESPACE, DNS_SERVICE = "kube-system", "kube-dns"
 List = Callable[..., list[dict[str, Any]]]
 
 
@@ -45,9 +47,20 @@ class Listings:
             return self._get("pods")        # of the context's own namespace
 
     @cached_property
+    def dns_service(self) -> tuple[str, str]:
+        """Find the DNS Service among the system's, by namespace and name; kube-dns if this account may not look."""
+        with suppress(NoAccess):        # the same is said where its endpoints are asked for
+            for namespace in SYSTEM:
+                listed = json.dumps(items_of(self._get("services", "-n", namespace)))
+                if found := dns_services(kubernetes.services(listed)):
+                    return found[0]
+        return DNS_SERVICE
+
+    @cached_property
     def slices(self) -> list[dict[str, Any]]:
         """List the EndpointSlices of the DNS Service; none if this account may not, and that is said."""
-        return self._try("endpointslices", "-n", DNS_NAMESPACE, f"--selector={SERVICE_LABEL}={DNS_SERVICE}")
+        namespace, name = self.dns_service
+        return self._try("endpointslices", "-n", namespace, f"--selector={kubernetes.SERVICE_LABEL}={name}")
 
     @cached_property
     def nodes(self) -> tuple[str, ...]:
@@ -67,7 +80,7 @@ class Listings:
             return self._try("nodes", *self.nodes) or self._nodes_by_pods()
         if kind == "pods":
             return self._pods()
-        spaces = dict.fromkeys((_namespace(self.client), DNS_NAMESPACE, "default"))
+        spaces = dict.fromkeys((_namespace(self.client), self.dns_service[0], "default"))
         return [item for space in spaces for item in self._try(kind, "-n", space)]
 
     def _pods(self) -> list[dict[str, Any]]:
@@ -76,7 +89,7 @@ class Listings:
                 if _name(pod).startswith(names) and pod["spec"].get("nodeName") in self.nodes]
         targets = [end.get("targetRef") or {} for end in self._ends]
         dns = [target["name"] for target in targets if target.get("kind") == "Pod"]
-        return near + (self._try("pods", "-n", DNS_NAMESPACE, *dns, "--ignore-not-found") if dns else [])
+        return near + (self._try("pods", "-n", self.dns_service[0], *dns, "--ignore-not-found") if dns else [])
 
     def _nodes_by_pods(self) -> list[dict[str, Any]]:
         """Say of nodes what their pods tell, where this account may not look at nodes."""
@@ -92,6 +105,11 @@ class Listings:
             if str(error) not in self.left_out:
                 self.left_out.append(str(error))
             return []
+
+
+def items_of(objects: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return these objects as the List that kubectl prints of several."""
+    return {"kind": "List", "apiVersion": "v1", "items": objects}
 
 
 def _name(item: dict[str, Any]) -> str:
