@@ -177,6 +177,11 @@ def planted(tmp_path_factory):
         entries += [{"place": "node:clusterxxx-worker", "argv": argv, "rc": 0, "stderr": "", "stdout": stdout}
                     for argv, stdout in (
                         (["iptables-save", "-t", str(number)], f"*filter\n:acme - [0:0]\n{rule}\n-N ACME\nCOMMIT\n"),
+                        (["iptables-save", "-c", str(number)],
+                         "*nat\n:KUBE-ACME - [0:0]\n-A KUBE-ACME -i acme-vpn0 -o enxa483e7112238 -j DOCKER_ACME\n"),
+                        (["ip", "link", "show", str(number)], "9: acme-vpn0@eth0: <UP> mtu 1500 master br-acme\n"),
+                        (["ip", "route", "get", str(number)], "1.1.1.1 dev acme-vpn0 table acme src 10.244.2.1\n"),
+                        (["ip", "rule", "list", str(number)], "100:\tfrom all iif br-acme lookup acme\n"),
                         (["cat", "/etc/resolv.conf"], f"# {plant}\nsearch prod.acme-corp.io\nnameserver 8.8.4.4\n"))]
         entries += [{"place": f"node:x{number}", "argv": argv, "rc": 0, "stderr": "", "stdout": stdout}
                     for argv, stdout in planted_in_nft(plant)]
@@ -205,7 +210,7 @@ def test_nothing_that_was_planted_in_text_survives(planted) -> None:
     survivors = [what for what, (_, part) in SHAPES.items()
                  if part.encode() in after or part.encode().hex().encode() in after]
     assert not survivors and all(part.encode() in before for _, part in SHAPES.values())
-    for part in (b"S3cret", b"acme", b"ACME", b"a4:83:e7", b"6.1.0-"):
+    for part in (b"S3cret", b"acme", b"ACME", b"a4:83:e7", b"a483e7", b"6.1.0-"):
         assert part in before.replace(b"6.1.0-acme-corp", b"6.1.0-") and part not in after, part
 
 

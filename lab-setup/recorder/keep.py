@@ -57,7 +57,7 @@ QUOTED = re.compile(rf"(?<= ){STRING.pattern}(?= |$)", re.M)         # as an arg
 FREE_WORD = re.compile(r"(?<=--)(comment|log-prefix|nflog-prefix|string|hex-string|name|nfacct-name)(\s+)([^\s\"]+)")
 RULE_LINE = r"(?:[*:]|(?:\[\d+:\d+\] )?-[A-Z] |COMMIT|# (?:Generated|Completed) (?:by|on) | ?TRACE: |PACKET: ).*"
 CHAIN = re.compile(r"(?:(?<=^:)|(?<= -[AjgND] )|(?<=^-[AjgND] )|(?<=:(?:JUMP|GOTO):))[\w-]+", re.M)
-KNOWN_CHAIN = re.compile(r"(?:KUBE|KIND|DOCKER|CNI)[-_][\w-]+|PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING|ACCEPT|DROP|"
+KNOWN_CHAIN = re.compile(rf"{keep_nft.KUBE_CHAIN}|PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING|ACCEPT|DROP|"
                          r"RETURN|REJECT|DNAT|SNAT|MASQUERADE|REDIRECT|MARK|CONNMARK|TRACE|LOG|NFLOG|TCPMSS|CT|NOTRACK")
 DIG_SAYS = re.compile(
     r";; (?:global options:[ +\w]*|Got answer:|->>HEADER<<-.*|flags:.*|Query time:.*|SERVER:.*|WHEN:.*|MSG SIZE.*|"

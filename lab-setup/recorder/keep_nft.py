@@ -38,12 +38,18 @@ COMMENTS = {             # kube-proxy's
     "destinations that are subject to LoadBalancerSourceRanges", "ClusterIP, ExternalIP and LoadBalancer IP traffic",
     "Reject traffic to invalid ports of ClusterIPs", "Drop traffic to unallocated ClusterIPs",
     "helper for @no-endpoint-services / @no-endpoint-nodeports"}
+CHAIN_WORDS = """
+    ADMIN AGENT BALANCER BRIDGE CANARY CT DN DNAT DROP EXT EXTERNAL FIREWALL FORWARD FW HINT HOSTPORT INGRESS INPUT
+    INTERNAL IPTABLES ISOLATION KUBELET LOAD MARK MASQ NODE NODEPORTS NWPLCY OUTPUT POD PORT POSTROUTING PROXY ROUTER
+    SEP SERVICES SETMARK STAGE SVC SVL USER XLB"""
+KUBE_CHAIN = (r"(?:KUBE|KIND|DOCKER|CNI)(?:[-_](?:[A-Z2-7]{16}|[\da-f]{21,24}|\d|"
+              rf"{'|'.join(CHAIN_WORDS.split())}))*(?![\w-])")      # a hash, or a word of those that write such chains
 FREE = "|".join(f"(?<={before})" for before in ("comment ", "prefix ", '"comment": ', '"prefix": '))
 QUOTED = re.compile(rf'(?P<free>{FREE})?"(?P<words>(?:[^"\\\n]|\\.)*)"')
 PLAIN = re.compile(r"[\w@./:*-]*|[=!<>&|^+-]{1,2}")
 TOKEN = re.compile(
     rf"{IPV6.pattern}|{MAC.pattern}|(?<=trace id )[0-9a-f]+|0x[0-9a-f]{{1,16}}(?!\w)|(?:\d+(?:ms|[smhd]))+(?!\w)|"
-    r"(?<![-\w/.])\d{1,19}(?![-\w/.])|(?<=-)[A-Z2-7]{8}(?=-)|(?:KUBE|KIND|DOCKER|CNI)[-_][A-Z\d_-]+|"
+    rf"(?<![-\w/.])\d{{1,19}}(?![-\w/.])|(?<=-)[A-Z2-7]{{8}}(?=-)|{KUBE_CHAIN}|"
     r"kitlib-trace-[\w-]+|(?P<long>\d{20,}|0x[0-9a-f]+)|(?P<word>[^\W_]+(?:_[^\W_]+)*)")
 
 

@@ -36,6 +36,7 @@ from kitlib.lab import Lab
 from kitlib.parsers.sightings import sightings
 from kitlib.sighting import Frame
 from recorder.frames import scrub_frames
+from recorder.given_names import given_names
 from recorder.keep import Keeper
 from recorder.pseudonyms import Pseudonyms, names_of
 from recorder.validate import PACKET, validate_and_print
@@ -43,6 +44,7 @@ from recorder.writer import append, write_index, write_take
 
 ENTER = re.compile(r"nsenter --net=/proc/\d+/(?:ns/net|root/run/netns/[\w-]+) ")
 PRIVATE = ("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16")   # where a lab's ranges are, if not known
+NETWORK_PROGRAMS = ("ip", "iptables-save", "nft")
 WARNING = ("WARNING: what --keep names is kept whole but for names, addresses and known shapes of secrets. "
            "Read it yourself before you hand it on.")
 
@@ -172,6 +174,9 @@ def pseudonyms_of(lab: Lab) -> Pseudonyms:
     ranges = list(filter(None, every)) if lab.ranges.services else [*filter(None, every), *PRIVATE]
     names = names_of([(node.name, node.title) for node in lab.nodes],
                      {at.container for at in lab.network.attachments} - {node.name for node in lab.nodes})
+    names |= {old: new for old, new in given_names(
+        command.stdout for command in lab.backend.recording.facts.values() if command.argv[0] in NETWORK_PROGRAMS
+        ).items() if old not in names}
     found = Pseudonyms([ip_network(net) for net in ranges], names)
     own = {word for pod in lab.pods() for word in (pod.name, pod.namespace)}
     own |= {word for service in lab.services for word in (service.name, service.namespace)}
@@ -198,7 +203,7 @@ def remaining(folder: Path) -> str:
         "addresses in names (in-addr.arpa)": sorted(name for name in queries if name.endswith(".arpa.")),
         "names of namespaces and pods": sorted({f"{pod.namespace}/{pod.name}" for pod in lab.pods()}),
         "names of Services": sorted({f"{service.namespace}/{service.name}" for service in lab.services}),
-        "always": ["the lab's own ranges", "versions", "times", "the names of interfaces", "the notes of scenes"],
+        "always": ["the lab's own ranges", "versions", "times", "the notes of scenes"],
     }
     listed = [f"  {what}: {', '.join(words)}" for what, words in found.items() if words]
     return "\n".join(["It may still tell:", *listed])
