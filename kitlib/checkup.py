@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kitlib.errors import KitError
-from kitlib.shell import run
 
 
 @dataclass(frozen=True)
@@ -158,30 +157,6 @@ def lab_check() -> Check:
 
 
 def other_labs() -> Iterator[Check]:
-    """Try out on this machine what the kind lab and the labs of other packages need."""
-    yield tried("kind lab: Docker", ["docker", "info"], "Install Docker, start it, and join its group (or use sudo).")
-    yield tried("kind lab: kind", ["kind", "version"], "Install kind: https://kind.sigs.k8s.io")
-    yield tried("kind lab: kubectl", ["kubectl", "version", "--client"], "Install kubectl: https://kubernetes.io/docs/tasks/tools")
-    yield captures_check()
+    """Try out on this machine what the live labs need."""
     for plugin in sorted(importlib.metadata.entry_points(group="kitlib.checks")):
         yield from (Check(what, problem, fix, optional=True) for what, problem, fix in plugin.load()())
-
-
-def captures_check() -> Check:
-    """Check whose tcpdump the kind lab would use."""
-    from kitlib.backends.kind_tools import Tools  # late: the recorded lab reaches nothing of a live one
-
-    tools = Tools(lambda argv: "")
-    problem = "a stock node has none" if tools.way == "node" else ""
-    return Check(f"kind lab: {tools.description}", problem, "Run it as root with tcpdump installed, or name an image "
-                 "that has tcpdump and nsenter: KITLIB_TOOLS_IMAGE=nicolaka/netshoot", optional=True)
-
-
-def tried(what: str, argv: list[str], fix: str) -> Check:
-    """Run a program that changes nothing and should succeed."""
-    try:
-        outcome = run(argv, timeout=10)
-    except KitError as error:
-        return Check(what, str(error), fix, optional=True)
-    problem = (outcome.stderr.strip() or f"exit code {outcome.rc}").splitlines()[-1]
-    return Check(what, problem if outcome.rc else "", fix, optional=True)

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from kind_lab import needs as kind
 from kitlib import checkup as clinic
 from kitlib.checkup import Check, Report
 from kitlib.errors import KitError
 from kitlib.shell import Completed
-from netns_lab import needs
+from netns_lab import needs as netns
 
 REPO = Path(__file__).resolve().parent.parent
 HEALTHY = """\
@@ -98,28 +99,27 @@ def test_other_labs_are_tried_and_never_make_the_machine_unready(monkeypatch) ->
     def nothing_here(argv, timeout):
         raise KitError(f"The program {argv[0]!r} is not on this machine")
 
-    monkeypatch.setattr(clinic, "run", nothing_here)
-    monkeypatch.setattr(needs, "run", nothing_here)
-    monkeypatch.setattr(needs, "has", lambda program: False)
-    nobodys = Check("kind lab: captures", "nobody's tcpdump", "run it as root", optional=True)
-    monkeypatch.setattr(clinic, "captures_check", lambda: nobodys)
+    for lab in (kind, netns):
+        monkeypatch.setattr(lab, "run", nothing_here)
+    monkeypatch.setattr(netns, "has", lambda program: False)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setattr(sys, "platform", "linux")
     report = clinic.doctor(labs=True)
     others = [check for check in report.checks if check.optional]
     assert [check.what for check in others] == [
         "kind lab: Docker", "kind lab: kind", "kind lab: kubectl",
-        "kind lab: captures",
-        *(f"netns lab: {', '.join(programs)}" for programs in needs.packages().values()),
+        "kind lab: captures with the tcpdump of the node",
+        *(f"netns lab: {', '.join(programs)}" for programs in netns.packages().values()),
         *(f"netns lab: {what}" for what in ("namespaces", "veth pairs", "bridges", "iptables", "connection tracking"))]
     assert all(check.state == "missing" and check.fix for check in others)
     assert report.ready and report.verdict == "This machine is ready, but not for the kind lab and the netns lab."
 
 
 def test_what_a_failing_program_says_is_told(monkeypatch) -> None:
-    monkeypatch.setattr(clinic, "run", lambda argv, timeout: Completed(1, "", "first\nCannot connect\n", 0.1))
-    assert clinic.tried("Docker", ["docker", "info"], "start it").problem == "Cannot connect"
-    monkeypatch.setattr(clinic, "run", lambda argv, timeout: Completed(0, "fine", "a warning", 0.1))
-    assert clinic.tried("Docker", ["docker", "info"], "start it").state == "ok"
+    monkeypatch.setattr(kind, "run", lambda argv, timeout: Completed(1, "", "first\nCannot connect\n", 0.1))
+    assert next(kind.problems())[:2] == ("kind lab: Docker", "Cannot connect")
+    monkeypatch.setattr(kind, "run", lambda argv, timeout: Completed(0, "fine", "a warning", 0.1))
+    assert next(kind.problems())[:2] == ("kind lab: Docker", "")
 
 
 def test_the_table_says_in_words_what_it_found_and_escapes_it() -> None:

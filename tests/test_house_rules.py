@@ -14,10 +14,11 @@ import pytest
 
 REPO = Path(__file__).resolve().parent.parent
 PACKAGES = {"kitlib": "kitlib", "lessons": "notebooks/lessons", "workshop": "notebooks/workshop",
-            "netns_lab": "lab-setup/netns", "kubernetes_lab": "lab-setup/kubernetes", "recorder": "lab-setup/recorder",
-            "follow": "lab-setup/follow", "class": "lab-setup/class", "jupyterhub": "lab-setup/jupyterhub"}
-OURS = sorted(file for folder in PACKAGES.values() for file in (REPO / folder).rglob("*.py")
-              if file.name != "as-one-user.py")
+            "netns_lab": "lab-setup/netns", "kind_lab": "lab-setup/kind", "kubernetes_lab": "lab-setup/kubernetes",
+            "recorder": "lab-setup/recorder", "follow": "lab-setup/follow", "class": "lab-setup/class",
+            "jupyterhub": "lab-setup/jupyterhub"}
+SCRIPTS = {REPO / "lab-setup/netns/as-one-user.py", REPO / "lab-setup/kind/cluster.py"}      # run without the kit
+OURS = sorted({file for folder in PACKAGES.values() for file in (REPO / folder).rglob("*.py")} - SCRIPTS)
 PYTHON = sorted({*OURS, *(file for folder in ("lab-setup", "benchmarks", "tests")
                           for file in (REPO / folder).rglob("*.py"))})
 FLOORS = (      # of kitlib, from below
@@ -30,7 +31,7 @@ FLOORS = (      # of kitlib, from below
     {"__init__", "__main__"},
 )
 NEIGHBOURS = {"lessons": {"kitlib"}, "workshop": {"kitlib", "lessons"}, "netns_lab": {"kitlib"},
-              "kubernetes_lab": {"kitlib"}, "recorder": {"kitlib", "lessons"},
+              "kind_lab": {"kitlib"}, "kubernetes_lab": {"kitlib", "kind_lab"}, "recorder": {"kitlib", "lessons"},
               "follow": {"kitlib", "workshop", "recorder"}, "class": {"kitlib", "lessons"}, "jupyterhub": {"lessons"}}
 PURE = ("journey", "netfilter", "search_list")     # they know nouns and parsers, and no lab
 HEAVY = {"sh", "scapy", "matplotlib", "ipywidgets", "tqdm"}

@@ -7,9 +7,9 @@ import os
 
 import pytest
 
+from kind_lab import KindLab
+from kind_lab.tools import Tools
 from kitlib.backends import live
-from kitlib.backends.kind import KindLab
-from kitlib.backends.kind_tools import Tools
 from kitlib.errors import KitError, PlaceGone
 from kitlib.lab import Lab
 from kitlib.result import Result
@@ -153,7 +153,7 @@ def test_what_is_no_name_reaches_neither_kubectl_nor_docker(place, argv):
 
 
 def test_a_namespace_that_leads_elsewhere_is_not_entered(monkeypatch):
-    monkeypatch.setattr("kitlib.backends.kind_tools.Namespaces._pid", lambda self, container: "4711")
+    monkeypatch.setattr("kind_lab.tools.Namespaces._pid", lambda self, container: "4711")
     made = lab()
     made.tools.where._namespaces["n1"] = {"10.9.0.7": "../../proc/1/ns/net"}
     with pytest.raises(KitError, match="is not the name of a network namespace"):

@@ -13,23 +13,15 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
+from kind_lab import ANSWER_S, COMMAND_S, SILENT, KindLab
+from kind_lab.tools import LISTEN_S, Namespaces, Tools, is_listener, pod_and_namespace, require_name
 from kitlib.backends import CaptureData
 from kitlib.backends.clocks import on_one_clock
-from kitlib.backends.kind import ANSWER_S, COMMAND_S, SILENT, KindLab
-from kitlib.backends.kind_tools import (
-    LISTEN_S,
-    Namespaces,
-    Tools,
-    is_listener,
-    pod_and_namespace,
-    require_name,
-)
-from kitlib.backends.live import LiveLab
 from kitlib.errors import Denied, KitError, NoAccess
 from kitlib.parsers import ip
 from kitlib.result import Result
 from kitlib.shell import Completed, run
-from kitlib.sighting import DNS_PORT, VantagePoint
+from kitlib.sighting import VantagePoint
 from kubernetes_lab.helpers import Helpers, refusal
 from kubernetes_lab.listings import Listings, items_of
 
@@ -105,19 +97,15 @@ class KubernetesLab(KindLab):
         return json.dumps([{"Name": "nodes", "Id": "", "Driver": "none", "IPAM": {"Config": config[:1]}}])
 
     @contextmanager
-    def capture(self, points: Sequence[VantagePoint], traced: Sequence[str] = (), ports: Sequence[int] = (DNS_PORT,)
-                ) -> Iterator[CaptureData]:
+    def _listening(self, points: Sequence[VantagePoint], traced: Sequence[str], ports: Sequence[int]
+                   ) -> Iterator[CaptureData]:
         """Listen at the points that can be reached while the block runs; this machine is no part of the cluster."""
-        self.tools.where.refresh()
         obstacles = {point: self._obstacle(point.place) for point in points if point.place != "host"}
         reached = [point for point, obstacle in obstacles.items() if not obstacle]
         if not reached:
             raise NoAccess("; ".join(dict.fromkeys(obstacles.values())))
-        try:
-            with LiveLab.capture(self, reached, traced, ports) as data:
-                yield data
-        finally:
-            self.tools.sweep()
+        with super()._listening(reached, traced, ports) as data:
+            yield data
         home = next((point.machine for point in reached if point.place in (self.client, f"node:{self.nodes[0]}")), "")
         data.seen[:] = on_one_clock(data.seen, reached, ports, home)
         missing = {point.machine: obstacle for point, obstacle in obstacles.items() if obstacle}

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from textwrap import shorten
 
-from kitlib.backends.kind_tools import require_name
+from kind_lab.tools import require_name
 from kitlib.backends.rule_trace import session_name
 from kitlib.errors import Denied, KitError, NoAccess, TimedOut
 from kitlib.shell import Completed

@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from itertools import takewhile
 
+from kind_lab.tools import Tools, is_listener, pod_and_namespace, require_name
 from kitlib.backends import CaptureData
-from kitlib.backends.kind_tools import Tools, is_listener, pod_and_namespace, require_name
 from kitlib.backends.live import LiveLab
 from kitlib.backends.rule_trace import sweep
 from kitlib.errors import KitError, PlaceGone, TimedOut
@@ -32,7 +32,7 @@ LACKING = re.compile(r'exec: "[^"]*": (executable file not found|stat .*no such 
                      r'^nsenter: failed to execute', re.M)
 
 
-def kind_lab() -> KindLab:
+def open_backend() -> KindLab:
     """Open the cluster that KITLIB_CLUSTER names, or kubectl's current context. Raises KitError: what is missing."""
     context = run(["kubectl", "config", "current-context"], ANSWER_S)
     current = "" if context.rc else context.stdout.strip()
@@ -92,10 +92,14 @@ class KindLab(LiveLab):
         """Listen at all the points while the block runs: see LiveLab.capture."""
         self.tools.where.refresh()
         try:
-            with super().capture(points, traced, ports) as data:
+            with self._listening(points, traced, ports) as data:
                 yield data
         finally:
             self.tools.sweep()
+
+    def _listening(self, points: Sequence[VantagePoint], traced: Sequence[str], ports: Sequence[int]
+                   ) -> AbstractContextManager[CaptureData]:
+        return super().capture(points, traced, ports)
 
     def _reach(self, place: str, argv: tuple[str, ...]) -> tuple[str, ...]:
         if argv[0].startswith("-"):
