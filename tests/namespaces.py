@@ -18,7 +18,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from kitlib.shell import has
+from live_labs.shell import has
 from netns_lab import SHARED, needs
 from netns_lab.description import cni_namespace, digest, read, veth
 from netns_lab.holder import find

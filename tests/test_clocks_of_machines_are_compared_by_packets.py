@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from kitlib import open_lab
-from kitlib.backends.clocks import on_one_clock
 from kitlib.journey.join import join
 from kitlib.parsers.sightings import sightings
+from live_labs.clocks import on_one_clock
 
 SECOND = 10**9
 ON_NODES = ("pod", "node", "coredns")

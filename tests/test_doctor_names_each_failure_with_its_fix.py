@@ -15,7 +15,7 @@ from kind_lab import needs as kind
 from kitlib import checkup as clinic
 from kitlib.checkup import Check, Report
 from kitlib.errors import KitError
-from kitlib.shell import Completed
+from live_labs.shell import Completed
 from netns_lab import needs as netns
 
 REPO = Path(__file__).resolve().parent.parent

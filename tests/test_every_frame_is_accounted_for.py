@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from conftest import REPO
 from kitlib import open_lab
-from kitlib.backends.live import _dropped, _note
 from kitlib.cluster import Cluster
 from kitlib.drawings.ladder import ladder
 from kitlib.journey.join import join
@@ -21,6 +20,7 @@ from kitlib.parsers.header_fields import header_fields
 from kitlib.parsers.sightings import Reading, read_frames
 from kitlib.result import Result
 from kitlib.sighting import Frame, Reason, VantagePoint, left_out_lines
+from live_labs.lab import _dropped, _note
 from recorder.frames import scrub_frames
 from recorder.pseudonyms import Pseudonyms
 

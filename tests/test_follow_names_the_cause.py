@@ -15,8 +15,8 @@ from conftest import REPO
 from follow import page, query, terminal
 from kitlib import open_lab
 from kitlib.__main__ import main
-from kitlib.backends import live
 from kitlib.lab import Lab
+from live_labs import lab as live
 from netns_lab import NetnsLab
 from netns_lab.build import up
 from netns_lab.description import read

@@ -14,15 +14,15 @@ import pytest
 
 REPO = Path(__file__).resolve().parent.parent
 PACKAGES = {"kitlib": "kitlib", "lessons": "notebooks/lessons", "workshop": "notebooks/workshop",
-            "netns_lab": "lab-setup/netns", "kind_lab": "lab-setup/kind", "kubernetes_lab": "lab-setup/kubernetes",
-            "recorder": "lab-setup/recorder", "follow": "lab-setup/follow", "class": "lab-setup/class",
-            "jupyterhub": "lab-setup/jupyterhub"}
+            "live_labs": "lab-setup/live", "netns_lab": "lab-setup/netns", "kind_lab": "lab-setup/kind",
+            "kubernetes_lab": "lab-setup/kubernetes", "recorder": "lab-setup/recorder", "follow": "lab-setup/follow",
+            "class": "lab-setup/class", "jupyterhub": "lab-setup/jupyterhub"}
 SCRIPTS = {REPO / "lab-setup/netns/as-one-user.py", REPO / "lab-setup/kind/cluster.py"}      # run without the kit
 OURS = sorted({file for folder in PACKAGES.values() for file in (REPO / folder).rglob("*.py")} - SCRIPTS)
 PYTHON = sorted({*OURS, *(file for folder in ("lab-setup", "benchmarks", "tests")
                           for file in (REPO / folder).rglob("*.py"))})
 FLOORS = (      # of kitlib, from below
-    {"errors", "escapes", "sighting", "result", "shell", "bulk"},
+    {"errors", "escapes", "sighting", "result", "bulk"},
     {"parsers"},
     {"journey", "netfilter", "search_list", "backends"},
     {"place", "cluster", "capture", "lacking", "lab"},
@@ -30,9 +30,11 @@ FLOORS = (      # of kitlib, from below
     {"widgets", "quiz", "checkup"},
     {"__init__", "__main__"},
 )
-NEIGHBOURS = {"lessons": {"kitlib"}, "workshop": {"kitlib", "lessons"}, "netns_lab": {"kitlib"},
-              "kind_lab": {"kitlib"}, "kubernetes_lab": {"kitlib", "kind_lab"}, "recorder": {"kitlib", "lessons"},
-              "follow": {"kitlib", "workshop", "recorder"}, "class": {"kitlib", "lessons"}, "jupyterhub": {"lessons"}}
+NEIGHBOURS = {"lessons": {"kitlib"}, "workshop": {"kitlib", "lessons"}, "live_labs": {"kitlib"},
+              "netns_lab": {"kitlib", "live_labs"}, "kind_lab": {"kitlib", "live_labs"},
+              "kubernetes_lab": {"kitlib", "live_labs", "kind_lab"}, "recorder": {"kitlib", "lessons"},
+              "follow": {"kitlib", "live_labs", "workshop", "recorder"}, "class": {"kitlib", "lessons"},
+              "jupyterhub": {"lessons"}}
 PURE = ("journey", "netfilter", "search_list")     # they know nouns and parsers, and no lab
 HEAVY = {"sh", "scapy", "matplotlib", "ipywidgets", "tqdm"}
 NEVER = {"subprocess", "pickle", "marshal", "shelve", "scapy.all"}
@@ -112,7 +114,7 @@ def test_imports_make_no_circle() -> None:
 
 def test_one_module_imports_sh() -> None:
     assert {(name_of(file), late) for file in OURS for name, late in imports_of(file) if name == "sh"} == {
-        ("kitlib/shell.py", True)}
+        ("lab-setup/live/shell.py", True)}
 
 
 def test_nothing_starts_programs_or_unpickles_behind_our_back() -> None:
@@ -131,7 +133,7 @@ def test_what_a_recorded_lab_loads_is_light(code: str, lines: int) -> None:
     code += "; import sys; print(*sys.modules); print(*(getattr(m, '__file__', '') for m in sys.modules.values()))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
     modules, files = (set(line.split()) for line in run.stdout.splitlines()[-2:])
-    assert not modules & (HEAVY | {"IPython", "numpy", "subprocess", "kitlib.backends.live"})
+    assert not modules & (HEAVY | {"IPython", "numpy", "subprocess", "live_labs"})
     assert sum(len(Path(file).read_text().splitlines()) for file in files & {str(file) for file in OURS}) <= lines
 
 

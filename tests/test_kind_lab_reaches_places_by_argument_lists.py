@@ -9,12 +9,12 @@ import pytest
 
 from kind_lab import KindLab
 from kind_lab.tools import Tools
-from kitlib.backends import live
 from kitlib.errors import KitError, PlaceGone
 from kitlib.lab import Lab
 from kitlib.result import Result
-from kitlib.shell import Completed
 from kitlib.sighting import VantagePoint
+from live_labs import lab as live
+from live_labs.shell import Completed
 
 POD = {"spec": {"nodeName": "n1"}, "status": {"podIP": "10.9.0.7"}}
 HOSTNET = {"spec": {"nodeName": "n1", "hostNetwork": True}, "status": {"podIP": "172.18.0.3"}}

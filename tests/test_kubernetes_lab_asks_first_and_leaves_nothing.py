@@ -7,13 +7,13 @@ import json
 import pytest
 
 from kitlib import draw_topology
-from kitlib.backends.rule_trace import session_name
 from kitlib.errors import KitError, NoAccess, NotFound
 from kitlib.lab import Lab
 from kitlib.result import Result
-from kitlib.shell import Completed
 from kubernetes_lab import KubernetesLab, open_backend
 from kubernetes_lab.helpers import LABEL, clean_up
+from live_labs.rule_trace import session_name
+from live_labs.shell import Completed
 
 
 def pod(name: str, node: str, namespace: str = "default") -> dict:
@@ -122,7 +122,7 @@ def test_the_dns_service_is_found_whatever_it_is_called(monkeypatch, namespace, 
 def test_a_client_that_is_named_with_its_namespace_needs_no_right_beyond_it(monkeypatch):
     monkeypatch.setenv("KITLIB_POD", "default/my-nginx")
     made = lab(**{" -A ": "(Forbidden)", "get nodes": "(Forbidden)", "kube-system": "(Forbidden)", "ip addr": "no ip"})
-    monkeypatch.setattr("kitlib.backends.live.run", made._ask)
+    monkeypatch.setattr("live_labs.lab.run", made._ask)
     assert made.nodes == ("n1",) and "Left out: Listing endpointslices" in str(made)
     found = Lab(made)
     assert [node.address for node in found.nodes] == ["172.20.0.1"] and [pod.name for pod in found.pods()] == [
@@ -159,7 +159,7 @@ def test_a_nodes_interface_is_the_one_with_its_address_and_its_network_has_no_br
         monkeypatch):
     made = lab()
     made._ask.answers = (("-- ip addr", INTERFACES), ("-- ip route", ROUTES), *ANSWERS)
-    monkeypatch.setattr("kitlib.backends.live.run", made._ask)
+    monkeypatch.setattr("live_labs.lab.run", made._ask)
     found = Lab(made)
     assert [node.eth0.interface for node in found.nodes] == ["ens5", "eth0"]        # n2 has another address
     words = draw_topology(found.topology).text

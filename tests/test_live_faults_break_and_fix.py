@@ -10,9 +10,9 @@ import pytest
 from namespaces import require_namespaces
 
 from kitlib import open_lab
-from kitlib.backends import live
 from kitlib.errors import NotFound
 from kitlib.quiz import Outcome
+from live_labs import lab as live
 from workshop import cases
 from workshop.case import Case
 from workshop.causes import causes_for, causes_of

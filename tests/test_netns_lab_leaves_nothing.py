@@ -14,7 +14,7 @@ from namespaces import REPO, as_ordinary_user, on_this_machine, processes_of_lab
 
 from kitlib.errors import KitError
 from kitlib.lab import Lab
-from kitlib.shell import Completed
+from live_labs.shell import Completed
 from netns_lab import NetnsLab, needs
 from netns_lab.build import up
 from netns_lab.description import LAB, parse, read

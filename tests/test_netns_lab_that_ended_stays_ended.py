@@ -15,9 +15,9 @@ import pytest
 from namespaces import REPO, as_ordinary_user, require_namespaces, require_root
 
 import netns_lab
-from kitlib import shell
 from kitlib.errors import KitError, PlaceGone
 from kitlib.lab import Lab
+from live_labs import shell
 from netns_lab import NetnsLab
 from netns_lab.build import up
 from netns_lab.description import read

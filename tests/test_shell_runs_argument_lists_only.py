@@ -1,4 +1,4 @@
-"""kitlib.shell starts programs from argument lists: every outcome is told, nothing is ever read by a shell."""
+"""live_labs.shell starts programs from argument lists: every outcome is told, nothing is ever read by a shell."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from kitlib.errors import KitError, TimedOut
 from kitlib.lab import open_lab
-from kitlib.shell import Running, background, run
+from live_labs.shell import Running, background, run
 
 
 def python(code: str, *args: str, timeout: float = 20):

@@ -9,10 +9,10 @@ import time
 import pytest
 from namespaces import require_namespaces
 
-from kitlib.backends import rule_trace
-from kitlib.backends.rule_trace import questions
 from kitlib.errors import KitError
 from kitlib.lab import open_lab
+from live_labs import rule_trace
+from live_labs.rule_trace import questions
 
 OTHERS = "for n in 1 2 3 4 5 6 7 8; do dig no-such-name.example.com; dig www.example.org; sleep 0.05; done"
 

@@ -10,7 +10,7 @@ import pytest
 from namespaces import REPO, as_ordinary_user, cannot, require_root
 
 from kitlib.errors import KitError
-from kitlib.shell import foreground, run
+from live_labs.shell import foreground, run
 from netns_lab.description import LAB, read
 
 KITLIB = [sys.executable, "-m", "kitlib"]

@@ -51,9 +51,9 @@ def test_all_labs_and_commands_are_in_it(unpacked: Path, tmp_path: Path) -> None
     load = ("from importlib.metadata import entry_points; import sys\n"
             "for group in ('labs', 'commands', 'checks', 'recorders'):\n"
             "    for found in entry_points(group=f'kitlib.{group}'): found.load()\n"
-            "print(*(sys.modules[name].__file__ for name in ('kind_lab', 'kubernetes_lab', 'netns_lab')))")
+            "print(*(sys.modules[name].__file__ for name in ('kind_lab', 'kubernetes_lab', 'live_labs', 'netns_lab')))")
     words = python(unpacked, tmp_path, "-c", load)
-    assert words.count(str(unpacked)) == 3
+    assert words.count(str(unpacked)) == 4
 
 
 def test_notebooks_are_copied_and_never_overwritten(unpacked: Path, tmp_path: Path) -> None:

@@ -15,13 +15,13 @@ from pathlib import Path, PurePath
 
 from follow.explain import read_rules
 from kitlib.backends import CaptureData, PointCapture
-from kitlib.backends.clocks import on_one_clock
 from kitlib.capture import Capture
 from kitlib.drawings.table import Table, table
 from kitlib.errors import KitError, NotFound, ParseError, parse_context
 from kitlib.parsers import ip, pcap, resolv_conf
 from kitlib.result import Result
 from kitlib.sighting import DNS_PORT, VantagePoint
+from live_labs.clocks import on_one_clock
 
 CAPTURE, RULES, ROUTES, ADDRESSES, RESOLV_CONF = "capture", "rules", "routes", "addresses", "resolv.conf"
 EXPECTED = ("a capture (pcap, pcapng), rules (iptables-save, nft -j list ruleset), routes (ip route), addresses "

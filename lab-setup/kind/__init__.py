@@ -14,12 +14,12 @@ from itertools import takewhile
 
 from kind_lab.tools import Tools, is_listener, pod_and_namespace, require_name
 from kitlib.backends import CaptureData
-from kitlib.backends.live import LiveLab
-from kitlib.backends.rule_trace import sweep
 from kitlib.errors import KitError, PlaceGone, TimedOut
 from kitlib.result import Result, typed_on_host
-from kitlib.shell import Completed, has, run
 from kitlib.sighting import DNS_PORT, VantagePoint
+from live_labs.lab import LiveLab
+from live_labs.rule_trace import sweep
+from live_labs.shell import Completed, has, run
 
 ANSWER_S = 20       # what kubectl and docker themselves may take
 COMMAND_S = 60      # what a command at a place may take

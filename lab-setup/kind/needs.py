@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from kind_lab.tools import Tools
 from kitlib.errors import KitError
-from kitlib.shell import run
+from live_labs.shell import run
 
 TRIALS = (      # what is tried, how, and what to do if it fails
     ("Docker", ("docker", "info"), "Install Docker, start it, and join its group (or use sudo)."),

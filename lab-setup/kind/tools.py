@@ -17,7 +17,7 @@ from contextlib import suppress
 from functools import cached_property
 
 from kitlib.errors import KitError
-from kitlib.shell import has
+from live_labs.shell import has
 
 LABEL = "[a-z0-9]([a-z0-9-]*[a-z0-9])?"       # RFC 1123
 LONGEST_NAME = 253

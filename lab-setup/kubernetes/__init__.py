@@ -16,14 +16,14 @@ from typing import Any
 from kind_lab import ANSWER_S, COMMAND_S, SILENT, KindLab
 from kind_lab.tools import LISTEN_S, Namespaces, Tools, is_listener, pod_and_namespace, require_name
 from kitlib.backends import CaptureData
-from kitlib.backends.clocks import on_one_clock
 from kitlib.errors import Denied, KitError, NoAccess
 from kitlib.parsers import ip
 from kitlib.result import Result
-from kitlib.shell import Completed, run
 from kitlib.sighting import VantagePoint
 from kubernetes_lab.helpers import Helpers, refusal
 from kubernetes_lab.listings import Listings, items_of
+from live_labs.clocks import on_one_clock
+from live_labs.shell import Completed, run
 
 GATEWAY_NOTE = "worked out from the client's node's routes: this lab asks no Docker, and its host is the nodes' gateway"
 FORBIDDEN = re.compile(r"^Error from server \(Forbidden\)", re.M)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import Any
 
-from kitlib.shell import run
 from kubernetes_lab.helpers import clean_up
+from live_labs.shell import run
 
 
 def add_commands(parent: Any) -> None:

@@ -19,9 +19,9 @@ from contextlib import suppress
 from textwrap import shorten
 
 from kind_lab.tools import require_name
-from kitlib.backends.rule_trace import session_name
 from kitlib.errors import Denied, KitError, NoAccess, TimedOut
-from kitlib.shell import Completed
+from live_labs.rule_trace import session_name
+from live_labs.shell import Completed
 
 LABEL = "kitlib.session"        # its value is the session's id …
 CONTAINER = "kitlib-"           # … and so our containers' names begin, from the moment that they are made

@@ -7,9 +7,9 @@ import shlex
 import uuid
 from pathlib import Path
 
-from kitlib.backends.live import LiveLab
-from kitlib.backends.rule_trace import sweep
 from kitlib.result import Result
+from live_labs.lab import LiveLab
+from live_labs.rule_trace import sweep
 from netns_lab.answers import answer
 from netns_lab.build import up
 from netns_lab.description import LAB, read

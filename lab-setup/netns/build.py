@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from queue import Queue
 
 from kitlib.errors import KitError
-from kitlib.shell import Running
+from live_labs.shell import Running
 from netns_lab import needs
 from netns_lab.description import FOLDER, Description
 from netns_lab.holder import HOLDER, NamespaceHolder, as_root, find, inside

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 
 from kitlib.errors import KitError
-from kitlib.shell import has, run
+from live_labs.shell import has, run
 from netns_lab.description import FOLDER
 from netns_lab.holder import as_root
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kitlib.errors import KitError, NotFound
-from kitlib.shell import foreground
+from live_labs.shell import foreground
 from netns_lab import SHARED
 from netns_lab.build import up
 from netns_lab.description import LAB, MODES, read

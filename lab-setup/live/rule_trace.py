@@ -22,7 +22,7 @@ from kitlib.backends import KUBE_PROXY, CaptureData, RuleTrace
 from kitlib.errors import KitError
 from kitlib.parsers import iptables_save
 from kitlib.result import Result
-from kitlib.shell import MOST_BYTES, background
+from live_labs.shell import MOST_BYTES, background
 
 MONITOR, NFT_MONITOR = ("xtables-monitor", "--trace"), ("nft", "-a", "monitor", "trace")
 COMMENT = re.compile(r"kitlib-trace-(\w+)-(\d+)-(\d+)")    # of our rules: the machine, the process, when it was made

@@ -10,13 +10,13 @@ from contextlib import ExitStack, contextmanager
 from functools import cache, partial
 
 from kitlib.backends import CaptureData, PointCapture
-from kitlib.backends.rule_trace import tracing
 from kitlib.errors import ParseError
 from kitlib.parsers.pcap import frames, whole_records
 from kitlib.parsers.sightings import sightings
 from kitlib.result import Result, typed_on_host
-from kitlib.shell import MOST_BYTES, Running, has, run
 from kitlib.sighting import DNS_PORT, VantagePoint
+from live_labs.rule_trace import tracing
+from live_labs.shell import MOST_BYTES, Running, has, run
 
 Reach = Callable[[str, tuple[str, ...]], tuple[str, ...]]
 MOST_PACKETS = 100_000      # at one vantage point: on a busy machine tcpdump would fill the memory

@@ -1,0 +1,1 @@
+"""What live labs share: programs that run now, captures, the kernel's rule trace, several machines' clocks."""
