@@ -24,6 +24,11 @@ from kitlib.quiz import Outcome, Quiz, check, predict
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+    from kitlib.capture import Capture
+    from kitlib.lab import Lab
+    from kitlib.place import Place
+    from kitlib.sighting import VantagePoint
+
 REPO = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((REPO / "notebooks").glob("*.ipynb"))
 
@@ -75,6 +80,14 @@ def every_sighting(lab, scene: str, number: int, any_interface: bool = True):
     points = [point for point in take.points if any_interface or point.interface != "any"]
     return take, [seen for point in points
                   for seen in sightings(take.frames(point), lab.vantage_point(point.place, point.interface))]
+
+
+def captured_dig(lab: Lab, *points: Place | VantagePoint, by: Place | None = None, options: Sequence[str] = (),
+                 trace: bool = False) -> Capture:
+    """What is captured while the lab's client, or another place, digs for www.example.com."""
+    with lab.capture(*points, trace=trace) as seen:
+        (by or lab.client).run("dig", *options, "www.example.com")
+    return seen
 
 
 def pictures(html: str) -> list[str]:

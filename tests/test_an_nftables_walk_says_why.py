@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 from generated_services import cluster_ip, nft_listing
 
+from conftest import captured_dig
 from kitlib import open_lab, packet_from, simulate
 from kitlib.errors import NotRecorded
 from kitlib.netfilter.packet import Packet
@@ -181,9 +182,7 @@ def test_a_node_in_nftables_mode_never_lets_a_service_pass_unrewritten(node, mon
 
 def test_a_captured_query_is_walked_as_it_came(node):
     lab = open_lab(recording="kind-test1-nftables")
-    pod = lab.pod("my-nginx")
-    with lab.capture() as seen:
-        pod.dig("www.example.com")
+    seen, pod = captured_dig(lab), lab.client
     paths = simulate(pod.node.netfilter(), packet_from(seen.at(pod.veth)[0]))
     assert str(seen.journey().client_leg.endpoint.address) in {path.after.destination for path in paths}
 

@@ -2,65 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
-from conftest import judged_with_its_own_hints, no_question_is_left_out
+from conftest import captured_dig, judged_with_its_own_hints, no_question_is_left_out
 from kitlib.capture import Capture
 from kitlib.errors import NotFound
 from kitlib.lab import Lab, open_lab
 from kitlib.netfilter.kube_proxy import with_endpoints
-from kitlib.netfilter.packet import Packet, packet_from
-from kitlib.netfilter.path import PacketPath
+from kitlib.netfilter.packet import packet_from
 from kitlib.netfilter.simulate import simulate
-from kitlib.netfilter.state import Netfilter
-from kitlib.parsers.conntrack import Connection, connections
-from kitlib.place import Node, Pod
+from kitlib.parsers.conntrack import connections
+from kitlib.place import Pod
 from kitlib.quiz import Outcome, Quiz, check
 from lessons import routes, rules
 
 NAME = "www.example.com"
 
 
-@dataclass
-class Stage:
-    """The recorded lab, the takes that the questions are about, and the walks of their packets."""
-
-    lab: Lab
-    pod: Pod
-    node: Node
-    far: Node
-    kernel: Netfilter
-    packet: Packet
-    ways: tuple[PacketPath, ...]
-    onward: PacketPath
-    back: PacketPath
-    entry: Connection
-    many: Capture
-    same: Capture
-
-
 @pytest.fixture(scope="module")
-def stage() -> Stage:
+def stage() -> SimpleNamespace:
+    """The recorded lab, the takes that the questions are about, and the walks of their packets."""
     lab = open_lab("recorded")
     pod, far = lab.pod("my-nginx"), lab.node("control-plane")
     node, kernel = pod.node, pod.node.netfilter()
-    with lab.capture() as dig:
-        pod.dig(NAME)
+    dig = captured_dig(lab)
     entry, = connections(node.run("conntrack", "-L", "-p", "udp", "--dport", "53").stdout)
     with lab.capture() as many:
         pod.run("sh", "-c", f"for i in $(seq 64); do dig +tries=1 +short {NAME}; done")
-    with lab.capture() as same:
-        pod.run("sh", "-c", f"for i in 1 2 3; do dig +tries=1 +short -b {pod.address}#40404 {NAME}; done")
     packet = packet_from(dig.at(pod.veth)[0])
     onward, back = (simulate(at.netfilter(), packet_from(seen), known)[0] for at, seen, known in
                     ((far, dig.at(far)[0], None), (node, dig.at(node)[-1], entry)))
-    return Stage(lab, pod, node, far, kernel, packet, simulate(kernel, packet), onward, back, entry, many, same)
+    return SimpleNamespace(lab=lab, pod=pod, node=node, far=far, kernel=kernel, packet=packet, entry=entry, many=many,
+                           ways=simulate(kernel, packet), onward=onward, back=back, same=by_one_port(lab, pod))
 
 
-def of_the_node(stage: Stage) -> Quiz:
+def by_one_port(lab: Lab, pod: Pod) -> Capture:
+    """Three queries, all from one port."""
+    with lab.capture() as same:
+        pod.run("sh", "-c", f"for i in 1 2 3; do dig +tries=1 +short -b {pod.address}#40404 {NAME}; done")
+    return same
+
+
+def of_the_node(stage: SimpleNamespace) -> Quiz:
     """The query as the node itself would send it: which rule of the Service's chain it matches."""
     made_here = simulate(stage.kernel, stage.packet._replace(source=stage.node.address, in_interface=""))[0]
     return rules.rule_it_matches(stage.kernel, made_here, made_here.jump("KUBE-SVC-"))
@@ -69,7 +55,7 @@ def of_the_node(stage: Stage) -> Quiz:
 DNS, COIN = "kube-system/kube-dns:dns", "KUBE-SEP-YIL6JZP7A3QYXJU2"
 
 # question, right answer, {mistake: a part of its own hint}, what cannot be compared
-CASES: dict[str, tuple[Callable[[Stage], Quiz], object, dict[object, str], object]] = {
+CASES = {
     "to the Service": (lambda s: rules.rule_it_matches(s.kernel, s.ways[0], "KUBE-SERVICES"), "c",
                        {"b": "protocol is udp, the rule wants tcp",
                         "d": "KUBE-NODEPORTS: the destination's type is UNICAST, the rule wants LOCAL",
@@ -116,7 +102,7 @@ CASES: dict[str, tuple[Callable[[Stage], Quiz], object, dict[object, str], objec
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_every_question_knows_the_usual_mistakes(stage: Stage, case: str) -> None:
+def test_every_question_knows_the_usual_mistakes(stage: SimpleNamespace, case: str) -> None:
     ask, *answers = CASES[case]
     judged_with_its_own_hints(ask(stage), *answers)
 
@@ -126,26 +112,24 @@ def test_no_question_is_left_out() -> None:
 
 
 @pytest.mark.parametrize(("last", "right"), [(2, "1"), (3, "1/2"), (4, "1/3"), (6, "1/5")])
-def test_the_chance_follows_the_endpoints(stage: Stage, last: int, right: str) -> None:
+def test_the_chance_follows_the_endpoints(stage: SimpleNamespace, last: int, right: str) -> None:
     sockets = [f"10.244.0.{host}:53" for host in range(2, last + 1)]
     ruleset = with_endpoints(stage.kernel.ruleset, stage.ways[0].jump("KUBE-SVC-"), sockets)
     question = rules.chance_of_the_last(simulate(replace(stage.kernel, ruleset=ruleset), stage.packet))
     assert check(question, right).outcome is Outcome.RIGHT and check(question, "0").outcome is Outcome.WRONG
 
 
-def test_one_port_may_get_another_endpoint_in_another_take(stage: Stage) -> None:
+def test_one_port_may_get_another_endpoint_in_another_take(stage: SimpleNamespace) -> None:
     """The answer goes with what was seen: over the takes not every connection got the same endpoint."""
-    lab, pod, told = stage.lab, stage.pod, set()
+    told = set()
     for _ in range(3):
-        with lab.capture() as same:
-            pod.run("sh", "-c", f"for i in 1 2 3; do dig +tries=1 +short -b {pod.address}#40404 {NAME}; done")
-        verdict = check(rules.endpoints_of_one_port(same, stage.ways), 1)
+        verdict = check(rules.endpoints_of_one_port(by_one_port(stage.lab, stage.pod), stage.ways), 1)
         assert verdict.outcome is Outcome.RIGHT
         told.add(verdict.message)
     assert len(told) == 2
 
 
-def test_what_is_not_there_is_an_error(stage: Stage) -> None:
+def test_what_is_not_there_is_an_error(stage: SimpleNamespace) -> None:
     empty = stage.lab.capture(stage.pod)
     assert check(rules.how_the_coin_falls(empty), "a").outcome is Outcome.ERROR
     with pytest.raises(NotFound, match="did not come to KUBE-NODEPORTS"):

@@ -2,46 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from types import SimpleNamespace
 
 import pytest
 
-from conftest import REPO, judged_with_its_own_hints, no_question_is_left_out
-from kitlib.lab import Lab, open_lab
-from kitlib.netfilter.packet import Packet, packet_from
-from kitlib.netfilter.path import PacketPath
-from kitlib.netfilter.state import Netfilter
+from conftest import REPO, captured_dig, judged_with_its_own_hints, no_question_is_left_out
+from kitlib.lab import open_lab
+from kitlib.netfilter.packet import packet_from
 from kitlib.quiz import Outcome, check
 from lessons import nftables
 from recorder.validate import lacking
 
 
-@dataclass
-class Stage:
-    """What the questions are about: the query in both modes, and the reply."""
-
-    lab: Lab
-    kernel: Netfilter
-    packet: Packet
-    both: dict[str, PacketPath]
-    reply: PacketPath
-
-
 @pytest.fixture(scope="module")
-def stage() -> Stage:
-    labs, paths = nftables.in_both_modes(open_lab("recorded")), {}
-    for mode, lab in zip(("iptables", "nftables"), labs, strict=True):
-        with lab.capture(trace=True) as seen:
-            lab.client.dig("www.example.com")
-        paths[mode] = seen.traced_query(lab.client.node).path
-    reply = seen.traced_paths(lab.client.node)[1].path
-    return Stage(lab, lab.client.node.netfilter(), packet_from(seen.at(lab.client.veth)[0]), paths, reply)
+def stage() -> SimpleNamespace:
+    """What the questions are about: the query in both modes, and the reply."""
+    both = {}
+    for mode, lab in zip(("iptables", "nftables"), nftables.in_both_modes(open_lab("recorded")), strict=True):
+        seen = captured_dig(lab, trace=True)
+        both[mode] = seen.traced_query(lab.client.node).path
+    return SimpleNamespace(kernel=lab.client.node.netfilter(), packet=packet_from(seen.at(lab.client.veth)[0]),
+                           both=both, reply=seen.traced_paths(lab.client.node)[1].path)
 
 
 # Per question: how it is asked, the right answer, mistakes with a part of their hints, what is no answer at all.
-CASES: dict[str, tuple[Callable[[Stage], Any], Any, dict[Any, str], Any]] = {
+CASES = {
     "base chain": (lambda s: nftables.base_chain_it_does_not_meet(s.kernel, s.both["nftables"]), "nat PREROUTING", {
         "raw PREROUTING": "priority -300", "kube-proxy nat-prerouting": "destination 10.96.0.10:53 → 10.244.0."}, "x"),
     "key": (lambda s: nftables.key_it_looks_up(s.packet), "10.96.0.10 . udp . 53", {
@@ -59,7 +44,7 @@ CASES: dict[str, tuple[Callable[[Stage], Any], Any, dict[Any, str], Any]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_every_question_knows_the_usual_mistakes(stage: Stage, case: str) -> None:
+def test_every_question_knows_the_usual_mistakes(stage: SimpleNamespace, case: str) -> None:
     ask, *answers = CASES[case]
     judged_with_its_own_hints(ask(stage), *answers)
 
@@ -75,7 +60,7 @@ def test_each_mode_is_shown_by_a_lab_in_that_mode() -> None:
         assert name in "".join(str(lab.backend) for lab in labs)
 
 
-def test_the_right_answers_follow_the_packet(stage: Stage) -> None:
+def test_the_right_answers_follow_the_packet(stage: SimpleNamespace) -> None:
     another = stage.packet._replace(destination="10.96.0.1", dport=443)
     assert check(nftables.key_it_looks_up(another), "10.96.0.1 . udp . 443").outcome is Outcome.RIGHT
     assert check(nftables.key_over_tcp(another), "10.96.0.10 . tcp . 53").outcome is Outcome.WRONG

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from types import SimpleNamespace
 
 import pytest
 
-from conftest import judged_with_its_own_hints, no_favourite_place, no_question_is_left_out
+from conftest import captured_dig, judged_with_its_own_hints, no_favourite_place, no_question_is_left_out
 from kitlib.capture import Capture
 from kitlib.errors import NotFound
 from kitlib.lab import Lab, open_lab
-from kitlib.place import Pod
-from kitlib.quiz import Outcome, Quiz, check
+from kitlib.quiz import Outcome, check
 from lessons import addresses, answer, cable, resolver_settings, rewrite
 from lessons.addresses import address_of_no_interface, nodes_of_coredns, range_of_the_dns_service
 from lessons.answer import flag_of_recursion, rcode_of_the_answer, ttl_of_the_answer, where_dig_asks
@@ -23,33 +21,24 @@ from lessons.rewrite import destination_at_the_node, ttl_at, where_it_was_rewrit
 NAME = "www.example.com"
 
 
-@dataclass
-class Stage:
-    """The recorded lab, and the takes that the questions are about."""
-
-    lab: Lab
-    pod: Pod
-    dig: Capture
-    getent: Capture
-
-
-def _stage() -> Stage:
-    lab = open_lab("recorded")
+def on_the_way(lab: Lab) -> Capture:
+    """A query of the pod, at both ends of its cable, its node and CoreDNS."""
     pod = lab.pod("my-nginx")
-    with lab.capture(pod, pod.veth, pod.node, *lab.coredns) as dig:
-        pod.dig(NAME)
-    with lab.capture(pod) as getent:
-        pod.run("getent", "ahosts", NAME)
-    return Stage(lab, pod, dig, getent)
+    return captured_dig(lab, pod, pod.veth, pod.node, *lab.coredns)
 
 
 @pytest.fixture(scope="module")
-def stage() -> Stage:
-    return _stage()
+def stage() -> SimpleNamespace:
+    """The recorded lab, and the takes that the questions are about."""
+    lab = open_lab("recorded")
+    pod = lab.pod("my-nginx")
+    with lab.capture(pod) as getent:
+        pod.run("getent", "ahosts", NAME)
+    return SimpleNamespace(lab=lab, pod=pod, dig=on_the_way(lab), getent=getent)
 
 
 # question, right answer, {mistake: a part of its own hint}, what cannot be compared
-CASES: dict[str, tuple[Callable[[Stage], Quiz], object, dict[object, str], object]] = {
+CASES = {
     "range": (lambda s: range_of_the_dns_service(s.lab), "the Service range, 10.96.0.0/16",
               {"the pod range, 10.244.0.0/16": "10.244.0.2, a CoreDNS pod",
                "the subnet of the nodes, 172.20.0.0/16": "172.20.0.2, control-plane"}, "10.96"),
@@ -105,12 +94,12 @@ CASES: dict[str, tuple[Callable[[Stage], Quiz], object, dict[object, str], objec
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_every_question_knows_the_usual_mistakes(stage: Stage, case: str) -> None:
+def test_every_question_knows_the_usual_mistakes(stage: SimpleNamespace, case: str) -> None:
     ask, *answers = CASES[case]
     judged_with_its_own_hints(ask(stage), *answers)
 
 
-def test_the_right_answer_has_no_favourite_place(stage: Stage) -> None:
+def test_the_right_answer_has_no_favourite_place(stage: SimpleNamespace) -> None:
     no_favourite_place([ask(stage) for ask, *_ in CASES.values()])
 
 
@@ -119,34 +108,33 @@ def test_no_question_is_left_out() -> None:
     no_question_is_left_out(modules, *(ask for ask, *_ in CASES.values()))
 
 
-def test_answers_follow_the_take(stage: Stage) -> None:
+def test_answers_follow_the_take(stage: SimpleNamespace) -> None:
     """Over the takes kube-proxy chooses one CoreDNS pod or the other; the questions go with what was seen."""
     lab, pod = stage.lab, stage.pod
-    asked = set()
+    came_to = set()
     for _ in range(4):
-        with lab.capture(pod, pod.veth, pod.node, *lab.coredns) as seen:
-            pod.dig(NAME)
+        seen = on_the_way(lab)
         question = destination_at_the_node(lab, pod, seen)
         assert check(question, "a").outcome is Outcome.RIGHT
         shown = [sighting.destination.address for sighting in seen.at(pod.node) if sighting.direction == "query"]
         assert shown[0] in check(question, "a").message
-        asked |= set(shown)
-    assert asked == {each.address for each in lab.coredns}
+        came_to |= set(shown)
+    assert came_to == {each.address for each in lab.coredns}
 
 
-def test_a_vantage_point_that_the_query_did_not_pass_is_an_error(stage: Stage) -> None:
+def test_a_vantage_point_that_the_query_did_not_pass_is_an_error(stage: SimpleNamespace) -> None:
     elsewhere = next(pod for pod in stage.lab.coredns if not stage.dig.at(pod))
     verdict = check(ttl_at(stage.dig, elsewhere.eth0), 62)
     assert verdict.outcome is Outcome.ERROR and "not seen at" in verdict.message
 
 
-def test_a_capture_that_is_still_empty_is_an_error(stage: Stage) -> None:
+def test_a_capture_that_is_still_empty_is_an_error(stage: SimpleNamespace) -> None:
     empty = stage.lab.capture(stage.pod)
     assert check(ttl_of_the_answer(empty), 30).outcome is Outcome.ERROR
     with pytest.raises(NotFound):
         where_it_was_rewritten(empty)
 
 
-def test_a_capture_of_another_lookup_is_an_error(stage: Stage) -> None:
+def test_a_capture_of_another_lookup_is_an_error(stage: SimpleNamespace) -> None:
     verdict = check(queries_of_getent(stage.pod.resolv_conf(), NAME, stage.dig.at(stage.pod)), 8)
     assert verdict.outcome is Outcome.ERROR and "The capture holds 1 queries, the search list says 8" in verdict.message

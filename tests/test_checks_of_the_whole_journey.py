@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from types import SimpleNamespace
 
 import pytest
 
-from conftest import judged_with_its_own_hints, no_favourite_place, no_question_is_left_out
-from kitlib.capture import Capture, asked_upstream
+from conftest import captured_dig, judged_with_its_own_hints, no_favourite_place, no_question_is_left_out
+from kitlib.capture import asked_upstream
 from kitlib.errors import NotFound
-from kitlib.lab import Lab, open_lab
+from kitlib.lab import open_lab
 from kitlib.netfilter.packet import packet_from
-from kitlib.netfilter.path import PacketPath
 from kitlib.netfilter.simulate import simulate
 from kitlib.place import Node, Place, Pod
 from kitlib.quiz import Outcome, Quiz, check
@@ -21,69 +19,38 @@ from lessons.answer import where_dig_asks
 from lessons.elsewhere import eth0s_passed, source_at_coredns, who_is_masqueraded
 from lessons.journey import takes_from_the_cache, what_both_carry, where_it_ends, where_time_goes, whom_coredns_asks
 
-NAME = "www.example.com"
-
-
-@dataclass
-class Stage:
-    """The recorded lab, all takes of the pod's query, and one query of each other place."""
-
-    lab: Lab
-    node: Node
-    control: Node
-    takes: list[Capture]
-    traced: dict[str, Capture]
-    beside: Capture
-
-    @property
-    def asked(self) -> Capture:
-        """A take with an upstream leg."""
-        return asked_upstream(self.takes)
-
-    @property
-    def journeys(self) -> list:
-        """The journeys of all takes."""
-        return [seen.journey() for seen in self.takes]
-
-    @property
-    def walk(self) -> PacketPath:
-        """CoreDNS's question on its node."""
-        question = self.asked.journey().upstream_legs[0].queries[-1].sighting
-        return simulate(self.control.netfilter(), packet_from(question))[0]
-
-
-def asks(lab: Lab, place: Place, *options: str, trace: bool = True) -> Capture:
-    with lab.capture(trace=trace) as seen:
-        place.run("dig", *options, NAME)
-    return seen
-
 
 @pytest.fixture(scope="module")
-def stage() -> Stage:
+def stage() -> SimpleNamespace:
+    """The recorded lab, all takes of the pod's query, one with an upstream leg, and one query of each other place."""
     lab = open_lab("recorded")
-    pod, server = lab.pod("my-nginx"), f"@{lab.topology.dns_service}"
-    traced = {"my-nginx": asks(lab, pod), "worker3": asks(lab, pod.node, server),
-              "control-plane": asks(lab, lab.coredns[0].node, server),
-              "outside": asks(lab, lab.container("outside"), server)}
-    return Stage(lab, pod.node, lab.coredns[0].node, [asks(lab, pod, trace=False) for _ in range(12)], traced,
-                 asks(lab, lab.pod("neighbour"), trace=False))
+    pod, control, server = lab.pod("my-nginx"), lab.coredns[0].node, f"@{lab.topology.dns_service}"
+    traced = {place.title: captured_dig(lab, trace=True, by=place, options=options) for place, options in (
+        (pod, ()), (pod.node, (server,)), (control, (server,)), (lab.container("outside"), (server,)))}
+    takes = [captured_dig(lab) for _ in range(12)]
+    upstream = asked_upstream(takes)
+    question = upstream.journey().upstream_legs[0].queries[-1].sighting      # CoreDNS's, on its node
+    return SimpleNamespace(lab=lab, node=pod.node, control=control, takes=takes, traced=traced, asked=upstream,
+                           journeys=[seen.journey() for seen in takes],
+                           beside=captured_dig(lab, by=lab.pod("neighbour")),
+                           walk=simulate(control.netfilter(), packet_from(question))[0])
 
 
-def source(stage: Stage, place: Place, first: Node) -> Quiz:
+def source(stage: SimpleNamespace, place: Place, first: Node) -> Quiz:
     return source_at_coredns(stage.lab, place, first, stage.traced[place.title])
 
 
-def masqueraded(stage: Stage) -> Quiz:
+def masqueraded(stage: SimpleNamespace) -> Quiz:
     return who_is_masqueraded({name: seen.traced_query(stage.control if name == "control-plane" else stage.node)
                                for name, seen in stage.traced.items()})
 
 
-def confused(stage: Stage) -> Pod:
+def confused(stage: SimpleNamespace) -> Pod:
     return stage.lab.pod("host-client-clusterfirst")
 
 
 # question, right answer, {mistake: a part of its own hint}, what cannot be compared
-CASES: dict[str, tuple[Callable[[Stage], Quiz], object, dict[object, str], object]] = {
+CASES = {
     "whom CoreDNS asks": (lambda s: whom_coredns_asks(s.lab, s.asked), "172.20.0.1", {
         "172.20.0.53": "where the question ends", "10.96.0.10": "in a circle", "172.20.0.2": "control-plane itself"},
         "1.1.1.1"),
@@ -116,12 +83,12 @@ CASES: dict[str, tuple[Callable[[Stage], Quiz], object, dict[object, str], objec
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_every_question_knows_the_usual_mistakes(stage: Stage, case: str) -> None:
+def test_every_question_knows_the_usual_mistakes(stage: SimpleNamespace, case: str) -> None:
     ask, *answers = CASES[case]
     judged_with_its_own_hints(ask(stage), *answers)
 
 
-def test_the_right_answer_has_no_favourite_place(stage: Stage) -> None:
+def test_the_right_answer_has_no_favourite_place(stage: SimpleNamespace) -> None:
     no_favourite_place([ask(stage) for ask, *_ in CASES.values()])
 
 
@@ -129,7 +96,7 @@ def test_no_question_is_left_out() -> None:
     no_question_is_left_out((journey, elsewhere), *(ask for ask, *_ in CASES.values()), source, masqueraded)
 
 
-def test_a_take_from_the_cache_is_an_error(stage: Stage) -> None:
+def test_a_take_from_the_cache_is_an_error(stage: SimpleNamespace) -> None:
     cached = [seen for seen in stage.takes if not seen.journey().upstream_legs]
     for ask in (lambda: asked_upstream(cached), lambda: whom_coredns_asks(stage.lab, cached[0]),
                 lambda: what_both_carry(cached[0]), lambda: where_time_goes([seen.journey() for seen in cached])):
@@ -139,7 +106,7 @@ def test_a_take_from_the_cache_is_an_error(stage: Stage) -> None:
         asked_upstream(cached)
 
 
-def test_a_capture_that_is_still_empty_is_an_error(stage: Stage) -> None:
+def test_a_capture_that_is_still_empty_is_an_error(stage: SimpleNamespace) -> None:
     empty = stage.lab.capture()
     assert check(source_at_coredns(stage.lab, stage.node, stage.node, empty), "172.20.0.4").outcome is Outcome.ERROR
     assert check(eth0s_passed(stage.lab.pod("neighbour"), (stage.node,), empty), "worker3").outcome is Outcome.ERROR

@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from conftest import captured_dig
 from kitlib.backends.recording import load
 from kitlib.errors import KitError, RecordingError
 from kitlib.lab import RECORDINGS, open_lab
@@ -32,10 +33,7 @@ def copy(tmp_path):
 
 
 def play(folder):
-    lab = open_lab(recording=folder)
-    with lab.capture() as seen:
-        lab.pod("my-nginx").dig("www.example.com")
-    return seen
+    return captured_dig(open_lab(recording=folder))
 
 
 def change_index(folder, **changes):

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from test_drawings_ladder_tells_the_journey import assert_fits
 
+from conftest import captured_dig
 from kitlib.drawings.gaps import BY_ADDRESS, BY_CAUSE, BY_RULES, Gap, gaps
 from kitlib.drawings.ladder import ladder
 from kitlib.errors import NotRecorded
@@ -24,9 +25,7 @@ def lab() -> Lab:
 
 @pytest.fixture(scope="module")
 def journey(lab: Lab) -> Journey:
-    with lab.capture() as seen:
-        lab.client.dig("www.example.com")
-    return seen.journey()
+    return captured_dig(lab).journey()
 
 
 def told_by(found: tuple[Gap, ...]) -> list[tuple[str, str]]:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_drawings_ladder_tells_the_journey import TAKE, assert_fits, journey, journeys, words_in
 
+from conftest import captured_dig
 from kitlib.drawings.drawing import png
 from kitlib.drawings.latency import (
     BACK,
@@ -39,12 +40,7 @@ THE_WAY = [THERE] * 6 + [SERVER, *[UPSTREAM] * 7, SERVER, *[BACK] * 6]
 @pytest.fixture(scope="module")
 def recorded() -> list[Journey]:
     lab = open_lab("recorded")
-    pod, found = lab.pod("my-nginx"), []
-    for _ in range(TAKES):
-        with lab.capture() as seen:
-            pod.dig("www.example.com")
-        found.append(seen.journey())
-    return found
+    return [captured_dig(lab).journey() for _ in range(TAKES)]
 
 
 @given(journeys())

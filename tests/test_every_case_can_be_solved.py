@@ -7,6 +7,7 @@ from functools import cache
 
 import pytest
 
+from conftest import captured_dig
 from kitlib import open_lab
 from kitlib.backends.recording import load
 from kitlib.errors import NotFound
@@ -98,10 +99,7 @@ def test_the_evidence_points_at_one_cause_and_at_no_other(opened) -> None:
 
 def test_a_healthy_lab_has_no_cause() -> None:
     lab = open_lab()
-    pod = lab.pod("my-nginx")
-    with lab.capture() as seen:
-        pod.dig("www.example.com")
-    assert causes_of(Case(lab, pod).with_sight_of(seen)) == ()
+    assert causes_of(Case(lab, lab.client).with_sight_of(captured_dig(lab))) == ()
 
 
 def test_where_is_told_by_the_capture_and_each_wrong_place_by_what_it_saw(opened) -> None:

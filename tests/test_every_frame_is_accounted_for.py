@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conftest import REPO
+from conftest import REPO, captured_dig
 from kitlib import open_lab
 from kitlib.cluster import Cluster
 from kitlib.drawings.ladder import ladder
@@ -190,8 +190,7 @@ def test_a_capture_says_what_was_left_out_and_nothing_where_nothing_was() -> Non
         lab.client.dig("+tries=1", "+timeout=3", "www.example.com")
     assert "Left out:\n   1 frame at my-nginx eth0: neither UDP nor TCP (ICMP, frame 4)" in repr(seen)
     lab = open_lab()
-    with lab.capture(lab.client) as seen:
-        lab.client.dig("www.example.com")
+    seen = captured_dig(lab, lab.client)
     assert "Left out" not in repr(seen) and seen.left_out == ()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from conftest import captured_dig
 from kitlib import open_lab
 from kitlib.netfilter.packet import Packet, RuleOutcome, packet_from
 from kitlib.netfilter.simulate import simulate
@@ -253,8 +254,7 @@ def test_tables_and_hooks_come_in_the_kernels_order(packet: Packet, stops: str) 
 def test_on_the_recorded_node_every_service_rule_is_told_of() -> None:
     lab = open_lab()
     pod, node = lab.pod("my-nginx"), lab.node("worker3")
-    with lab.capture(pod.veth) as seen:
-        pod.dig("www.example.com")
+    seen = captured_dig(lab, pod.veth)
     packet = packet_from(seen.sightings[0])
     assert packet[:2] == (pod.address, lab.topology.dns_service) and packet.in_interface == pod.veth.interface
     found = simulate(node.netfilter(), packet)

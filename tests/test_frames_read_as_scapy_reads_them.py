@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from scapy.layers import inet, inet6, l2
 from scapy.packet import Packet
 
+from conftest import captured_dig
 from kitlib import open_lab
 from kitlib.errors import KitError, ParseError
 from kitlib.parsers.header_fields import header_fields
@@ -188,8 +189,7 @@ def test_an_ipv4_address_in_an_ipv6_one_is_dotted() -> None:
 def test_a_capture_is_handed_out_as_scapys_packets_too(monkeypatch: pytest.MonkeyPatch) -> None:
     lab = open_lab()
     pod = lab.pod("my-nginx")
-    with lab.capture(pod) as seen:
-        pod.dig("www.example.com")
+    seen = captured_dig(lab, pod)
     packets = seen.packets(pod)
     assert [bytes(packet) for packet in packets] == [frame.data for frame in seen.frames(pod)]
     assert packets[0]["DNS"].qd[0].qname == b"www.example.com."

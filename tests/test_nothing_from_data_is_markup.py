@@ -18,7 +18,7 @@ from ipywidgets import HTML
 from nbconvert import HTMLExporter
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-from conftest import REPO
+from conftest import REPO, captured_dig
 from kitlib import (
     check,
     draw_search_list,
@@ -148,8 +148,7 @@ def shown(evil, tmp_path_factory) -> dict[str, object]:
     """Everything that a notebook can show of a hostile recording, and of a hostile name."""
     lab = open_lab(recording=hostile_recording(tmp_path_factory.mktemp("hostile"), evil))
     pod, node = lab.pod("my-nginx"), lab.node("worker3")
-    with lab.capture(trace=True) as seen:
-        pod.dig("www.example.com")
+    seen = captured_dig(lab, trace=True)
     journey, traced = seen.journey(), seen.traced_query(node)
     path, budget = traced.path, latency_budget([journey])
     conf = replace(pod.resolv_conf(), search=(evil,))

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from conftest import judged_with_its_own_hints
+from conftest import captured_dig, judged_with_its_own_hints
 from follow.own_files import read_files, read_folder
 from follow.own_findings import findings, journeys_of, walk
 from follow.own_page import PRIVATE, bring_your_own, report
@@ -27,9 +27,7 @@ def lab(request):
 
 @pytest.fixture(scope="module")
 def seen(lab):
-    with lab.capture() as seen:
-        lab.client.dig("www.example.com")
-    return seen
+    return captured_dig(lab)
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 import pytest
 
+from conftest import captured_dig
 from kitlib.drawings.ladder import ladder
 from kitlib.drawings.queries import queries_table
 from kitlib.errors import KitError, NotFound, NotRecorded, UnknownLab
@@ -68,11 +69,10 @@ def test_captures_and_what_was_asked_after_belong_to_the_same_take_as_the_dig(la
 
 
 def test_without_named_points_every_vantage_point_is_listened_at(lab):
-    with lab.capture() as seen:
-        lab.pod("my-nginx").dig("www.example.com")
-    titles = {point.title for point in seen.points}
-    assert {"my-nginx eth0", "worker3 eth0", "control-plane eth0", "coredns 10.244.0.3 eth0"} <= titles
-    assert not any(point.interface == "any" for point in seen.points)
+    points = captured_dig(lab).points
+    assert {"my-nginx eth0", "worker3 eth0", "control-plane eth0", "coredns 10.244.0.3 eth0"} <= {
+        point.title for point in points}
+    assert not any(point.interface == "any" for point in points)
 
 
 def test_a_command_that_was_not_recorded_names_the_nearest_and_the_way_to_go_live(lab):
@@ -96,12 +96,10 @@ def test_a_capture_without_a_query_says_so(lab):
 
 def test_a_vantage_point_that_was_not_recorded_says_which_were(lab):
     pod = lab.pod("my-nginx")
-    with pytest.raises(NotRecorded, match=r"worker2 eth0.*my-nginx eth0"), lab.capture(lab.node("worker2")):
-        pod.dig("www.example.com")
-    with lab.capture(pod) as seen:
-        pod.dig("www.example.com")
+    with pytest.raises(NotRecorded, match=r"worker2 eth0.*my-nginx eth0"):
+        captured_dig(lab, lab.node("worker2"))
     with pytest.raises(NotFound, match=r"worker3 eth0.*my-nginx eth0"):
-        seen.at(pod.node)
+        captured_dig(lab, pod).at(pod.node)
 
 
 def test_places_are_found_from_the_cluster_itself(lab):
@@ -115,8 +113,7 @@ def test_places_are_found_from_the_cluster_itself(lab):
 
 def test_a_table_and_a_ladder_say_which_take_they_show(lab):
     for number in (1, 2):
-        with lab.capture() as seen:
-            lab.pod("my-nginx").dig("www.example.com")
+        seen = captured_dig(lab)
         note = f"(recorded: take {number} of 12)"
         assert note in queries_table(seen.journeys()).title
         shown = ladder(seen.journey())

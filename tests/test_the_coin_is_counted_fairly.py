@@ -7,11 +7,10 @@ from math import comb
 
 import pytest
 
+from conftest import captured_dig
 from kitlib import endpoint_shares, packet_from, simulate
 from kitlib.lab import open_lab
 from kitlib.netfilter.endpoint_shares import _p_value
-
-NAME = "www.example.com"
 
 
 def test_sixty_four_queries_are_counted_by_endpoint_beside_their_probability() -> None:
@@ -20,7 +19,7 @@ def test_sixty_four_queries_are_counted_by_endpoint_beside_their_probability() -
     ways = ()
     for take in (1, 2):
         with lab.capture() as many:
-            pod.run("sh", "-c", f"for i in $(seq 64); do dig +tries=1 +short {NAME}; done")
+            pod.run("sh", "-c", "for i in $(seq 64); do dig +tries=1 +short www.example.com; done")
         # pod-many was not captured at the veth, but there it is the same packet.
         query = packet_from(many.at(pod)[0])._replace(in_interface=pod.veth.interface)
         ways = ways or simulate(pod.node.netfilter(), query)
@@ -34,9 +33,7 @@ def test_sixty_four_queries_are_counted_by_endpoint_beside_their_probability() -
 
 def test_an_endpoint_that_no_rule_names_has_no_probability() -> None:
     lab = open_lab("recorded")
-    pod = lab.pod("my-nginx")
-    with lab.capture() as seen:
-        pod.dig(NAME)
+    seen, pod = captured_dig(lab), lab.client
     query, = (one for one in seen.at(pod.node) if one.direction == "query")
     astray = replace(query, destination=query.destination._replace(address="10.9.9.9"))
     ways = simulate(pod.node.netfilter(), packet_from(seen.at(pod.veth)[0]))

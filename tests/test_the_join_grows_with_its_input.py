@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_journeys_join_without_a_wrong_join import Truth, asks, habits, points, simulated
 
-from conftest import every_sighting, recorded_scenes
+from conftest import captured_dig, every_sighting, recorded_scenes
 from kitlib.bulk import MANY, progress_bar
 from kitlib.errors import NotFound
 from kitlib.journey import join as joining
@@ -129,8 +129,7 @@ def test_four_times_the_lookups_cost_four_times_the_work(kind):
 def test_a_capture_is_read_and_joined_once():
     lab = open_lab()
     pod = lab.pod("my-nginx")
-    with lab.capture(pod) as seen:
-        pod.dig("www.example.com")
+    seen = captured_dig(lab, pod)
     assert seen.at(pod) is seen.at(pod) and seen.sightings is seen.sightings and seen.journeys() is seen.journeys()
 
 

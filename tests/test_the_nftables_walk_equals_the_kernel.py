@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from conftest import captured_dig
 from kitlib import open_lab, rule_walk
 from kitlib.backends.recording import read_take
 from kitlib.netfilter.compare import TracedPath
@@ -66,8 +67,7 @@ def test_the_oldest_first_at_equal_priority_is_noticed(lab) -> None:
 
 
 def test_a_learner_sees_the_same_under_capture(lab) -> None:
-    with lab.capture(trace=True) as seen:
-        lab.pod("my-nginx").dig("www.example.com")
+    seen = captured_dig(lab, trace=True)
     node = lab.node("worker3")
     assert seen.trace(node).typed == "docker exec kind-test1-worker3 nft monitor trace"
     first, answer = seen.traced_paths(node)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from conftest import captured_dig
 from kitlib.backends.recording import Command, read_take
 from kitlib.errors import KitError, NotRecorded, RecordingError, UnknownLab
 from kitlib.lab import Lab, open_lab
@@ -48,9 +49,7 @@ def test_replaying_tells_the_same_story(tmp_path):
 
 def test_a_rule_trace_is_replayed_with_the_rules_of_that_moment(tmp_path):
     def trace(lab):
-        with lab.capture(trace=True) as seen:
-            lab.pod("my-nginx").dig("www.example.com")
-        node = lab.pod("my-nginx").node
+        seen, node = captured_dig(lab, trace=True), lab.client.node
         return seen.trace(node).stdout, seen.traced_paths(node)
 
     live = trace(recording(tmp_path / "mine"))
@@ -60,28 +59,21 @@ def test_a_rule_trace_is_replayed_with_the_rules_of_that_moment(tmp_path):
 
 def test_a_second_session_adds_takes_to_the_same_folder(tmp_path):
     for _ in range(2):
-        lab = recording(tmp_path / "mine")
-        with lab.capture():
-            lab.pod("my-nginx").dig("www.example.com")
+        captured_dig(recording(tmp_path / "mine"))
     index = json.loads((tmp_path / "mine" / "recording.json").read_text())
     assert [len(scene["takes"]) for scene in index["scenes"]] == [2]
 
 
 def test_a_take_of_a_session_that_was_killed_is_begun_anew_and_no_name_leads_away(tmp_path):
-    lab = recording(tmp_path / "mine")
-    with lab.capture():
-        lab.pod("my-nginx").dig("www.example.com")
+    captured_dig(recording(tmp_path / "mine"))
     index, (scene,) = tmp_path / "mine/recording.json", [*(tmp_path / "mine/scenes").iterdir()]
     (scene / "take02.jsonl").write_text('{"half"')
-    lab = recording(tmp_path / "mine")
-    with lab.capture():
-        lab.pod("my-nginx").dig("www.example.com")
+    captured_dig(recording(tmp_path / "mine"))
     replayed = open_lab(recording=tmp_path / "mine").backend.recording
     assert read_take(replayed, replayed.scenes[0], 2).commands[0].argv == ("dig", "www.example.com")
     index.write_text(index.read_text().replace(f'"{scene.name}"', '"../../away"'))
-    lab = recording(tmp_path / "mine")
-    with pytest.raises(RecordingError, match="leaves the recording's folder"), lab.capture():
-        lab.pod("my-nginx").dig("www.example.com")
+    with pytest.raises(RecordingError, match="leaves the recording's folder"):
+        captured_dig(recording(tmp_path / "mine"))
     assert not (tmp_path / "away").exists()
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from conftest import every_sighting, recorded_scenes
+from conftest import captured_dig, every_sighting, recorded_scenes
 from kitlib import open_lab
 from kitlib.backends.recording import read_take
 from kitlib.netfilter.compare import TracedPath, traced_paths
@@ -79,8 +79,7 @@ def test_one_rule_less_is_noticed(lab, missing: str) -> None:
 
 
 def test_a_learner_sees_the_same_under_capture(lab) -> None:
-    with lab.capture(trace=True) as seen:
-        lab.pod("my-nginx").dig("www.example.com")
+    seen = captured_dig(lab, trace=True)
     node = lab.node("worker3")
     assert seen.trace(node).typed == "docker exec kind-test1-worker3 xtables-monitor --trace"
     assert seen.trace(node).note == "recorded: take 1 of 4"

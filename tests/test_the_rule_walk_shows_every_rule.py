@@ -8,6 +8,7 @@ from html import unescape
 
 import pytest
 
+from conftest import captured_dig
 from kitlib.drawings.rule_walk import MOST_SKIPPED, hook_step_html
 from kitlib.lab import open_lab
 from kitlib.netfilter.compare import TracedPath, compare
@@ -24,9 +25,7 @@ POD = LAB.pod("my-nginx")
 @pytest.fixture(scope="module")
 def followed() -> tuple[TracedPath, ...]:
     """The query and its reply, as the pod's node traced them."""
-    with LAB.capture(trace=True) as seen:
-        POD.dig("www.example.com")
-    return seen.traced_paths(POD.node)
+    return captured_dig(LAB, trace=True).traced_paths(POD.node)
 
 
 def words(html: str) -> str:

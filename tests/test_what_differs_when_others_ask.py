@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from conftest import captured_dig
 from kitlib.drawings.queries import what_differs
 from kitlib.errors import NotFound
 from kitlib.lab import Lab, open_lab
@@ -14,25 +15,21 @@ from kitlib.netfilter.simulate import simulate
 
 def asked_of(lab: Lab) -> dict:
     """Every traced scene: the name of who asks, its capture, and the node whose rules met the query first."""
-    server, name = f"@{lab.topology.dns_service}", "www.example.com"
+    server = f"@{lab.topology.dns_service}"
     node, control = lab.pod("my-nginx").node, lab.coredns[0].node
     asks = {"my-nginx": (lab.pod("my-nginx"), node, ()), "worker3": (node, node, (server,)),
             "host-client": (lab.pod("host-client"), node, ()), "control-plane": (control, control, (server,)),
             "outside": (lab.container("outside"), node, (server,)), "neighbour": (lab.pod("neighbour"), control, ())}
-    found = {}
-    for who, (place, first, options) in asks.items():
-        with lab.capture(trace=True) as seen:
-            place.run("dig", *options, name)
-        found[who] = (seen, first)
-    return found
+    return {who: (captured_dig(lab, by=place, options=options, trace=True), first)
+            for who, (place, first, options) in asks.items()}
 
 
 def test_each_line_says_what_was_captured_and_traced() -> None:
-    asked = asked_of(open_lab("recorded"))
-    table = what_differs(asked)
+    traced = asked_of(open_lab("recorded"))
+    table = what_differs(traced)
     facts = {row[0]: dict(zip(table.columns, row, strict=True)) for row in table.rows}
-    assert list(facts) == list(asked)
-    for who, (seen, first) in asked.items():
+    assert list(facts) == list(traced)
+    for who, (seen, first) in traced.items():
         said, followed = facts[who], seen.traced_query(first)
         packet, arrived = followed.trace_lines[0].packet, seen.journey().client_leg.queries[-1].sighting
         assert followed.differences == ()
@@ -47,8 +44,8 @@ def test_each_line_says_what_was_captured_and_traced() -> None:
 
 
 def test_the_marking_rule_says_why() -> None:
-    asked = asked_of(open_lab("recorded"))
-    steps = {who: masquerade_step(seen.traced_query(first).path) for who, (seen, first) in asked.items()}
+    steps = {who: masquerade_step(seen.traced_query(first).path)
+             for who, (seen, first) in asked_of(open_lab("recorded")).items()}
     assert len({step.rule.text for step in steps.values()}) == 1
     assert steps["my-nginx"].outcome is RuleOutcome.SKIPPED and "10.244.2.3" in steps["my-nginx"].why
     assert steps["outside"].outcome is RuleOutcome.MATCHED and "172.20.0.100, not" in steps["outside"].why

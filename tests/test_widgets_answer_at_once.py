@@ -9,7 +9,7 @@ from time import process_time
 import ipywidgets
 import pytest
 
-from conftest import pictures
+from conftest import captured_dig, pictures
 from kitlib.capture import Capture
 from kitlib.drawings.svg import ACCENT, FOCUS
 from kitlib.lab import open_lab
@@ -32,9 +32,7 @@ QUESTION = Quiz("How many?", "two", ("one", "two"), hint="Count.")
 
 @pytest.fixture(scope="module")
 def seen() -> Capture:
-    with LAB.capture(POD, POD.veth, POD.node, *LAB.coredns) as seen:
-        POD.dig("www.example.com")
-    return seen
+    return captured_dig(LAB, POD, POD.veth, POD.node, *LAB.coredns)
 
 
 def quickest(act: Callable[[int], None]) -> float:

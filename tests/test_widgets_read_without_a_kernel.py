@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from conftest import pictures
+from conftest import captured_dig, pictures
 from kitlib.capture import Capture
 from kitlib.errors import KitError
 from kitlib.lab import open_lab
@@ -51,9 +51,7 @@ CONTENT = {
 
 @pytest.fixture(scope="module")
 def seen() -> Capture:
-    with LAB.capture(POD, POD.veth, POD.node, *LAB.coredns) as seen:
-        POD.dig("www.example.com")
-    return seen
+    return captured_dig(LAB, POD, POD.veth, POD.node, *LAB.coredns)
 
 
 @pytest.fixture(params=WIDGETS)
