@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import re
+import shutil
 import subprocess
 import sys
 from base64 import b64decode
@@ -18,6 +19,7 @@ import pytest
 from hypothesis import settings
 
 from kitlib.backends.recording import read_take
+from kitlib.lab import RECORDINGS
 from kitlib.parsers.sightings import sightings
 from kitlib.quiz import Outcome, Quiz, check, predict
 
@@ -71,6 +73,20 @@ def recorded_scenes() -> dict[str, int]:
     """The names of the recorded scenes, and how many takes each has."""
     index = json.loads((REPO / "kitlib/recordings/kind-test1/recording.json").read_text())
     return {scene["name"]: len(scene["takes"]) for scene in index["scenes"]}
+
+
+def part_of_the_recording(folder: Path, scenes: Sequence[str] = (), faults: Sequence[str] = ()) -> Path:
+    """Copy of the kit's own recording what it says of the cluster at rest, and only these scenes and faults."""
+    source = RECORDINGS / "kind-test1"
+    for name in ("facts.jsonl", "traced-rules.jsonl"):
+        shutil.copy(source / name, folder)
+    index = json.loads((source / "recording.json").read_text())
+    for kind, wanted in (("scenes", scenes), ("faults", faults)):
+        index[kind] = [one for one in index[kind] if one["name"] in wanted]
+        for name in wanted:
+            shutil.copytree(source / kind / name, folder / kind / name)
+    (folder / "recording.json").write_text(json.dumps(index))
+    return folder
 
 
 def every_sighting(lab, scene: str, number: int, any_interface: bool = True):

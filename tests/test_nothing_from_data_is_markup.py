@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -18,7 +17,7 @@ from ipywidgets import HTML
 from nbconvert import HTMLExporter
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-from conftest import REPO, captured_dig
+from conftest import captured_dig, part_of_the_recording
 from kitlib import (
     check,
     draw_search_list,
@@ -112,17 +111,14 @@ class Tags(HTMLParser):
 def hostile_recording(folder: Path, evil: str) -> Path:
     """A recording whose bridge, whose rules' comments, whose note and which itself are called so."""
     evil = evil.encode(errors="replace").decode()       # JSON with half a surrogate pair is refused
-    source = REPO / "kitlib/recordings/kind-test1"
-    shutil.copytree(source / "scenes/trace-pod-dig", folder / "scenes/trace-pod-dig")
-    index = json.loads((source / "recording.json").read_text())
-    scene = next(scene for scene in index["scenes"] if scene["name"] == "trace-pod-dig")
-    (folder / "recording.json").write_text(json.dumps(
-        index | {"name": evil, "scenes": [scene | {"note": evil}], "faults": []}))
-    text = (source / "facts.jsonl").read_text()
+    index = json.loads((part_of_the_recording(folder, scenes=("trace-pod-dig",)) / "recording.json").read_text())
+    scene, = index["scenes"]
+    (folder / "recording.json").write_text(json.dumps(index | {"name": evil, "scenes": [scene | {"note": evil}]}))
+    text = (folder / "facts.jsonl").read_text()
     old, = set(re.findall(r"\bbr-[0-9a-f]{12}\b", text))
     comment = json.dumps(re.sub(r"[\r\n\u2028]", "", evil).replace("\\", r"\\").replace('"', r'\"'))[1:-1]
     for name in ("facts.jsonl", "traced-rules.jsonl", *(f"{take[:-6]}.jsonl" for take in scene["takes"])):
-        text = (source / name).read_text().replace("kubernetes service portals", comment)
+        text = (folder / name).read_text().replace("kubernetes service portals", comment)
         entries = [json.loads(line) for line in text.splitlines()]
         for entry in entries:
             if entry.get("argv", [])[:2] == ["docker", "network"]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import shutil
 
 import pytest
 
-from conftest import REPO
+from conftest import REPO, part_of_the_recording
 from kitlib.backends.recording import load
 from kitlib.errors import NotFound, NotRecorded, RecordingError
 from kitlib.lab import RECORDINGS, open_lab
@@ -76,13 +75,7 @@ def test_two_queries_of_one_take_share_its_capture_and_a_new_capture_takes_the_n
 @pytest.fixture
 def copy(tmp_path):
     """The facts and one fault of the kit's own recording."""
-    source = RECORDINGS / "kind-test1"
-    shutil.copytree(source / "faults" / "forward-drop", tmp_path / "faults" / "forward-drop")
-    shutil.copy(source / "facts.jsonl", tmp_path)
-    index = json.loads((source / "recording.json").read_text())
-    faults = [fault for fault in index["faults"] if fault["name"] == "forward-drop"]
-    (tmp_path / "recording.json").write_text(json.dumps({**index, "scenes": [], "faults": faults}))
-    return tmp_path
+    return part_of_the_recording(tmp_path, faults=("forward-drop",))
 
 
 def test_damaged_facts_of_a_fault_name_file_and_line(copy) -> None:
