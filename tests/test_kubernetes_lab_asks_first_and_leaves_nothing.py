@@ -114,7 +114,7 @@ def test_the_dns_service_is_found_whatever_it_is_called(monkeypatch, namespace, 
                items(pod("coredns-1", "n2", namespace))), ("kube-system coredns-1", items()))
     monkeypatch.setattr(f"{__name__}.ANSWERS", (*answers, ("-- ip addr", INTERFACES), *ANSWERS))
     made = lab()
-    monkeypatch.setattr("kitlib.backends.live.run", made._ask)
+    monkeypatch.setattr("live_labs.lab.run", made._ask)
     assert made.nodes == ("n1", "n2")
     assert [(pod.name, pod.namespace) for pod in Lab(made).coredns] == [("coredns-1", namespace)]
 
