@@ -7,7 +7,6 @@ import os
 import sys
 from contextlib import suppress
 from importlib.metadata import entry_points
-from pathlib import Path
 
 from kitlib.checkup import doctor
 from kitlib.errors import KitError
@@ -21,11 +20,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m kitlib", description="Follow one DNS query through Kubernetes.")
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("doctor", help="say whether this machine is ready, each failure with its fix")
-    command.add_argument("--labs", action="store_true", help="also try what the kind and netns labs need")
+    command.add_argument("--labs", action="store_true", help="also try what the live labs need")
     command.set_defaults(do=_doctor)
-    command = commands.add_parser("progress", help="show what was answered so far, by you or by a class")
-    command.add_argument("--collect", type=Path, metavar="FOLDER", help="one table of all progress files below it")
-    command.set_defaults(do=_progress)
     for plugin in sorted(entry_points(group="kitlib.commands")):
         plugin.load()(commands)
     arguments = parser.parse_args()
@@ -54,13 +50,6 @@ def _doctor(arguments: argparse.Namespace) -> int:
     report = doctor(labs=arguments.labs)
     print(report)
     return 0 if report.ready else 1
-
-
-def _progress(arguments: argparse.Namespace) -> int:
-    from kitlib.quiz import collect, progress  # late: the other commands ask no questions
-
-    print(collect(arguments.collect) if arguments.collect else progress())
-    return 0
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from weakref import WeakKeyDictionary
 from kitlib.backends.recording import read
 from kitlib.drawings.drawing import note
 from kitlib.drawings.table import OPTION, Table, breakable, table
-from kitlib.errors import KitError, NotFound, ParseError
+from kitlib.errors import KitError, ParseError
 from kitlib.escapes import printable
 from kitlib.widgets.controls import WithFallback
 
@@ -302,39 +302,3 @@ def read_progress(file: Path) -> dict[str, dict]:
 
 def _file() -> Path:
     return Path(os.environ.get("KITLIB_PROGRESS") or FILE)
-
-
-def collect(folder: Path) -> Table:
-    """Read every progress file below this folder: a row for each learner, a column for each question.
-
-    A learner is called as the folder or the file that was handed in: ada/workshop-progress.json, or ada.json.
-    Raises NotFound if there is none.
-    """
-    files = sorted(folder.rglob("*.json"))
-    known = {_learner(folder, path): read_progress(path) for path in files}
-    if not known:
-        raise NotFound(f"There is no progress file below {folder}: put the learners' {FILE} there, each in a folder "
-                       "of the learner's name, or as NAME.json.")
-    questions = list(dict.fromkeys(question for answers in known.values() for question in answers))
-    rows = [{"learner": learner, "right": _right(answers)}
-            | {question: _cell(answers.get(question)) for question in questions} for learner, answers in known.items()]
-    return table(rows, title=f"Progress of {len(rows)} learners: the outcome, and how many tries it took")
-
-
-def _learner(folder: Path, path: Path) -> str:
-    below = path.relative_to(folder)
-    return str(below.parent) if path.name == FILE and len(below.parts) > 1 else str(below.with_suffix(""))
-
-
-def _right(answers: dict[str, dict]) -> str:
-    if not answers:
-        return "cannot be read"
-    return f"{sum(_sign(entry) == '✓' for entry in answers.values())} of {len(answers)}"
-
-
-def _cell(entry: dict | None) -> str:
-    return f"{_sign(entry)} {entry.get('tries', '')}".strip() if entry else ""
-
-
-def _sign(entry: dict) -> str:
-    return str(entry.get("outcome", "?"))[:1]

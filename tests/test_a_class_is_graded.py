@@ -17,7 +17,8 @@ from namespaces import cannot
 
 from conftest import REPO
 from kitlib.errors import NotFound
-from kitlib.quiz import FILE, collect
+from kitlib.quiz import FILE
+from lessons.progress import collect
 
 SCRIPT = REPO / "lab-setup" / "class" / "assignments.py"
 
