@@ -54,34 +54,18 @@ def test_a_missing_or_cut_file_of_a_take_is_named(copy, suffix):
     assert any(take.name in problem for problem in validate(copy))
 
 
-def test_a_take_of_another_command_is_found(copy):
-    def change(entry):
-        if "command" in entry:
-            entry["command"]["argv"] = ["dig", "elsewhere"]
-        return entry
-
-    change_lines(first_take(copy), change)
-    assert any("it should begin with 'dig www.example.com'" in problem for problem in validate(copy))
+MORE_TEXT, ELSEWHERE = "09:02:18.589782 IP (one more)\n", "node:elsewhere"
 
 
-def test_text_that_does_not_fit_its_packets_is_found(copy):
-    def change(entry):
-        if entry.get("point", {}).get("text"):
-            entry["point"]["text"] += "09:02:18.589782 IP (one more)\n"
-        return entry
-
-    change_lines(first_take(copy), change)
-    assert any("tcpdump's text has" in problem for problem in validate(copy))
-
-
-def test_a_vantage_point_at_a_place_that_is_not_there_is_found(copy):
-    def change(entry):
-        if "point" in entry and not entry["point"]["text"]:     # nothing was caught there: only the place is wrong
-            entry["point"]["place"] = "node:elsewhere"
-        return entry
-
-    change_lines(first_take(copy), change)
-    assert any("a place that the lab does not have" in problem for problem in validate(copy))
+@pytest.mark.parametrize(("kind", "is_meant", "change", "problem"), [
+    ("command", lambda _: True, lambda _: {"argv": ["dig", "elsewhere"]}, "it should begin with 'dig www.example.com'"),
+    ("point", lambda point: point["text"], lambda point: {"text": point["text"] + MORE_TEXT}, "tcpdump's text has"),
+    # Where nothing was caught, only the place is wrong.
+    ("point", lambda point: not point["text"], lambda _: {"place": ELSEWHERE}, "a place that the lab does not have")])
+def test_a_take_that_does_not_fit_is_found(copy, kind, is_meant, change, problem):
+    change_lines(first_take(copy), lambda entry: {kind: entry[kind] | change(entry[kind])}
+                 if kind in entry and is_meant(entry[kind]) else entry)
+    assert any(problem in found for found in validate(copy))
 
 
 def test_a_secret_is_found_with_its_line(copy):

@@ -8,26 +8,16 @@ from time import process_time
 
 import ipywidgets
 import pytest
+from test_widgets_read_without_a_kernel import LAB, POD, WIDGETS
 
 from conftest import captured_dig, pictures
 from kitlib.capture import Capture
 from kitlib.drawings.svg import ACCENT, FOCUS
-from kitlib.lab import open_lab
-from kitlib.netfilter.packet import Packet
-from kitlib.netfilter.simulate import simulate
-from kitlib.quiz import Quiz, predict
 from kitlib.widgets.packet_view import packet_fields, packet_view
 from kitlib.widgets.playground import search_list_playground
-from kitlib.widgets.rule_walk import rule_walk
 from kitlib.widgets.stepper import stepper, topology_view
-from kitlib.widgets.what_if import what_if
 
-LAB = open_lab("recorded")
-POD = LAB.pod("my-nginx")
 BUDGET_S, TRIES = 0.05, 5
-KERNEL = POD.node.netfilter()
-PACKET = Packet(POD.address, "10.96.0.10", sport=42438, in_interface=POD.veth.interface)
-QUESTION = Quiz("How many?", "two", ("one", "two"), hint="Count.")
 
 
 @pytest.fixture(scope="module")
@@ -143,33 +133,29 @@ def test_playing_moves_the_stepper(seen: Capture) -> None:
 
 
 def test_every_callback_answers_within_50_ms(seen: Capture) -> None:
-    typed, *_ = search_list_playground(POD.resolv_conf()).widget.children
-    packet, *_ = packet_view(seen.sightings).widget.children
-    hop, *_ = topology_view(LAB.topology, seen.journey()).widget.children
-    _, step, *_ = stepper(LAB.topology, seen.journey(), seen).widget.children
-    stop, *_ = rule_walk(simulate(KERNEL, PACKET)[0]).widget.children
-    _, _, _, behind, *_ = what_if(KERNEL, PACKET).widget.children
-    _, field, buttons, *_ = predict(QUESTION).widget.children
+    parts = {name: make(seen).widget.children for name, make in WIDGETS.items()}
 
     def check(number: int) -> None:
+        _, field, buttons, *_ = parts["question"]
         field.value = "ab"[number % 2]
         buttons.children[0].click()
 
-    acts = {"playground": lambda number: setattr(typed, "value", f"host{number}.example.com"),
-            "packet view": lambda number: setattr(packet, "value", 1 + number % 2),
-            "topology view": lambda number: setattr(hop, "value", 1 + number % 2), "question": check,
-            "stepper": lambda number: setattr(step, "value", 2 + number),
-            "rule walk": lambda number: setattr(stop, "value", number % 2),
-            "what if": lambda number: setattr(behind, "value", f"10.244.0.2 10.244.0.{3 + number}")}
+    def act(name: str, control: int, value: Callable[[int], object]) -> Callable[[int], None]:
+        return lambda number: setattr(parts[name][control], "value", value(number))
+
+    acts = {"playground": act("playground", 0, lambda number: f"host{number}.example.com"),
+            "packet view": act("packet view", 0, lambda number: 1 + number % 2),
+            "topology view": act("topology view", 0, lambda number: 1 + number % 2), "question": check,
+            "stepper": act("stepper", 1, lambda number: 2 + number),
+            "rule walk": act("rule walk", 0, lambda number: number % 2),
+            "what if": act("what if", 3, lambda number: f"10.244.0.2 10.244.0.{3 + number}")}
+    assert acts.keys() == WIDGETS.keys()
     slow = {name: seconds for name, act in acts.items() if (seconds := quickest(act)) > BUDGET_S}
     assert not slow
 
 
 def test_every_control_has_a_name_and_a_tooltip(seen: Capture) -> None:
-    widgets = [search_list_playground(POD.resolv_conf()), packet_view(seen.sightings),
-               topology_view(LAB.topology, seen.journey()), stepper(LAB.topology, seen.journey(), seen),
-               rule_walk(simulate(KERNEL, PACKET)[0]), what_if(KERNEL, PACKET), predict(QUESTION)]
-    controls = [control for each in widgets for control in descendants(each.widget)
+    controls = [control for make in WIDGETS.values() for control in descendants(make(seen).widget)
                 if isinstance(control, ipywidgets.ValueWidget | ipywidgets.Button)
                 and not isinstance(control, ipywidgets.HTML)]
     assert len(controls) == 27
