@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kitlib.errors import ParseError
-from kitlib.parsers import conntrack, dns, docker, ip, iptables_save, kubernetes, resolv_conf
+from kitlib.parsers import conntrack, dns, docker, ip, iptables_save, kubernetes, nft, resolv_conf, xtables_monitor
 from kitlib.parsers.process_flags import flag
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -179,6 +179,32 @@ TUPLES = "src=10.0.0.1 dst=10.0.0.2 sport=1 dport=53 src=10.0.0.2 dst=10.0.0.1 s
 def test_a_number_of_any_length(parser, own):
     with pytest.raises(ParseError):
         parser(own)
+
+
+NAT, PACKET = "*nat\n:FORWARD ACCEPT [0:0]\n", "PACKET: 2 8fcbe6d9 IN=eth0"
+
+
+@pytest.mark.parametrize(("parser", "text", "said"), [
+    *((iptables_save.parse, text, said) for text, said in (
+        ("-A FORWARD -j DROP\n", "line 1"), (f"{NAT}-A OTHER -j DROP\nCOMMIT\n", "line 3"),
+        (f"{NAT}-A FORWARD -j\nCOMMIT\n", "line 3"), (f"{NAT}-A FORWARD stray -j DROP\nCOMMIT\n", "line 3"),
+        (f"{NAT}-I FORWARD -j DROP\nCOMMIT\n", "line 3"), (NAT, "the end of the text"),
+        ("*nat\n*filter\nCOMMIT\n", "line 2"), ("iptables-save: command not found\n", "line 1"))),
+    *((conntrack.connections, text, "conntrack") for text in (
+        f"6 46 TIME_WAIT {TUPLES.format(1, 0)}", "udp 17 25 src=10.0.0.1 dst=10.0.0.2 sport=1 dport=2", "nonsense",
+        "udp 17 25 [UNREPLIED] mark=0")),
+    *((xtables_monitor.traces, text, "xtables-monitor") for text in (
+        " TRACE: 2 8fcbe6d9 raw:PREROUTING:policy:ACCEPT \n", "xtables-monitor: not found\n",
+        f"{PACKET} SRC=1.1.1.1 DST=2.2.2.2 \n TRACE: 2 8fcbe6d9 raw:X:rule:ACCEPT\n",
+        *(f"{PACKET} {fields}\n" for fields in (
+            "DST=2.2.2.2", "SRC=1.1.1.1", "SRC=1.1.1 DST=2.2.2.2", *(f"SRC=1.1.1.1 DST=2.2.2.2 {field}" for field in (
+                "SPORT=abc", "DPORT=", "DPORT=053", "MARK=0xg")))))),
+    *((nft.ruleset, text, "nft -j list ruleset") for text in (
+        "", "[]", "{}", '{"nftables": 1}', '{"nftables": [{"chain": {}}]}', '{"nftables": [[]]}',
+        '{"nftables": [{"rule": {"family": "ip", "table": "t", "chain": "c"}}]}'))])
+def test_what_programs_print_of_rules_and_connections_where_it_is_wrong(parser, text, said):
+    with pytest.raises(ParseError, match=said):
+        parser(text)
 
 
 def test_a_chain_of_pointers_takes_no_time():

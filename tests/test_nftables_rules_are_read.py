@@ -85,14 +85,6 @@ def test_a_statement_in_nfts_words(statement, text):
     assert rule_text((statement,)) == text
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"nftables": 1}', '{"nftables": [{"chain": {}}]}',
-                                  '{"nftables": [[]]}',
-                                  '{"nftables": [{"rule": {"family": "ip", "table": "t", "chain": "c"}}]}'])
-def test_bad_json_is_a_parse_error(text):
-    with pytest.raises(ParseError, match="nft -j list ruleset"):
-        nft.ruleset(text)
-
-
 @pytest.mark.parametrize(("words", "flags"), [
     ("tcp flags == syn tcp window 1", {"SYN"}), ("tcp flags == 0x12", {"SYN", "ACK"}),
     ("tcp flags syn,ack", {"SYN", "ACK"})])
