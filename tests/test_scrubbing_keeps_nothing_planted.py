@@ -9,6 +9,8 @@ import time
 from ipaddress import ip_address
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scapy.layers.dhcp import BOOTP, DHCP
 from scapy.layers.dns import DNS, DNSQR, DNSRR, DNSRRMX, DNSRROPT, DNSRRSOA, DNSRRSRV, EDNS0TLV, EDNS0ClientSubnet
 from scapy.layers.inet import ICMP, IP, TCP, UDP, IPOption, fragment
@@ -25,7 +27,7 @@ from kitlib.sighting import Frame
 from recorder.frames import scrub_frames
 from recorder.pseudonyms import Pseudonyms
 from recorder.scrub import pseudonyms_of, scrub
-from recorder.secret_words import PERSONAL, SECRETS, found_in, masked
+from recorder.secret_words import HINTS, PERSONAL, SECRETS, found_in, masked
 from recorder.validate import validate
 
 FIXTURE = REPO / "tests/fixtures/recorded-by-the-kit"
@@ -212,6 +214,14 @@ def test_nothing_that_was_planted_in_text_survives(planted) -> None:
     assert not survivors and all(part.encode() in before for _, part in SHAPES.values())
     for part in (b"S3cret", b"acme", b"ACME", b"a4:83:e7", b"a483e7", b"6.1.0-"):
         assert part in before.replace(b"6.1.0-acme-corp", b"6.1.0-") and part not in after, part
+
+
+@pytest.mark.parametrize("what", HINTS)
+@settings(max_examples=10)
+@given(data=st.data())
+def test_no_shape_is_without_its_hints(what: str, data: st.DataObject) -> None:
+    text = data.draw(st.from_regex((SECRETS | PERSONAL)[what]))
+    assert any(hint in text.casefold() for hint in HINTS[what])
 
 
 def test_only_what_the_recording_names_is_copied_and_never_a_link(planted) -> None:
