@@ -13,6 +13,7 @@ from test_widgets_read_without_a_kernel import LAB, POD, WIDGETS
 from conftest import captured_dig, pictures
 from kitlib.capture import Capture
 from kitlib.drawings.svg import ACCENT, FOCUS
+from kitlib.lab import open_lab
 from kitlib.widgets.packet_view import packet_fields, packet_view
 from kitlib.widgets.playground import search_list_playground
 from kitlib.widgets.stepper import stepper, topology_view
@@ -22,7 +23,9 @@ BUDGET_S, TRIES = 0.05, 5
 
 @pytest.fixture(scope="module")
 def seen() -> Capture:
-    return captured_dig(LAB, POD, POD.veth, POD.node, *LAB.coredns)
+    lab = open_lab("recorded")      # the first take, whoever has asked LAB before
+    pod = lab.pod("my-nginx")
+    return captured_dig(lab, pod, pod.veth, pod.node, *lab.coredns)
 
 
 def quickest(act: Callable[[int], None]) -> float:
