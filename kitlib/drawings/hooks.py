@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from kitlib.drawings import svg
 from kitlib.drawings.drawing import Drawing
-from kitlib.drawings.rule_walk import outcome, packet_changes
+from kitlib.drawings.rule_walk import change_words, outcome, packet_changes
 from kitlib.drawings.svg import FAINT, INK, LINE, MARGIN, SIZE, Shade
 from kitlib.netfilter.path import HookStep, PacketPath
 
@@ -96,15 +96,15 @@ def _way_words(path: PacketPath) -> str:
 
 def _note(step: HookStep) -> str:
     """Say what changed at a stop, or what the routing decision was; "" if nothing is to be said."""
-    said = [f"{what} {change}" for what, change in packet_changes(step.before, step.after)]
+    said = change_words(step.before, step.after)
     return f"{step.where}: {', '.join(said) or step.why}" if said or not step.table else ""
 
 
 def _title(path: PacketPath, current: HookStep | None) -> str:
     if current is None:
         return outcome(path).removesuffix(".")
-    said = [f"{what} {change}" for what, change in packet_changes(current.before, current.after)]
-    return f"Here: {current.where}. {', '.join(said).capitalize() or 'Nothing is changed'}"
+    said = ", ".join(change_words(current.before, current.after))
+    return f"Here: {current.where}. {said.capitalize() or 'Nothing is changed'}"
 
 
 def _strip(page: svg.Page, path: PacketPath, current: HookStep | None) -> None:

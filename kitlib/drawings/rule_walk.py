@@ -26,7 +26,7 @@ def ending(path: PacketPath) -> str:
 
 def outcome(path: PacketPath) -> str:
     """Say in a sentence what becomes of the packet."""
-    changes = ", ".join(f"{what} {change}" for what, change in packet_changes(path.packet, path.after))
+    changes = ", ".join(change_words(path.packet, path.after))
     share = f" So do {path.probability:.0%} of such packets." if path.probability < 1 else ""
     if path.assumptions:
         share = f" Taken for granted: {'; '.join(path.assumptions)}."
@@ -41,9 +41,8 @@ def stop(step: HookStep) -> str:
     skipped = sum(part.count if isinstance(part, SkippedRules) else not part.verdict for part in step.trail)
     if step.why or not matched + skipped:
         return f"{step.where}: {step.why or 'no rules'}"
-    changes = [f"{what} {change}" for what, change in packet_changes(step.before, step.after)]
     counts = f"{matched} {'rule' if matched == 1 else 'rules'} matched, {skipped} skipped"
-    return "; ".join([f"{step.where}: {counts}", *changes])
+    return "; ".join([f"{step.where}: {counts}", *change_words(step.before, step.after)])
 
 
 def hook_step_text(step: HookStep, trace: Trace | None = None) -> str:
@@ -123,6 +122,11 @@ def packet_changes(before: Packet, after: Packet) -> list[tuple[str, str]]:
     """Return what differs of source, destination and mark: [("destination", "10.96.0.10:53 → 10.244.0.3:53")]."""
     return [(what, f"{old} → {new}") for what, old, new in zip(
         ("source", "destination", "mark"), _looks(before), _looks(after), strict=True) if old != new]
+
+
+def change_words(before: Packet, after: Packet) -> list[str]:
+    """Return the same as words: ["destination 10.96.0.10:53 → 10.244.0.3:53"]."""
+    return [f"{what} {change}" for what, change in packet_changes(before, after)]
 
 
 def _looks(packet: Packet) -> tuple[str, ...]:

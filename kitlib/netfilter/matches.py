@@ -15,8 +15,8 @@ from typing import NamedTuple
 from kitlib.netfilter.packet import Packet, RuleOutcome
 from kitlib.netfilter.state import Netfilter
 from kitlib.parsers.iptables_save import Match, Option, Rule
+from kitlib.parsers.packets import PROTOCOLS
 
-PROTOCOLS = {"1": "icmp", "6": "tcp", "17": "udp", "58": "ipv6-icmp", "132": "sctp"}
 KNOWN_TYPES = {"UNSPEC", "UNICAST", "LOCAL", "BROADCAST", "ANYCAST", "MULTICAST"}
 STATES = ("NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED", "SNAT", "DNAT")
 
@@ -107,7 +107,7 @@ DESTINATION = Property("destination", lambda packet, _: packet.destination, _in_
 SPORT = Property("source port", lambda packet, _: packet.sport, _in_ports)
 DPORT = Property("destination port", lambda packet, _: packet.dport, _in_ports)
 PROTOCOL = Property("protocol", lambda packet, _: packet.protocol,
-                    lambda protocol, wanted: PROTOCOLS.get(wanted, wanted) in (protocol, "all"))
+                    lambda protocol, wanted: wanted in (protocol, str(PROTOCOLS.get(protocol)), "all"))
 STATE = Property("conntrack state", lambda packet, _: packet.states,
                  lambda states, wanted: not states.isdisjoint(wanted.split(",")),
                  lambda states: " and ".join(sorted(states, key=STATES.index)))
@@ -153,6 +153,7 @@ PROPERTIES: dict[tuple[str, str], Property] = {
                            ("bridged", lambda packet, _: packet.physdev_in and packet.physdev_out))},
 }
 STATEFUL = ("limit", "hashlimit", "connlimit", "connbytes", "quota", "rateest")
+DEPENDS = "{} depends on the packets before this one"
 
 
 class Condition(NamedTuple):
@@ -195,7 +196,7 @@ def _conditions(match: Match, packet: Packet, netfilter: Netfilter) -> Iterator[
     elif match.module == "rpfilter":
         yield _reverse_path({option.name for option in match.options}, packet, netfilter)
     elif match.module in STATEFUL:
-        yield Condition(None, f"-m {match.module} depends on the packets before this one")
+        yield Condition(None, DEPENDS.format(f"-m {match.module}"))
     elif not match.options and match.module not in ("udp", "tcp", "sctp", "comment"):
         yield Condition(None, f"unknown here: -m {match.module}")
     else:
@@ -211,10 +212,15 @@ def _condition(about: Property, option: Option, packet: Packet, netfilter: Netfi
     fits = about.fits(value, wanted)
     if fits is None:
         return Condition(None, f"{about.name} {about.shown(value)} against {wanted} is not known")
-    words = f"{about.name} is {about.shown(value)}" if about.name else ""
-    if fits != option.negated:
-        return Condition(True, f"{words}, not {wanted}" if option.negated and words else words)
-    return Condition(False, f"{words}, the rule wants {'anything but ' if option.negated else ''}{wanted}")
+    holds = fits != option.negated
+    return Condition(holds, reason(about.name, about.shown(value), wanted, holds, option.negated) if about.name else "")
+
+
+def reason(name: str, value: str, wanted: str, holds: bool, is_negated: bool) -> str:
+    """Say what a packet has, and what a rule wants instead; or that it is not what the rule excludes."""
+    if holds:
+        return f"{name} is {value}, not {wanted}" if is_negated else f"{name} is {value}"
+    return f"{name} is {value}, the rule wants {'anything but ' if is_negated else ''}{wanted}"
 
 
 def _coin(options: dict[str, Option], _: Packet) -> Condition:

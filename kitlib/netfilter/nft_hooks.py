@@ -108,13 +108,13 @@ def _take(netfilter: Netfilter, branch: Branch, rule: Rule, one: Alternative) ->
     chain = netfilter.nft.chain(branch.chain.table, target)
     if verdict == "UNDECIDED" or (target and chain is None):
         why = f"there is no chain {target} in the listing" if target else one.why
-        return [branch.step(rule, RuleOutcome.UNDECIDED, why, changes=changes | {"verdict": "UNDECIDED"})]
+        return [replace(branch.step(rule, RuleOutcome.UNDECIDED, why), **changes, verdict="UNDECIDED")]
     if target:
         behind = () if verdict == "GOTO" else ((branch.chain, rule.number + 1),)
         changes |= {"chain": chain, "number": 1, "stack": (*branch.stack, *behind)}
     elif verdict in ("ACCEPT", "DROP"):
         changes["verdict"] = verdict
-    after = branch.step(rule, one.outcome, one.why, one.verdict, one.packet, changes)
+    after = replace(branch.step(rule, one.outcome, one.why, one.verdict, one.packet), **changes)
     after = after.leave() if verdict == "RETURN" else after
     if one.outcome is RuleOutcome.UNDECIDED:
         return fork(replace(branch, number=rule.number + 1), after, rule, one.why)

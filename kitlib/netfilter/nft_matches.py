@@ -12,11 +12,11 @@ from ipaddress import ip_address
 from operator import ge, gt, le, lt
 from typing import Any, NamedTuple
 
-from kitlib.netfilter.matches import MatchResult
+from kitlib.netfilter.matches import DEPENDS, MatchResult, reason
 from kitlib.netfilter.nft_values import NAMES, Breaks, Context, Draws, Unknown, key_of, look_up, value_of
 from kitlib.netfilter.packet import Packet, RuleOutcome
 from kitlib.netfilter.state import Netfilter
-from kitlib.netfilter.targets import TargetEffect, from_source, redirect, to_destination
+from kitlib.netfilter.targets import TargetEffect, from_source, redirect, to_destination, untracked
 from kitlib.parsers.nft import Key, Rule, fits, number, part_of
 from kitlib.parsers.nft_text import expression, flags, key_text, kind_of, rule_text
 
@@ -28,7 +28,6 @@ ONLY_GO_ON = {"counter", "log", "comment", "last", "ct helper", "ct timeout", "c
 STATEFUL = {"limit", "quota", "ct count", "meter"}      # they look at more than this packet: they may hold or not
 NOT_READ_HERE = {"meta": {"nftrace", "priority", "pkttype"}, "ct": {"mark", "label", "event", "secmark"},
                  "payload": {"dscp", "ecn", "ttl", "hoplimit", "flowlabel", "checksum"}}    # may be rewritten
-DEPENDS = "{} depends on the packets before this one"
 MOST_DRAWN = 1 << 16                                                  # sides of a coin that are looked at one by one
 
 
@@ -81,10 +80,10 @@ def _run(rule: Rule, context: Context) -> Alternative:
         name, body = next(iter(statement.items()))
         try:
             effect = _effect(name, body, context)
-        except Breaks as reason:
-            return Alternative(RuleOutcome.SKIPPED, str(reason), "", context.packet)
-        except Unknown as reason:
-            return Alternative(RuleOutcome.UNDECIDED, "; ".join([*unknown, str(reason)]), "UNDECIDED", context.packet)
+        except Breaks as error:
+            return Alternative(RuleOutcome.SKIPPED, str(error), "", context.packet)
+        except Unknown as error:
+            return Alternative(RuleOutcome.UNDECIDED, "; ".join([*unknown, str(error)]), "UNDECIDED", context.packet)
         except (KeyError, TypeError, ValueError, AttributeError):
             why = f"unknown here: {rule_text((statement,))}"
             return Alternative(RuleOutcome.UNDECIDED, why, "UNDECIDED", context.packet)
@@ -129,16 +128,15 @@ def _match(body: dict[str, Any], context: Context) -> Effect:
     try:
         value = value_of(left, context)
         holds = _compare(value, op, right, context)
-    except Unknown as reason:
-        return Effect("", context.packet, unknown=str(reason))
-    words = f"{_name(left)} is {_shown(value, left)}"
-    wanted = expression(right, kind_of(left))
+    except Unknown as error:
+        return Effect("", context.packet, unknown=str(error))
+    if op == "==" and not holds and isinstance(right, str) and right.startswith("@"):
+        raise Breaks(_missing(value, right, context, False))
+    wanted = f"{f'{op} ' if op in ORDER else ''}{expression(right, kind_of(left))}"
+    words = reason(_name(left), _shown(value, left), wanted, holds, op in ("!=", "!"))
     if not holds:
-        if op == "==" and isinstance(right, str) and right.startswith("@"):
-            raise Breaks(_missing(value, right, context, False))
-        raise Breaks(f"{words}, the rule wants {'anything but ' if op in ('!=', '!') else ''}"
-                     f"{op + ' ' if op in ORDER else ''}{wanted}")
-    return Effect("", context.packet, f"{words}, not {wanted}" if op in ("!=", "!") else words)
+        raise Breaks(words)
+    return Effect("", context.packet, words)
 
 
 def _compare(value: Any, op: str, right: Any, context: Context) -> bool:
@@ -254,15 +252,9 @@ def _whether_it_breaks(value: Any, context: Context) -> str:
     """Break where an expression does whose value does not matter; say why, if that is not known."""
     try:
         value_of(value, context)
-    except Unknown as reason:
-        return str(reason)
+    except Unknown as error:
+        return str(error)
     return ""
-
-
-def _notrack(_: Any, context: Context) -> Effect:
-    packet = context.packet
-    is_known = "INVALID" not in packet.states       # it comes from lo, with its connection: too late
-    return Effect("", packet if is_known else packet._replace(states=frozenset({"UNTRACKED"})))
 
 
 def _reject(body: dict[str, Any] | None, context: Context) -> Effect:
@@ -309,7 +301,8 @@ def _drawn(value: Any, context: Context) -> str:
 
 
 STATEMENTS: dict[str, Callable[[Any, Context], Effect]] = {
-    "vmap": _vmap, "mangle": _mangle, "notrack": _notrack, "set": _update, "reject": _reject,
+    "vmap": _vmap, "mangle": _mangle, "set": _update, "reject": _reject,
+    "notrack": lambda _, context: Effect("", untracked(context.packet)),
     "dnat": _nat(lambda packet, address, port, *_: to_destination(packet, address, port)),
     "snat": _nat(lambda packet, address, port, random, _: from_source(packet, address, port, random)),
     "redirect": _nat(lambda packet, _, port, __, context: redirect(packet, context.hook, port, context.netfilter)),

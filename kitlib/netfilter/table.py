@@ -7,10 +7,9 @@ ten thousand Services cost no more than ten.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from kitlib.netfilter.matches import MatchResult, judge
@@ -23,7 +22,6 @@ from kitlib.parsers.iptables_save import Chain, Rule
 TABLES = {"prerouting": ("raw", "mangle", "nat"), "input": ("mangle", "filter", "nat"), "forward": ("mangle", "filter"),
           "output": ("raw", "mangle", "nat", "filter"), "postrouting": ("mangle", "nat")}
 BEFORE_CONNTRACK = frozenset({"INVALID"})           # what xt_conntrack.c says of a packet that has no connection yet
-NOTHING: Mapping[str, object] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -61,11 +59,11 @@ class Branch:
         return self.trail[-1].rule if isinstance(self.trail[-1], RuleStep) else None
 
     def step(self, rule: Rule, outcome: RuleOutcome, why: str, verdict: str = "",
-             after: Packet | None = None, changes: Mapping[str, object] = NOTHING) -> Branch:
-        """Add a rule to the trail, and go on behind it with the packet as it left it, and these other changes."""
+             after: Packet | None = None) -> Branch:
+        """Add a rule to the trail, and go on behind it with the packet as it left it."""
         step = RuleStep(self.chain.table, self.chain.name, rule, outcome, why, verdict, len(self.stack), self.packet,
                         after or self.packet)
-        return replace(self, packet=step.after, trail=(*self.trail, step), **changes)
+        return replace(self, packet=step.after, trail=(*self.trail, step))
 
     def skip(self, last: int, explain: Explain = judge) -> Branch:
         """Add the rules up to this one to the trail, none of which the packet matched; `explain` says why not."""

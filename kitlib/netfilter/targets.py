@@ -41,8 +41,7 @@ def _apply(rule: Rule, packet: Packet, hook: str, netfilter: Netfilter) -> Targe
     if target == "MARK" and "--set-xmark" in words:
         return TargetEffect("CONTINUE", packet._replace(mark=_marked(packet.mark, words["--set-xmark"])))
     if target == "NOTRACK" or (target == "CT" and "--notrack" in words):
-        is_known = "INVALID" not in packet.states       # it comes from lo, with its connection: too late
-        return TargetEffect("CONTINUE", packet if is_known else packet._replace(states=frozenset({"UNTRACKED"})))
+        return TargetEffect("CONTINUE", untracked(packet))
     if target == "CT" and words.keys() <= {"--helper", "--ctevents", "--expevents"}:
         return TargetEffect("CONTINUE", packet)
     if target == "DNAT" and "--to-destination" in words:
@@ -61,6 +60,11 @@ def _marked(mark: int, words: str) -> int:
     """Apply --set-xmark VALUE/MASK: zero the bits of the mask, then XOR the value."""
     value, _, mask = words.partition("/")
     return (mark & ~int(mask or "0xffffffff", 0) & 0xFFFFFFFF) ^ int(value, 0)
+
+
+def untracked(packet: Packet) -> Packet:
+    """Exempt a packet from tracking; one that comes from lo has its connection already."""
+    return packet._replace(states=frozenset({"UNTRACKED"})) if "INVALID" in packet.states else packet
 
 
 def split_socket(words: str) -> tuple[str, str]:

@@ -18,14 +18,12 @@ from kitlib.bulk import collection_paused
 from kitlib.errors import ParseError, parse_context
 from kitlib.parsers.json_text import parse, value_at
 from kitlib.parsers.nft_text import rule_text
+from kitlib.parsers.packets import PROTOCOLS
 
 Part = str | int | tuple[int, int]          # of a key: a value, "eth*", or a range with both its ends
 Key = tuple[Part, ...]
 HOOKS = ("prerouting", "input", "forward", "output", "postrouting")
 FAMILIES = ("ip", "ip6", "inet")
-# Where nft finds no /etc/protocols, as in slim images, it writes their numbers.
-PROTOCOLS = {"icmp": 1, "igmp": 2, "tcp": 6, "udp": 17, "dccp": 33, "icmpv6": 58, "ipv6-icmp": 58, "sctp": 132,
-             "udplite": 136}
 KNOWN_FLAGS = {"dormant", "owner", "persist"}       # of tables; nft 1.0.6 has other words for them in JSON, by mistake
 
 

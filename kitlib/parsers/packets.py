@@ -19,6 +19,9 @@ from kitlib.sighting import Frame
 
 ETHER_IPV4, ETHER_IPV6, VLAN_TAGS = 0x0800, 0x86DD, (0x8100, 0x88A8)          # as Ethernet numbers what follows
 HOP_BY_HOP, TCP, UDP, ROUTING, FRAGMENT, DESTINATION = 0, 6, 17, 43, 44, 60      # as IP does
+# What rules call protocols: iptables and, where it finds no /etc/protocols, as in slim images, nft write their numbers.
+PROTOCOLS = {"icmp": 1, "igmp": 2, "tcp": TCP, "udp": UDP, "dccp": 33, "icmpv6": 58, "ipv6-icmp": 58, "sctp": 132,
+             "udplite": 136}
 # Link type of pcap: size of the link header, and where in it the Ethernet type of what follows stands.
 LINK_HEADERS = {1: (14, 12), 113: (16, 14), 276: (20, 0)}
 RAW_LINKS, LOOPBACK_LINKS = (101, 228, 229), (0, 108)      # the packet at once; a 4-byte address family before it
