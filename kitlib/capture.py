@@ -36,7 +36,6 @@ class Capture:
         self._vantage_point = vantage_point
         self._listening = listening
         self._seen: dict[VantagePoint, PointCapture] = {}
-        self._frames: dict[VantagePoint, tuple[Frame, ...]] = {}
         self._readings: dict[VantagePoint, Reading] = {}
         self._has_failed = False
 
@@ -54,8 +53,8 @@ class Capture:
         for seen in self._caught.seen:
             point = self._vantage_point(seen.place, seen.interface)
             if point in self.points or (not self.points and seen.interface != "any"):
-                self._seen[point] = seen
-                self._frames[point] = self._frames.get(point, ()) + seen.frames
+                before = self._seen[point].frames if point in self._seen else ()
+                self._seen[point] = seen._replace(frames=before + seen.frames)
         missing = [point.title for point in self.points if point not in self._seen]
         if missing:
             there = ", ".join(self._vantage_point(place, interface).title for place, interface, *_ in self._caught.seen)
@@ -114,7 +113,7 @@ class Capture:
 
     def frames(self, point: Place | VantagePoint) -> tuple[Frame, ...]:
         """Return the raw frames at one vantage point."""
-        return self._frames[self._chosen(point)]
+        return self._seen[self._chosen(point)].frames
 
     def packets(self, point: Place | VantagePoint) -> tuple[Packet, ...]:
         """Return the frames at one vantage point as scapy's packets: to show, to change, to write to a file."""
@@ -138,7 +137,7 @@ class Capture:
         from kitlib.parsers.sightings import read_frames
 
         if point not in self._readings:
-            frames = progress_bar(self._frames[point], f"Reading {point.title}")
+            frames = progress_bar(self._seen[point].frames, f"Reading {point.title}")
             self._readings[point] = read_frames(frames, point, self._ports)
         return self._readings[point]
 

@@ -15,6 +15,7 @@ from kind_lab import needs as kind
 from kitlib import checkup as clinic
 from kitlib.checkup import Check, Report
 from kitlib.errors import KitError
+from live_labs import shell
 from live_labs.shell import Completed
 from netns_lab import needs as netns
 
@@ -99,8 +100,7 @@ def test_other_labs_are_tried_and_never_make_the_machine_unready(monkeypatch) ->
     def nothing_here(argv, timeout):
         raise KitError(f"The program {argv[0]!r} is not on this machine")
 
-    for lab in (kind, netns):
-        monkeypatch.setattr(lab, "run", nothing_here)
+    monkeypatch.setattr(shell, "run", nothing_here)
     monkeypatch.setattr(netns, "has", lambda program: False)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setattr(sys, "platform", "linux")
@@ -116,9 +116,9 @@ def test_other_labs_are_tried_and_never_make_the_machine_unready(monkeypatch) ->
 
 
 def test_what_a_failing_program_says_is_told(monkeypatch) -> None:
-    monkeypatch.setattr(kind, "run", lambda argv, timeout: Completed(1, "", "first\nCannot connect\n", 0.1))
+    monkeypatch.setattr(shell, "run", lambda argv, timeout: Completed(1, "", "first\nCannot connect\n", 0.1))
     assert next(kind.problems())[:2] == ("kind lab: Docker", "Cannot connect")
-    monkeypatch.setattr(kind, "run", lambda argv, timeout: Completed(0, "fine", "a warning", 0.1))
+    monkeypatch.setattr(shell, "run", lambda argv, timeout: Completed(0, "fine", "a warning", 0.1))
     assert next(kind.problems())[:2] == ("kind lab: Docker", "")
 
 

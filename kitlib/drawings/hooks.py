@@ -51,11 +51,7 @@ def way(path: PacketPath) -> tuple[str, ...]:
         whole = FROM_HERE
     else:
         whole = TO_HERE if path.end == "is delivered here" or "INPUT" in _met(path) else THROUGH
-    return whole if _arrives(path) else whole[:max(map(whole.index, _met(path)), default=0) + 1]
-
-
-def _arrives(path: PacketPath) -> bool:
-    return path.end.startswith(("goes out", "is delivered", "comes in again"))
+    return whole if path.gets_through else whole[:max(map(whole.index, _met(path)), default=0) + 1]
 
 
 def _met(path: PacketPath) -> list[str]:
@@ -74,7 +70,7 @@ def _state(path: PacketPath, box: str) -> str:
     passed = way(path)
     if box not in passed:
         return "not met"
-    if box == passed[-1] and not _arrives(path):
+    if box == passed[-1] and not path.gets_through:
         return "undecided" if path.end == "is undecided" else "ends here"
     if box == "program":
         return "receives it" if box == passed[-1] else "sends it"

@@ -1,8 +1,4 @@
-"""A packet taken through a machine where nftables decides: which base chains it meets, in which order, rule by rule.
-
-    comes in  prerouting ─ routing ─┬─ for this machine ─ input
-                                    └─ for another ────── forward ─ postrouting  goes out
-    made here (routing) ─ output ─ (routing again, if it was rewritten) ─ postrouting  goes out
+"""The hooks (see `simulate`) of a machine where nftables decides: which base chains a packet meets, rule by rule.
 
 At a hook all base chains of the packet's family and of inet follow one another by rising priority; of two with the same
 priority, the one that was registered last comes first on today's kernels, which no documentation promises. An accept

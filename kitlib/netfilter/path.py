@@ -127,10 +127,14 @@ class PacketPath:
                         f"{self.packet} jumped to no chain {prefix}… but to: {', '.join(jumps) or 'none'}.")
 
     @property
+    def gets_through(self) -> bool:
+        """True if nothing on this machine stops the packet, and that is known."""
+        return self.end.startswith(("goes out", "is delivered", "comes in again"))
+
+    @property
     def is_remembered(self) -> bool:
         """True if conntrack keeps this connection: its first packet got through, and was not exempt from tracking."""
-        arrives = self.end.startswith(("goes out", "is delivered", "comes in again"))
-        return arrives and "UNTRACKED" not in self.after.states
+        return self.gets_through and "UNTRACKED" not in self.after.states
 
     @property
     def connection(self) -> Connection:

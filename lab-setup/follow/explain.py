@@ -25,7 +25,6 @@ from kitlib.place import local_table
 
 PACKET = re.compile(r"(udp|tcp) (\S+):(\d+) > (\S+):(\d+)(?: in (\S+))?(?: out (\S+))?")
 EXPECTED = "'udp 10.244.2.3:40000 > 10.96.0.10:53 in veth0' (or tcp; [address]:port for IPv6; out INTERFACE)"
-ARRIVES = ("goes out", "is delivered", "comes in again")
 
 
 def explain_and_print(given: Namespace) -> int:
@@ -48,7 +47,7 @@ def explain_and_print(given: Namespace) -> int:
 
 def _status(paths: tuple[PacketPath, ...]) -> int:
     """Return the exit status. What rests on assumptions is decided where every way ends alike."""
-    arrives = [path.end.startswith(ARRIVES) for path in paths]
+    arrives = [path.gets_through for path in paths]
     differ = any(arrives) and not all(arrives)
     if any(path.end == "is undecided" or (differ and path.assumptions) for path in paths):
         return 2

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kind_lab.tools import Tools
-from kitlib.errors import KitError
-from live_labs.shell import run
+from live_labs.shell import complaints
 
 TRIALS = (      # what is tried, how, and what to do if it fails
     ("Docker", ("docker", "info"), "Install Docker, start it, and join its group (or use sudo)."),
@@ -18,17 +17,8 @@ TRIALS = (      # what is tried, how, and what to do if it fails
 def problems() -> Iterator[tuple[str, str, str]]:
     """Try everything: what was looked at, what is wrong with it ("" for nothing), what to do about it."""
     for what, argv, fix in TRIALS:
-        yield f"kind lab: {what}", _problem(argv), fix
+        yield f"kind lab: {what}", "".join(complaints(argv)[-1:]), fix
     tools = Tools(lambda argv: "")
     yield (f"kind lab: {tools.description}", "a stock node has none" if tools.way == "node" else "",
            "Run it as root with tcpdump installed, or name an image that has tcpdump and nsenter: "
            "KITLIB_TOOLS_IMAGE=nicolaka/netshoot")
-
-
-def _problem(argv: tuple[str, ...]) -> str:
-    """Run a program that changes nothing and should succeed; return the last line of what went wrong."""
-    try:
-        outcome = run(argv, timeout=10)
-    except KitError as error:
-        return str(error)
-    return (outcome.stderr.strip() or f"exit code {outcome.rc}").splitlines()[-1] if outcome.rc else ""

@@ -125,8 +125,8 @@ class Tools:
         self._answer, self._has = answer, has
         self.where = Namespaces(answer)
         self.image = os.environ.get("KITLIB_TOOLS_IMAGE", "")
-        self._session = uuid.uuid4().hex[:8]
-        self._helper_name = f"kitlib-tools-{self._session}"
+        session = uuid.uuid4().hex[:8]      # so that we can tell our listeners and helper from those of others
+        self._helper_name, self._mark = f"kitlib-tools-{session}", f"KITLIB_SESSION={session}"
         self._cleanup: set[tuple[str, ...]] = set()
 
     @cached_property
@@ -155,15 +155,21 @@ class Tools:
                 return (*self._enter(place), *argv)
             as_root = ("-Z", "root") if argv[0] == "tcpdump" else ()     # who changes the user outlives its parent
             return ("setpriv", "--pdeathsig", "TERM", *self._enter(place), argv[0], *as_root, *argv[1:])
-        mark = f"KITLIB_SESSION={self._session}"        # so that we can tell our listeners from those of others
-        bound = () if shown else ("timeout", "-s", "INT", str(LISTEN_S), "env", mark)
         if self.way == "image":
-            return (*self._helper(), *bound, *self._enter(place), *argv)
+            return (*self._helper(), *self._bound(shown), *self._enter(place), *argv)
         if place == "host":
-            return (*bound, *argv)
+            return (*self._bound(shown), *argv)
         node, namespace = self.where.inside(place)
-        self._cleanup.add(("docker", "exec", node, "pkill", "-INT", "-f", f"timeout .* {mark} "))
-        return ("docker", "exec", node, *bound, *(("ip", "netns", "exec", namespace) if namespace else ()), *argv)
+        entered = ("ip", "netns", "exec", namespace) if namespace else ()
+        return self._swept(("docker", "exec", node), (*self._bound(shown), *entered, *argv))
+
+    def _bound(self, shown: bool) -> tuple[str, ...]:
+        return () if shown else ("timeout", "-s", "INT", str(LISTEN_S), "env", self._mark)
+
+    def _swept(self, reach: tuple[str, ...], argv: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the argv that runs a listener over there, which `sweep` will end."""
+        self._cleanup.add((*reach, "pkill", "-INT", "-f", f"timeout .* {self._mark} "))
+        return (*reach, *argv)
 
     def sweep(self) -> None:
         """End what a closed `docker exec` of ours leaves running behind it."""

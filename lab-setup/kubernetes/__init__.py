@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from kind_lab import ANSWER_S, COMMAND_S, SILENT, KindLab
-from kind_lab.tools import LISTEN_S, Namespaces, Tools, is_listener, pod_and_namespace, require_name
+from kind_lab.tools import Namespaces, Tools, is_listener, pod_and_namespace, require_name
 from kitlib.backends import CaptureData
 from kitlib.errors import Denied, KitError, NoAccess
 from kitlib.parsers import ip
@@ -171,11 +171,8 @@ class HelperTools(Tools):
 
     def listen(self, place: str, argv: tuple[str, ...], shown: bool = False) -> tuple[str, ...]:
         """Return the argv that runs a listener at a place, and ends there after LISTEN_S at the latest."""
-        mark = f"KITLIB_SESSION={self._session}"
         helper, entered = self.beside(place)
-        self._cleanup.add((*helper, "pkill", "-INT", "-f", f"timeout .* {mark} "))
-        bound = () if shown else ("timeout", "-s", "INT", str(LISTEN_S), "env", mark)
-        return (*helper, *bound, *entered, *argv)
+        return self._swept(helper, (*self._bound(shown), *entered, *argv))
 
     def beside(self, place: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Return the argv before a program of ours, and the argv that enters the place's network from there.

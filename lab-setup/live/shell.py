@@ -50,6 +50,15 @@ def run(argv: Sequence[str], timeout: float, stdin: str | bytes = "") -> Complet
     return Completed(running.rc, output.decode(errors="replace"), running.stderr, time.monotonic() - started)
 
 
+def complaints(argv: Sequence[str]) -> list[str]:
+    """Run a program that changes nothing and should succeed; return the lines of what went wrong, if something did."""
+    try:
+        outcome = run(argv, timeout=10)
+    except KitError as error:
+        return [str(error)]
+    return (outcome.stderr.strip() or f"exit code {outcome.rc}").splitlines() if outcome.rc else []
+
+
 class _Output(BytesIO):
     """What a program writes; behind MOST_BYTES nothing is kept any more."""
 

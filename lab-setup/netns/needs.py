@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 
 from kitlib.errors import KitError
-from live_labs.shell import has, run
+from live_labs.shell import complaints, has
 from netns_lab.description import FOLDER
 from netns_lab.holder import as_root
 
@@ -42,7 +42,8 @@ def problems() -> Iterator[tuple[str, str, str]]:
         yield (f"netns lab: {', '.join(programs)}", f"missing: {', '.join(missing)}" if missing else "",
                f"Debian, Ubuntu: apt install {package}")
     for what, argv, fix in TRIALS:
-        yield f"netns lab: {what}", _problem(argv), GIVE_ROOT if fix == ALLOW and os.geteuid() == 0 else fix
+        found = complaints(("unshare", *as_root(), "--net", *argv))
+        yield f"netns lab: {what}", "".join(found[:1]), GIVE_ROOT if fix == ALLOW and os.geteuid() == 0 else fix
 
 
 def require() -> None:
@@ -51,13 +52,3 @@ def require() -> None:
         raise KitError("The netns lab needs Linux: a Linux machine or virtual machine.")
     if missing := [package for package, programs in packages().items() if not all(map(has, programs))]:
         raise KitError(f"The netns lab lacks programs. Debian, Ubuntu: apt install {' '.join(missing)}")
-
-
-def _problem(argv: tuple[str, ...]) -> str:
-    """Try a command in a namespace of its own; return the first line of what went wrong, "" if nothing did."""
-    try:
-        outcome = run(("unshare", *as_root(), "--net", *argv), timeout=10)
-    except KitError as error:
-        return str(error)
-    problem = (outcome.stderr.strip() or f"exit code {outcome.rc}").splitlines()
-    return problem[0] if outcome.rc else ""
