@@ -15,7 +15,7 @@ from kitlib.backends import Backend
 from kitlib.errors import CommandFailed, KitError, NoAccess, NotFound, NotRecorded, PlaceGone, first_of
 from kitlib.parsers import docker, ip, kubernetes
 from kitlib.parsers.process_flags import flag
-from kitlib.place import TUNNELS, Host, Node, Place, Pod, ebpf
+from kitlib.place import Host, Node, Place, Pod, ebpf
 from kitlib.result import Result
 from kitlib.sighting import DNS_PORT
 
@@ -257,7 +257,10 @@ def _by_address(address: str) -> tuple[int, ...]:
     return tuple(int(part) for part in address.split(".")) if address.count(".") == 3 else ()
 
 
-IPVS, NODE_CACHE = "kube-ipvs0", "nodelocaldns"       # interfaces that give away how a cluster is set up
+# Interfaces that give away how a cluster is set up.
+IPVS, NODE_CACHE = "kube-ipvs0", "nodelocaldns"
+TUNNELS = {"flannel.1": "VXLAN", "vxlan.calico": "VXLAN", "cilium_vxlan": "VXLAN", "cilium_geneve": "Geneve",
+           "cilium_wg0": "WireGuard", "wireguard.cali": "WireGuard", "flannel-wg": "WireGuard"}
 
 
 def differences(cluster: Cluster) -> tuple[str, ...]:

@@ -16,8 +16,6 @@ from kitlib.result import Result
 from kitlib.sighting import VantagePoint
 
 EBPF = {"cilium_host": "Cilium", "bpfin.cali": "Calico"}      # interfaces of CNIs whose eBPF programs pass rules by
-TUNNELS = {"flannel.1": "VXLAN", "vxlan.calico": "VXLAN", "cilium_vxlan": "VXLAN", "cilium_geneve": "Geneve",
-           "cilium_wg0": "WireGuard", "wireguard.cali": "WireGuard", "flannel-wg": "WireGuard"}
 OWN_TABLES = {"raw", "mangle", "nat", "filter", "security"}     # what iptables and ebtables call theirs in nftables
 
 if TYPE_CHECKING:
@@ -128,7 +126,7 @@ class Node(Place):
         from kitlib.netfilter.state import Netfilter  # late: a first ladder needs no rules
         from kitlib.parsers import iptables_save
 
-        forwards = self.run("sysctl", "net.ipv4.ip_forward").text.strip().endswith("= 1")
+        forwards = self._is_on("net.ipv4.ip_forward")
         saved, interfaces = saved or self.run("iptables-save"), self.interfaces()
         ruleset = iptables_save.parse(saved.text, saved.stderr)
         native, unknown = self._nftables(listed, ruleset.chain("nat", "KUBE-SERVICES") is not None)
@@ -145,7 +143,7 @@ class Node(Place):
             saved = self.run("ip6tables-save")
             ruleset = iptables_save.parse(saved.text, saved.stderr)
             routes = ip.routes(self.run("ip", "-6", "route", "show", "table", "all").text, version=6)
-            forwards = self.run("sysctl", "net.ipv6.conf.all.forwarding").text.strip().endswith("= 1")
+            forwards = self._is_on("net.ipv6.conf.all.forwarding")
         except (NotRecorded, CommandFailed) as error:
             lacking = f"the rules and routes of IPv6 ({str(error).splitlines()[0]})"
             return replace(ipv4, ruleset=iptables_save.parse(""), routes=(), ipv6=None, unknown_routes=lacking,
@@ -162,6 +160,9 @@ class Node(Place):
             return self.ip_rules(*options)
         except (NotRecorded, CommandFailed):
             return None
+
+    def _is_on(self, setting: str) -> bool:
+        return self.run("sysctl", setting).text.strip().endswith("= 1")
 
     def _settings(self) -> dict[str, int]:
         """Read what lets packets in or not, rp_filter and route_localnet, as far as that is known."""

@@ -243,7 +243,8 @@ def test_words_are_those_of_dig() -> None:
     for code, name in TYPES.items():
         assert name == dns.rdatatype.to_text(code)
     for code, name in RCODES.items():
-        assert name == dns.rcode.to_text(code) or code == 16       # dnspython knows 16 as BADVERS or BADSIG
+        # dig has no names for 11 to 15; dnspython knows 16 as BADVERS or BADSIG
+        assert name in (dns.rcode.to_text(code), f"RESERVED{code}") or code == 16
     assert message(struct.pack("!6H", 1, 0x980C, 0, 0, 0, 0)).opcode == "RESERVED3"
     assert message(struct.pack("!6H", 1, 0x980C, 0, 0, 0, 0)).rcode == "RESERVED12"
 

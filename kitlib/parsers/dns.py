@@ -16,10 +16,23 @@ from kitlib.errors import ParseError
 from kitlib.parsers.packets import address_text
 from kitlib.sighting import Edns, Message, Question, Record
 
-TYPES = {1: "A", 2: "NS", 5: "CNAME", 6: "SOA", 12: "PTR", 13: "HINFO", 15: "MX", 16: "TXT", 28: "AAAA", 29: "LOC",
-         33: "SRV", 35: "NAPTR", 39: "DNAME", 41: "OPT", 43: "DS", 44: "SSHFP", 46: "RRSIG", 47: "NSEC", 48: "DNSKEY",
-         50: "NSEC3", 52: "TLSA", 64: "SVCB", 65: "HTTPS", 250: "TSIG", 251: "IXFR", 252: "AXFR", 255: "ANY",
-         257: "CAA"}
+
+class Names(dict[int, str]):
+    """What dig calls a number; one without a name here it calls TYPE65280, CLASS32769 and so on (RFC 3597)."""
+
+    def __init__(self, names: dict[int, str], others: str) -> None:
+        super().__init__(names)
+        self.others = others
+
+    def __missing__(self, number: int) -> str:
+        return self.others.format(number)
+
+
+TYPES = Names({
+    1: "A", 2: "NS", 5: "CNAME", 6: "SOA", 12: "PTR", 13: "HINFO", 15: "MX", 16: "TXT", 28: "AAAA", 29: "LOC",
+    33: "SRV", 35: "NAPTR", 39: "DNAME", 41: "OPT", 43: "DS", 44: "SSHFP", 46: "RRSIG", 47: "NSEC", 48: "DNSKEY",
+    50: "NSEC3", 52: "TLSA", 64: "SVCB", 65: "HTTPS", 250: "TSIG", 251: "IXFR", 252: "AXFR", 255: "ANY",
+    257: "CAA"}, "TYPE{}")
 OPT, IN = 41, 1
 MOST_LABELS = 127
 SECTIONS = ("question", "answer", "authority", "additional")
@@ -29,12 +42,15 @@ DATA = {"A": "4", "AAAA": "6", "NS": "n", "CNAME": "n", "PTR": "n", "DNAME": "n"
 ONLY_IN = {"A", "AAAA", "SRV"}         # types that are defined for the internet's class alone
 SIZES = {"4": 4, "6": 16, "H": 2, "I": 4}
 WITHOUT_DATA = (254, 255)
-CLASSES = {1: "IN", 3: "CH", 254: "NONE", 255: "ANY"}
-OPCODES = {0: "QUERY", 1: "IQUERY", 2: "STATUS", 4: "NOTIFY", 5: "UPDATE"}
-RCODES = {0: "NOERROR", 1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED", 6: "YXDOMAIN",
-          7: "YXRRSET", 8: "NXRRSET", 9: "NOTAUTH", 10: "NOTZONE", 16: "BADVERS", 23: "BADCOOKIE"}
+CLASSES = Names({1: "IN", 3: "CH", 254: "NONE", 255: "ANY"}, "CLASS{}")
+OPCODES = Names({0: "QUERY", 1: "IQUERY", 2: "STATUS", 4: "NOTIFY", 5: "UPDATE"}, "RESERVED{}")
+RCODES = Names({
+    0: "NOERROR", 1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED", 6: "YXDOMAIN", 7: "YXRRSET",
+    8: "NXRRSET", 9: "NOTAUTH", 10: "NOTZONE", **{code: f"RESERVED{code}" for code in range(11, 16)}, 16: "BADVERS",
+    23: "BADCOOKIE"}, "?{}")
 FLAGS = {"qr": 0x8000, "aa": 0x0400, "tc": 0x0200, "rd": 0x0100, "ra": 0x0080, "ad": 0x0020, "cd": 0x0010}
-OPTIONS = {3: "NSID", 8: "CLIENT-SUBNET", 9: "EXPIRE", 10: "COOKIE", 11: "TCP-KEEPALIVE", 12: "PAD", 15: "EDE"}
+OPTIONS = Names({
+    3: "NSID", 8: "CLIENT-SUBNET", 9: "EXPIRE", 10: "COOKIE", 11: "TCP-KEEPALIVE", 12: "PAD", 15: "EDE"}, "OPT={}")
 
 
 class WireRecord(NamedTuple):
@@ -50,31 +66,6 @@ class WireRecord(NamedTuple):
     end: int
 
 
-def type_name(code: int) -> str:
-    """Return the record type as dig prints it; TYPE65280 for one without a name here (RFC 3597)."""
-    return TYPES.get(code) or f"TYPE{code}"
-
-
-def class_name(code: int) -> str:
-    """Return the class as dig prints it; CLASS32769 for one without a name here (RFC 3597)."""
-    return CLASSES.get(code) or f"CLASS{code}"
-
-
-def opcode_name(code: int) -> str:
-    """Return the operation as dig prints it."""
-    return OPCODES.get(code) or f"RESERVED{code}"
-
-
-def rcode_name(code: int) -> str:
-    """Return the response code as dig prints it."""
-    return RCODES.get(code) or (f"RESERVED{code}" if code < 16 else f"?{code}")
-
-
-def option_name(code: int) -> str:
-    """Return the EDNS option's name; OPT=65001 for one without a name here."""
-    return OPTIONS.get(code) or f"OPT={code}"
-
-
 @lru_cache(maxsize=2**17)          # a message is seen at several vantage points; its meaning is kept once
 def message(data: bytes) -> Message:
     """Read one DNS message (without TCP's length prefix). ParseError at whatever is cut or inconsistent.
@@ -88,15 +79,15 @@ def message(data: bytes) -> Message:
     records: dict[str, list[Record]] = {"answer": [], "authority": [], "additional": []}
     for part in parts:
         if part.section == "question":
-            questions.append(Question(part.name, type_name(part.type), class_name(part.rclass)))
+            questions.append(Question(part.name, TYPES[part.type], CLASSES[part.rclass]))
         elif part is not opt:
-            records[part.section].append(Record(part.name, type_name(part.type), part.ttl, record_data(data, part),
-                                                class_name(part.rclass)))
-    edns = opt and Edns(opt.rclass, opt.ttl >> 16 & 255, tuple((option_name(code), value.hex())
-                                                                for code, value in options(data, opt)))
+            records[part.section].append(Record(part.name, TYPES[part.type], part.ttl, record_data(data, part),
+                                                CLASSES[part.rclass]))
+    edns = opt and Edns(opt.rclass, opt.ttl >> 16 & 255,
+                        tuple((OPTIONS[code], value.hex()) for code, value in options(data, opt)))
     rcode = bits & 15 | (opt.ttl >> 24 << 4 if opt else 0)
     extraneous = len(data) - (parts[-1].end if parts else 12)
-    return Message(id_, _flags(bits), opcode_name(bits >> 11 & 15), rcode_name(rcode), tuple(questions),
+    return Message(id_, _flags(bits), OPCODES[bits >> 11 & 15], RCODES[rcode], tuple(questions),
                    *map(tuple, records.values()), edns, len(data), extraneous)
 
 
@@ -122,7 +113,7 @@ def _wire_record(data: bytes, start: int, section: str) -> WireRecord:
         code, rclass = struct.unpack("!HH", take(data, at, 4, "type and class"))
         return WireRecord(section, name, code, rclass, 0, start, at + 4, at + 4)
     code, rclass, ttl, size = struct.unpack("!HHIH", take(data, at, 10, "type, class, TTL and data length"))
-    take(data, at + 10, size, f"the data of {name} {type_name(code)}")
+    take(data, at + 10, size, f"the data of {name} {TYPES[code]}")
     return WireRecord(section, name, code, rclass, ttl, start, at + 10, at + 10 + size)
 
 
@@ -180,7 +171,7 @@ def record_data(data: bytes, part: WireRecord) -> str:
 
     In an UPDATE, records of class NONE or ANY may have none (RFC 2136, 2.4 and 2.5).
     """
-    kind = type_name(part.type)
+    kind = TYPES[part.type]
     if part.rclass in WITHOUT_DATA and part.data == part.end:
         return ""
     if kind not in DATA or (part.rclass != IN and kind in ONLY_IN):
@@ -229,5 +220,5 @@ def options(data: bytes, opt: WireRecord) -> Iterator[tuple[int, bytes]]:
     at = opt.data
     while at < opt.end:
         code, size = struct.unpack("!HH", take(data, at, 4, "an EDNS option", opt.end))
-        yield code, take(data, at + 4, size, f"EDNS option {option_name(code)}", opt.end)
+        yield code, take(data, at + 4, size, f"EDNS option {OPTIONS[code]}", opt.end)
         at += 4 + size

@@ -45,7 +45,7 @@ def message_fields(data: bytes) -> Iterator[Field]:
 def _header(data: bytes) -> Iterator[Field]:
     bits = int.from_bytes(data[2:4])
     response = bool(bits & 0x8000)
-    rcode, opcode = dns.rcode_name(bits & 15), dns.opcode_name(bits >> 11 & 15)
+    rcode, opcode = dns.RCODES[bits & 15], dns.OPCODES[bits >> 11 & 15]
     meanings = {  # flag: 0, 1
         "qr": ("a query", "a response"), "aa": ("not from the zone's own server", "from a server of the zone itself"),
         "tc": ("nothing left out", "truncated: did not fit, ask again over TCP"),
@@ -69,9 +69,9 @@ def _header(data: bytes) -> Iterator[Field]:
 
 
 def _record(data: bytes, part: dns.WireRecord) -> Iterator[Field]:
-    layer, kind = f"DNS {part.section}", dns.type_name(part.type)
+    layer, kind = f"DNS {part.section}", dns.TYPES[part.type]
     yield Field(layer, "type", kind, TYPES.get(kind, "the kind of data"))
-    yield Field(layer, "class", dns.class_name(part.rclass),
+    yield Field(layer, "class", dns.CLASSES[part.rclass],
                 "IN: the internet" if part.rclass == dns.IN else "another class than the internet's")
     if part.section != "question":
         yield Field(layer, "TTL", str(part.ttl), "seconds that this may be kept in a cache")
@@ -88,5 +88,5 @@ def _opt(data: bytes, opt: dns.WireRecord) -> Iterator[Field]:
     yield Field("EDNS", "Z", str(opt.ttl & 0x7FFF), "reserved: must be 0")
     yield Field("EDNS", "data length", str(opt.end - opt.data), "bytes of the options")
     for code, value in dns.options(data, opt):
-        name = dns.option_name(code)
+        name = dns.OPTIONS[code]
         yield Field("EDNS", f"option: {name}", value.hex() or "empty", EDNS_OPTIONS.get(name, "an EDNS option"))

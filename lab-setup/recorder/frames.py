@@ -15,7 +15,7 @@ from ipaddress import ip_address
 from typing import NamedTuple
 
 from kitlib.errors import ParseError
-from kitlib.parsers.dns import DATA, IN, ONLY_IN, message, options, type_name, wire_records
+from kitlib.parsers.dns import DATA, IN, ONLY_IN, TYPES, message, options, wire_records
 from kitlib.parsers.header_fields import ones_sum
 from kitlib.parsers.packets import TCP, UDP
 from kitlib.sighting import DNS_PORT, Frame
@@ -136,7 +136,7 @@ def scrub_message(data: bytes, names: Pseudonyms) -> bytes | None:
             at = _copy_name(data, new, record.start, names)
             fixed = 4 if record.section == "question" else 10
             new[at:at + fixed] = data[at:at + fixed]
-            kind = type_name(record.type)
+            kind = TYPES[record.type]
             if kind == "OPT":
                 at = record.data
                 for _, value in options(data, record):
