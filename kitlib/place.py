@@ -16,11 +16,14 @@ from kitlib.result import Result
 from kitlib.sighting import VantagePoint
 
 EBPF = {"cilium_host": "Cilium", "bpfin.cali": "Calico"}      # interfaces of CNIs whose eBPF programs pass rules by
-OWN_TABLES = {"raw", "mangle", "nat", "filter", "security"}     # what iptables and ebtables call theirs in nftables
+# What iptables, arptables and ebtables call theirs in nftables; of family inet they have none.
+OWN_TABLES = {f"table {family} {name}" for family in ("ip", "ip6", "arp", "bridge")
+              for name in ("raw", "mangle", "nat", "filter", "security", "broute")}
 
 if TYPE_CHECKING:
     from kitlib.netfilter.state import Netfilter
     from kitlib.parsers import nft
+    from kitlib.parsers.iptables_save import Ruleset
     from kitlib.parsers.resolv_conf import ResolvConf
 
 
@@ -129,7 +132,7 @@ class Node(Place):
         forwards = self._is_on("net.ipv4.ip_forward")
         saved, interfaces = saved or self.run("iptables-save"), self.interfaces()
         ruleset = iptables_save.parse(saved.text, saved.stderr)
-        native, unknown = self._nftables(listed, ruleset.chain("nat", "KUBE-SERVICES") is not None)
+        native, unknown = self._nftables(listed, ruleset)
         unknown += ebpf(interface.name for interface in interfaces)
         here = Netfilter(ruleset, (*self._other_routes(), *self.routes()), interfaces, forwards, tuple(unknown), native,
                          rules=self._known_rules(), settings=self._settings())
@@ -174,17 +177,18 @@ class Node(Place):
                           if value.isdecimal()}
         return found
 
-    def _nftables(self, listed: Result | None, is_in_iptables: bool) -> tuple[nft.Ruleset | None, list[str]]:
+    def _nftables(self, listed: Result | None, saved: Ruleset) -> tuple[nft.Ruleset | None, list[str]]:
         """Read the rules of nftables if kube-proxy's are among them; else say whose are there and are not read.
 
         Where nft cannot be asked, kube-proxy may be there all the same, unless its rules are in iptables.
         """
         try:
-            tables = self.nft_tables()
+            tables = self._all_nft_tables()
         except (NotRecorded, CommandFailed) as error:
+            is_in_iptables = saved.chain("nat", "KUBE-SERVICES") is not None
             return None, [] if is_in_iptables else [f"the rules of nftables ({str(error).splitlines()[0]})"]
         if KUBE_PROXY not in tables:
-            return None, [f"the rules of nftables in {table}" for table in tables]
+            return None, [f"the rules of nftables in {table}" for table in _unread(tables, saved)]
         from kitlib.parsers import nft  # late: only a cluster in nftables mode has them
 
         try:
@@ -194,8 +198,10 @@ class Node(Place):
 
     def nft_tables(self) -> list[str]:
         """Read the nftables tables here that are not iptables' own: "table ip kube-proxy"."""
-        lines = self.run("nft", "list", "tables").text.splitlines()
-        return [line for line in lines if line.rpartition(" ")[2] not in OWN_TABLES]
+        return [table for table in self._all_nft_tables() if table not in OWN_TABLES]
+
+    def _all_nft_tables(self) -> list[str]:
+        return self.run("nft", "list", "tables").text.splitlines()
 
     def _other_routes(self) -> list[ip.Route]:
         """Read the routes of all tables but main; where they were not recorded, work out the table local."""
@@ -204,6 +210,16 @@ class Node(Place):
             return [route for route in every if route.table != "main"]
         except NotRecorded:
             return [route for route in local_table(self.interfaces()) if route.version == 4]
+
+
+def _unread(tables: Iterable[str], saved: Ruleset) -> Iterator[str]:
+    """Yield the tables of nftables that iptables-save does not print: it may be that of iptables-legacy."""
+    for table in tables:
+        family, _, name = table.rpartition(" ")
+        if table not in OWN_TABLES:
+            yield table
+        elif family == "table ip" and name not in saved.tables:
+            yield f"{table}, which iptables-save does not print"
 
 
 def ebpf(interfaces: Iterable[str]) -> list[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -54,6 +55,7 @@ def test_a_bridge_is_told_by_its_name():
     ({"addresses": BRIDGE["ip-addr"].replace("cni0", "cilium_host")}, "through eBPF programs of Cilium at cilium_host"),
     ({"tables": "table ip nat\ntable ip kube-proxy\n"}, "nftables mode"),
     ({"tables": "table ip nat\ntable inet cali\n"}, "tables beside those of iptables (table inet cali)"),
+    ({"tables": "table ip nat\ntable inet filter\n"}, "tables beside those of iptables (table inet filter)"),
     ({"tables": Result("nft list tables", (), 127, "", "nft: not found")}, "Exit code 127: nft: not found"),
     ({"rules": f"{USUAL}100:\tfrom 10.0.0.0/8 lookup 2\n"}, "(100: from 10.0.0.0/8 lookup 2)"),
     ({"pods": "10.244.0.0/16,fd00:10:244::/56"}, "two address families, 10.244.0.0/16,fd00:10:244::/56")])
@@ -137,14 +139,21 @@ def test_without_a_recorded_table_the_kernels_own_routes_are_known(monkeypatch):
     assert node.netfilter().type_of("172.20.255.255") == "BROADCAST"
 
 
-@pytest.mark.parametrize(("method", "what"), [
-    ("nft_tables", ["table inet cali"]),
-    ("interfaces", [ip.Interface(9, "cilium_host", "", 1500, "UP")])])
-def test_what_else_decides_about_packets_leaves_the_walk_undecided(monkeypatch, method, what):
+def test_what_else_decides_about_packets_leaves_the_walk_undecided(monkeypatch):
     node = open_lab().node("worker3")
-    monkeypatch.setattr(Node, method, lambda node: what)
-    found, = node.netfilter().unknown
-    assert "table inet cali" in found or "Cilium at cilium_host" in found
+    monkeypatch.setattr(Node, "interfaces", lambda node: [ip.Interface(9, "cilium_host", "", 1500, "UP")])
+    assert node.netfilter().unknown == ("eBPF programs of Cilium at cilium_host",)
+
+
+@pytest.mark.parametrize(("table", "words"), [
+    ("table inet cali", "table inet cali"), ("table inet filter", "table inet filter"), ("table ip6 nat", ""),
+    ("table ip nat", ""), ("table ip raw", "table ip raw, which iptables-save does not print")])
+def test_tables_of_nftables_that_iptables_save_does_not_print_are_named(table, words):
+    node = open_lab().node("worker3")
+    facts, argv = node.runner.backend.recording.facts, ("nft", "list", "tables")
+    assert node.netfilter().unknown == ()
+    facts[node.id, argv] = replace(facts[node.id, argv], stdout=f"{facts[node.id, argv].stdout}{table}\n")
+    assert node.netfilter().unknown == ((f"the rules of nftables in {words}",) if words else ())
 
 
 def forget(node: Node, *argv: str) -> None:
