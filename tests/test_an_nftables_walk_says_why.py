@@ -103,8 +103,8 @@ def test_what_is_not_understood_is_undecided_there_in_words(node, statement):
 
 BACK = {"fib": {"result": "oif", "flags": ["saddr", "iif"]}}
 MAP = {"set": [["new", {"drop": None}], ["established", {"accept": None}]]}
-SADDR, TCP_DPORT = ({"payload": {"protocol": protocol, "field": field}}
-                    for protocol, field in (("ip", "saddr"), ("tcp", "dport")))
+SADDR, TTL, TCP_DPORT = ({"payload": {"protocol": protocol, "field": field}}
+                         for protocol, field in (("ip", "saddr"), ("ip", "ttl"), ("tcp", "dport")))
 
 
 @pytest.mark.parametrize(("expr", "ends"), [        # as firewalld, Docker, Calico and others write, in nft's JSON
@@ -118,6 +118,8 @@ SADDR, TCP_DPORT = ({"payload": {"protocol": protocol, "field": field}}
      {"is dropped"}),
     ([{"counter": {"map": {"key": TCP_DPORT, "data": {"set": [[53, "c"]]}}}}, {"drop": None}], {""}),
     ([{"mangle": {"key": {"payload": {"protocol": "ip6", "field": "dscp"}}, "value": 1}}, {"drop": None}], {""}),
+    ([{"mangle": {"key": TTL, "value": 1}}], {"is undecided"}),         # what has one hop left is not forwarded
+    ([{"mangle": {"key": TTL, "value": 64}}], {""}),
     ([{"mangle": {"key": {"tcp option": {"name": "maxseg", "field": "size"}}, "value": 1}}, {"drop": None}], {""}),
     ([{"match": {"op": "==", "left": {"payload": {"protocol": "icmp", "field": "type"}}, "right": 8}}, {"drop": None}],
      {""}),

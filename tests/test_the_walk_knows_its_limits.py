@@ -172,6 +172,43 @@ def test_the_way_back_that_rpfilter_asks_for_is_decided(rule: str, end: str) -> 
     assert (path.end, path.probability, path.assumptions) == (end, 1, ())
 
 
+@pytest.mark.parametrize("raw, rule, end", [
+    ("", "-m conntrack --ctproto 17 -j DROP", "is dropped"), ("", "-m conntrack ! --ctproto 17 -j DROP", ""),
+    ("-j CT --notrack", "-m conntrack --ctproto 17 -j DROP", ""),
+    ("-j CT --notrack", "-m conntrack ! --ctproto 6 -j DROP", ""),
+    ("-j CT --notrack", "-m conntrack --ctstate UNTRACKED --ctproto 6 -j DROP", "is dropped"),
+    ("-m conntrack --ctproto 17 -j DROP", "", ""), ("-m conntrack --ctstate INVALID -j DROP", "", "is dropped")])
+def test_a_packet_without_a_connection_has_no_property_of_one(raw: str, rule: str, end: str) -> None:
+    rules = EMPTY.replace("COMMIT", f"-A FORWARD {rule}\nCOMMIT" if rule else "COMMIT")
+    before = f"*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING {raw}\nCOMMIT\n" if raw else ""
+    assert [path.end for path in paths(before + rules)] == [end or "goes out of eth0"]
+
+
+@pytest.mark.parametrize("packet, chain", [
+    (QUERY, "FORWARD"), (QUERY._replace(destination="10.0.0.5"), "INPUT"),
+    (Packet("10.0.0.5", "10.96.0.10", "tcp", 40000, 53), "OUTPUT")])
+def test_table_security_is_asked_too(packet: Packet, chain: str) -> None:
+    """Azure's agent keeps its rules there: who may ask 168.63.129.16."""
+    rules = f"*security\n:{chain} ACCEPT [0:0]\n-A {chain} -m conntrack --ctstate INVALID,NEW -j DROP\nCOMMIT\n"
+    path, = paths(EMPTY + rules, packet)
+    assert path.end == "is dropped" and path.hook_steps[-1].where == f"security at {chain}"
+
+
+@pytest.mark.parametrize("target, hook, end", [
+    ("TTL --ttl-set 1", "PREROUTING", "is undecided"), ("TTL --ttl-dec 1", "PREROUTING", "is undecided"),
+    ("TTL --ttl-set 64", "PREROUTING", ""), ("TTL --ttl-inc 1", "PREROUTING", ""),
+    ("HL --hl-set 1", "PREROUTING", "is undecided"), ("TTL --ttl-set 1", "POSTROUTING", "")])
+def test_a_packet_that_may_have_no_hop_left_is_undecided(target: str, hook: str, end: str) -> None:
+    path, = paths(f"*mangle\n:{hook} ACCEPT [0:0]\n-A {hook} -j {target}\nCOMMIT\n")
+    assert path.end == (end or "goes out of eth0")
+
+
+@pytest.mark.parametrize("coin", ["--probability 0.00000000000", "! --probability 1.00000000000"])
+def test_what_never_happens_is_no_way(coin: str) -> None:
+    path, = paths(EMPTY.replace("COMMIT", f"-A FORWARD -m statistic --mode random {coin} -j DROP\nCOMMIT"))
+    assert (path.end, path.probability) == ("goes out of eth0", 1)
+
+
 @pytest.mark.parametrize("rule, ends", [
     ("--tcp-flags FIN,SYN,RST,ACK SYN", ("is dropped", "undecided")), ("--syn", ("is dropped", "undecided")),
     ("! --syn", ("goes out of eth0", "undecided")), ("--tcp-flags ALL NONE", ("goes out of eth0", "undecided"))])

@@ -152,6 +152,7 @@ PROPERTIES: dict[tuple[str, str], Property] = {
        for what, port in (("in", lambda packet, _: packet.physdev_in), ("out", lambda packet, _: packet.physdev_out),
                            ("bridged", lambda packet, _: packet.physdev_in and packet.physdev_out))},
 }
+WITHOUT_CONNECTION = {"INVALID", "UNTRACKED"}
 STATEFUL = ("limit", "hashlimit", "connlimit", "connbytes", "quota", "rateest")
 DEPENDS = "{} depends on the packets before this one"
 
@@ -195,6 +196,8 @@ def _conditions(match: Match, packet: Packet, netfilter: Netfilter) -> Iterator[
         yield WHOLE[match.module]({option.name: option for option in match.options}, packet)
     elif match.module == "rpfilter":
         yield _reverse_path({option.name for option in match.options}, packet, netfilter)
+    elif match.module == "conntrack" and packet.states <= WITHOUT_CONNECTION:
+        yield _of_no_connection(match, packet, netfilter)
     elif match.module in STATEFUL:
         yield Condition(None, DEPENDS.format(f"-m {match.module}"))
     elif not match.options and match.module not in ("udp", "tcp", "sctp", "comment"):
@@ -221,6 +224,17 @@ def reason(name: str, value: str, wanted: str, holds: bool, is_negated: bool) ->
     if holds:
         return f"{name} is {value}, not {wanted}" if is_negated else f"{name} is {value}"
     return f"{name} is {value}, the rule wants {'anything but ' if is_negated else ''}{wanted}"
+
+
+def _of_no_connection(match: Match, packet: Packet, netfilter: Netfilter) -> Condition:
+    """Judge a packet that belongs to no connection: by --ctstate alone, and without that it never matches.
+
+    Source: net/netfilter/xt_conntrack.c, conntrack_mt.
+    """
+    state = next((option for option in match.options if option.name == "--ctstate"), None)
+    if state is None:
+        return Condition(False, "the packet belongs to no connection")
+    return _condition(STATE, state, packet, netfilter)
 
 
 def _coin(options: dict[str, Option], _: Packet) -> Condition:

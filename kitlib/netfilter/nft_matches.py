@@ -26,6 +26,7 @@ VERDICTS = {"accept": "ACCEPT", "drop": "DROP", "continue": "CONTINUE", "return"
 KNOWN_FLAGS = {"dnat", "snat"}                                      # of ct status
 ONLY_GO_ON = {"counter", "log", "comment", "last", "ct helper", "ct timeout", "ct expectation"}
 STATEFUL = {"limit", "quota", "ct count", "meter"}      # they look at more than this packet: they may hold or not
+HOPS = ("ttl", "hoplimit")
 NOT_READ_HERE = {"meta": {"nftrace", "priority", "pkttype"}, "ct": {"mark", "label", "event", "secmark"},
                  "payload": {"dscp", "ecn", "ttl", "hoplimit", "flowlabel", "checksum"}}    # may be rewritten
 MOST_DRAWN = 1 << 16                                                  # sides of a coin that are looked at one by one
@@ -240,6 +241,8 @@ def _mangle(body: dict[str, Any], context: Context) -> Effect:
         if name == "payload":
             with suppress(Unknown):         # what it is need not be known, but the packet must have it
                 value_of(body["key"], context)
+            if what["field"] in HOPS and context.hook == "PREROUTING" and body["value"] in (0, 1):
+                raise Unknown("whether it has enough hops left to be forwarded is not known here")
         return Effect("", context.packet, unknown=_whether_it_breaks(body["value"], context))
     if name == "tcp option":
         if context.packet.protocol != "tcp":

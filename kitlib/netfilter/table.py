@@ -19,8 +19,9 @@ from kitlib.netfilter.state import Netfilter
 from kitlib.netfilter.targets import apply
 from kitlib.parsers.iptables_save import Chain, Rule
 
-TABLES = {"prerouting": ("raw", "mangle", "nat"), "input": ("mangle", "filter", "nat"), "forward": ("mangle", "filter"),
-          "output": ("raw", "mangle", "nat", "filter"), "postrouting": ("mangle", "nat")}
+TABLES = {"prerouting": ("raw", "mangle", "nat"), "input": ("mangle", "filter", "security", "nat"),
+          "forward": ("mangle", "filter", "security"), "output": ("raw", "mangle", "nat", "filter", "security"),
+          "postrouting": ("mangle", "nat")}
 BEFORE_CONNTRACK = frozenset({"INVALID"})           # what xt_conntrack.c says of a packet that has no connection yet
 
 
@@ -146,6 +147,8 @@ def _advance(netfilter: Netfilter, hook: str, branch: Branch) -> list[Branch]:
     if result.probability == 1:
         return [taken]
     other = branch.step(rule, RuleOutcome.SKIPPED, f"{result.why}; here it is not so")
+    if result.probability == 0:
+        return [other]
     return [replace(taken, probability=branch.probability * result.probability),
             replace(other, probability=branch.probability * (1 - result.probability))]
 

@@ -36,6 +36,8 @@ def _apply(rule: Rule, packet: Packet, hook: str, netfilter: Netfilter) -> Targe
     words = {option.name: next(iter(option.values), "") for option in rule.parts.target_options}
     if target in VERDICTS:
         return TargetEffect(VERDICTS[target], packet)
+    if target in ("TTL", "HL") and hook == "PREROUTING" and not _leaves_hops(words):
+        return TargetEffect("", packet, f"whether -j {target} leaves it enough hops to be forwarded is not known")
     if target in ONLY_GO_ON:
         return TargetEffect("CONTINUE", packet)
     if target == "MARK" and "--set-xmark" in words:
@@ -54,6 +56,12 @@ def _apply(rule: Rule, packet: Packet, hook: str, netfilter: Netfilter) -> Targe
         address = netfilter.masquerade_address(packet.out_interface, packet.destination)
         return from_source(packet, address, words.get("--to-ports", ""), words)
     return TargetEffect("", packet, f"unknown here: -j {target}{''.join(f' {name}' for name in words)}")
+
+
+def _leaves_hops(words: dict[str, str]) -> bool:
+    """Tell whether a router, which drops what comes with one hop left, surely forwards the packet afterwards."""
+    given = words.get("--ttl-set") or words.get("--hl-set")
+    return int(given) > 1 if given else words.keys() <= {"--ttl-inc", "--hl-inc"}
 
 
 def _marked(mark: int, words: str) -> int:
