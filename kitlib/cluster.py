@@ -15,7 +15,7 @@ from kitlib.backends import Backend
 from kitlib.errors import CommandFailed, KitError, NoAccess, NotFound, NotRecorded, PlaceGone, first_of
 from kitlib.parsers import docker, ip, kubernetes
 from kitlib.parsers.process_flags import flag
-from kitlib.place import Host, Node, Place, Pod, ebpf
+from kitlib.place import Host, Node, Place, Pod, past_rules
 from kitlib.result import Result
 from kitlib.sighting import DNS_PORT
 
@@ -258,9 +258,12 @@ def _by_address(address: str) -> tuple[int, ...]:
 
 
 # Interfaces that give away how a cluster is set up.
-IPVS, NODE_CACHE = "kube-ipvs0", "nodelocaldns"
-TUNNELS = {"flannel.1": "VXLAN", "vxlan.calico": "VXLAN", "cilium_vxlan": "VXLAN", "cilium_geneve": "Geneve",
-           "cilium_wg0": "WireGuard", "wireguard.cali": "WireGuard", "flannel-wg": "WireGuard"}
+NODE_CACHE = "nodelocaldns"
+UNUSED_TUNNEL = "tunl0"           # is there as soon as the kernel knows IPIP; who uses it gives it an address
+TUNNELS = {"flannel.1": "VXLAN", "flannel-v6.1": "VXLAN", "vxlan.calico": "VXLAN", "vxlan-v6.calico": "VXLAN",
+           "cilium_vxlan": "VXLAN", "vxlan_sys_4789": "VXLAN", "vxlan-6784": "VXLAN", "cilium_geneve": "Geneve",
+           "genev_sys_6081": "Geneve", "cilium_wg0": "WireGuard", "wireguard.cali": "WireGuard",
+           "wg-v6.cali": "WireGuard", "flannel-wg": "WireGuard", "flannel-wg-v6": "WireGuard", "tunl0": "IPIP"}
 
 
 def differences(cluster: Cluster) -> tuple[str, ...]:
@@ -282,7 +285,8 @@ def differences(cluster: Cluster) -> tuple[str, ...]:
             failures.append(f"This may be a difference and is not known. {error}")
             return []
 
-    names = {interface.name for interface in known(node.interfaces)}
+    interfaces = known(node.interfaces)
+    names = {interface.name for interface in interfaces if interface.name != UNUSED_TUNNEL or interface.addresses}
     tables = known(node.nft_tables)
     proxy = [table for table in tables if table.endswith(" kube-proxy")]
     rules = known(node.ip_rules)
@@ -290,14 +294,14 @@ def differences(cluster: Cluster) -> tuple[str, ...]:
         "The CNI has a bridge, {}: pods of one node meet there, not in its routes. Each still has its veth pair.":
             sorted({route.device for route in known(node.routes)
                     if route.destination == node.pod_range and not route.via}),
-        "kube-proxy is in IPVS mode ({}): no KUBE-SVC chain rewrites the destination; `ipvsadm -Ln` shows what does. "
-        "The ladder shows the same rewrite.": names & {IPVS},
+        "Services are in IPVS ({}): no KUBE-SVC chain rewrites the destination; `ipvsadm -Ln` shows what does. "
+        "The ladder shows the same rewrite.": names & ip.IPVS,
         "kube-proxy is in nftables mode: its rules are in `nft list {}`, not in iptables. The ladder shows the same "
         "rewrite.": proxy[:1],
         "nftables has tables beside those of iptables ({}): the rule walk does not know what they do.":
             [] if proxy else tables,        # in nftables mode it reads them all
         "Packets may pass by rules and routes, through {}: the rule walk does not know what these do.":
-            ebpf(names),
+            past_rules(names),
         "Traffic between nodes travels encapsulated ({}): a node's eth0 shows no DNS of pods; listen there instead.":
             [f"{TUNNELS[name]} at {name}" for name in sorted(names) if name in TUNNELS],
         "Policy routing is in use ({}): the rule walk does not know which packets take other routing tables.":

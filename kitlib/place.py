@@ -15,7 +15,10 @@ from kitlib.parsers import ip
 from kitlib.result import Result
 from kitlib.sighting import VantagePoint
 
-EBPF = {"cilium_host": "Cilium", "bpfin.cali": "Calico"}      # interfaces of CNIs whose eBPF programs pass rules by
+# Interfaces of CNIs that carry packets past rules and routes, and by what. OVN-Kubernetes, OpenShift, Antrea and
+# Kube-OVN have Open vSwitch.
+PAST_RULES = {"cilium_host": "eBPF programs of Cilium", "bpfin.cali": "eBPF programs of Calico",
+              "ovs-system": "flows of Open vSwitch"}
 # What iptables, arptables and ebtables call theirs in nftables; of family inet they have none.
 OWN_TABLES = {f"table {family} {name}" for family in ("ip", "ip6", "arp", "bridge")
               for name in ("raw", "mangle", "nat", "filter", "security", "broute")}
@@ -133,7 +136,7 @@ class Node(Place):
         saved, interfaces = saved or self.run("iptables-save"), self.interfaces()
         ruleset = iptables_save.parse(saved.text, saved.stderr)
         native, unknown = self._nftables(listed, ruleset)
-        unknown += ebpf(interface.name for interface in interfaces)
+        unknown += past_rules(interface.name for interface in interfaces)
         here = Netfilter(ruleset, (*self._other_routes(), *self.routes()), interfaces, forwards, tuple(unknown), native,
                          rules=self._known_rules(), settings=self._settings())
         return replace(here, ipv6=cache(lambda: self._ipv6(here)))
@@ -222,9 +225,9 @@ def _unread(tables: Iterable[str], saved: Ruleset) -> Iterator[str]:
             yield f"{table}, which iptables-save does not print"
 
 
-def ebpf(interfaces: Iterable[str]) -> list[str]:
-    """Say whose eBPF programs may carry packets past rules and routes, where these are the interfaces."""
-    return [f"eBPF programs of {EBPF[name]} at {name}" for name in sorted(interfaces) if name in EBPF]
+def past_rules(interfaces: Iterable[str]) -> list[str]:
+    """Say what may carry packets past rules and routes, where these are the interfaces."""
+    return [f"{PAST_RULES[name]} at {name}" for name in sorted(interfaces) if name in PAST_RULES]
 
 
 def local_table(interfaces: Iterable[ip.Interface]) -> Iterator[ip.Route]:

@@ -49,7 +49,11 @@ def test_a_bridge_is_told_by_its_name():
 
 
 @pytest.mark.parametrize(("changed", "said"), [
-    ({"addresses": BRIDGE["ip-addr"].replace("cni0", "kube-ipvs0")}, "IPVS mode (kube-ipvs0)"),
+    ({"addresses": BRIDGE["ip-addr"].replace("cni0", "kube-ipvs0")}, "Services are in IPVS (kube-ipvs0)"),
+    ({"addresses": BRIDGE["ip-addr"].replace("cni0", "kube-dummy-if")}, "Services are in IPVS (kube-dummy-if)"),
+    ({"addresses": BRIDGE["ip-addr"].replace("cni0", "ovs-system")}, "through flows of Open vSwitch at ovs-system"),
+    ({"addresses": BRIDGE["ip-addr"].replace("cni0", "genev_sys_6081")}, "encapsulated (Geneve at genev_sys_6081)"),
+    ({"addresses": BRIDGE["ip-addr"].replace("cni0", "tunl0")}, "encapsulated (IPIP at tunl0)"),
     ({"addresses": BRIDGE["ip-addr"].replace("cni0", "nodelocaldns")}, "DNS cache of its own (nodelocaldns)"),
     ({"addresses": BRIDGE["ip-addr"].replace("cni0", "flannel.1")}, "encapsulated (VXLAN at flannel.1): a node's eth0"),
     ({"addresses": BRIDGE["ip-addr"].replace("cni0", "cilium_host")}, "through eBPF programs of Cilium at cilium_host"),
@@ -64,6 +68,11 @@ def test_every_other_difference_is_told(changed, said):
     assert differences(cluster(**plain)) == ()
     sentence, = differences(cluster(**{**plain, **changed}))
     assert said in sentence
+
+
+def test_a_tunnel_that_nobody_uses_is_no_difference():
+    unused = "9: tunl0@NONE: <NOARP> mtu 1480 qdisc noop state DOWN group default\n    link/ipip 0.0.0.0 brd 0.0.0.0\n"
+    assert differences(cluster(BRIDGE["ip-addr"] + unused, "", BRIDGE["nft-tables"])) == ()
 
 
 def listed(**objects: list) -> Lab:
@@ -141,8 +150,9 @@ def test_without_a_recorded_table_the_kernels_own_routes_are_known(monkeypatch):
 
 def test_what_else_decides_about_packets_leaves_the_walk_undecided(monkeypatch):
     node = open_lab().node("worker3")
-    monkeypatch.setattr(Node, "interfaces", lambda node: [ip.Interface(9, "cilium_host", "", 1500, "UP")])
-    assert node.netfilter().unknown == ("eBPF programs of Cilium at cilium_host",)
+    names = ("cilium_host", "ovs-system")
+    monkeypatch.setattr(Node, "interfaces", lambda node: [ip.Interface(9, name, "", 1500, "UP") for name in names])
+    assert node.netfilter().unknown == ("eBPF programs of Cilium at cilium_host", "flows of Open vSwitch at ovs-system")
 
 
 @pytest.mark.parametrize(("table", "words"), [

@@ -97,6 +97,7 @@ def test_a_route_of_ipv4_may_have_a_next_hop_of_ipv6() -> None:
 @pytest.mark.parametrize("route, packet, words", [
     ("default via 10.0.1.1 dev eth1 table 2", QUERY, "routes in table 2"),
     ("local 10.96.0.10 dev kube-ipvs0 table local", QUERY, "IPVS"),
+    ("local 10.96.0.10 dev kube-dummy-if table local", QUERY, "IPVS"),
     ("", QUERY._replace(destination="224.0.0.251"), "multicast groups"),
 ])
 def test_routing_that_was_not_read_is_undecided(route: str, packet: Packet, words: str) -> None:

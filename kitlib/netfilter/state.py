@@ -8,7 +8,7 @@ from functools import cached_property
 from ipaddress import IPv6Address, ip_address, ip_interface, ip_network
 from typing import TYPE_CHECKING
 
-from kitlib.parsers.ip import Interface, Route, unusual_rules
+from kitlib.parsers.ip import IPVS, Interface, Route, unusual_rules
 from kitlib.parsers.iptables_save import Ruleset
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ GETS = "the sender gets the error"
 NO_WAY = {"blackhole": "the packet is dropped, and the sender hears nothing of it",
           "unreachable": f"{GETS}: host unreachable", "prohibit": f"{GETS}: prohibited",
           "": f"no route leads there: {GETS}: net unreachable"}
-IPVS = "kube-ipvs0"       # the interface to which kube-proxy in IPVS mode gives every Service's address
 
 
 @dataclass(frozen=True)
@@ -116,7 +115,7 @@ class Netfilter:
         """Say why the kernel may not use the chosen route; "" if it does."""
         if chosen.unknown:
             return chosen.unknown
-        if chosen.device == IPVS:
+        if chosen.device in IPVS:
             return f"{destination} is an address of IPVS, which sends it to an endpoint by a table of its own"
         twins = {route for route in fitting if (route.destination, route.table) == (chosen.destination, chosen.table)}
         if chosen.version == 6 and len(twins) > 1:

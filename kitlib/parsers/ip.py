@@ -14,6 +14,8 @@ WITHOUT_DEVICE = frozenset({"blackhole", "unreachable", "prohibit", "throw"})
 ROUTE_TYPES = WITHOUT_DEVICE | {"unicast", "local", "broadcast", "anycast", "multicast", "nat"}
 ROUTE_FLAGS = frozenset({"onlink", "linkdown", "dead", "pervasive", "offload", "trap", "notify", "unresolved"})
 ROUTE_WORDS = {"via": "via", "dev": "device", "src": "source", "scope": "scope", "proto": "protocol", "table": "table"}
+# The interfaces to which kube-proxy in IPVS mode, and kube-router, give every Service's address.
+IPVS = frozenset({"kube-ipvs0", "kube-dummy-if"})
 USUAL_RULES = ("from all lookup local", "from all lookup main", "from all lookup default")
 NO_MATTER = frozenset({  # what neither limits a route to some packets nor sends them elsewhere
     "metric", "pref", "expires", "nhid", "error", "uid", "mtu", "advmss", "hoplimit", "window", "rtt", "rttvar",
