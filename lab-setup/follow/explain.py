@@ -80,14 +80,15 @@ def read_rules(text: str) -> iptables_save.Ruleset | nft.Ruleset:
 
 def netfilter_of(rules: Sequence[iptables_save.Ruleset | nft.Ruleset], routes: tuple[Route, ...],
                  interfaces: tuple[Interface, ...], packet: Packet) -> Netfilter:
-    """Put together what decides; `rules` is one dump, or one of each kind.
+    """Put together what decides; `rules` is one dump, or one of each kind and version of IP.
 
     What is not there is unknown: it makes undecided what depends on it, and no more. A packet that goes out of
     an interface by its own words needs no route, and is for another machine.
     """
-    no_routes = no_addresses = ""
+    no_routes, no_addresses, version = "", "", 6 if ":" in packet.destination else 4
+    routes = tuple(dict.fromkeys(route for route in routes if route.version == version))
     if not routes and packet.out_interface:
-        routes = (Route("default", device=packet.out_interface, version=6 if ":" in packet.destination else 4),)
+        routes = (Route("default", device=packet.out_interface, version=version),)
     elif not routes:
         no_routes = "not known: the routes: give `ip route show table all`, or `out INTERFACE` in the packet"
     if not any(route.table == "local" for route in routes):
@@ -95,9 +96,11 @@ def netfilter_of(rules: Sequence[iptables_save.Ruleset | nft.Ruleset], routes: t
         no_addresses = "" if interfaces else "not known: which addresses are this machine's: give `ip addr`"
     no_way = "" if packet.out_interface else "; ".join(filter(None, (no_routes, no_addresses)))
     native = next((one for one in rules if isinstance(one, nft.Ruleset)), None)
-    saved = next((one for one in rules if one is not native), iptables_save.parse(""))
-    return Netfilter(saved, routes, interfaces, unknown_routes=no_way, unknown_addresses=no_addresses, nft=native,
-                     settings={})
+    dumps = [one for one in rules if one is not native]
+    saved = next((one for one in dumps if one.version in (None, version)), iptables_save.parse(""))
+    unknown = () if saved in dumps or not dumps or native else (f"the rules of IPv{version}: these are of another",)
+    return Netfilter(saved, routes, interfaces, unknown=unknown, unknown_routes=no_way, unknown_addresses=no_addresses,
+                     nft=native, settings={})
 
 
 def _connection(given: Namespace, packet: Packet) -> Connection | None:

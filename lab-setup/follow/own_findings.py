@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 
 from follow.explain import netfilter_of
@@ -42,12 +43,26 @@ def walk(own: OwnFiles, machine: str, journey: Journey) -> PacketPath:
         lacking, command = ("routes", "ip route show table all") if rules else ("rules", "iptables-save")
         raise NotFound(f"The query cannot be taken through {machine or 'the machine'}: its {lacking} are not among the "
                        f"files. Add the output of `{command}`, as {machine or 'PLACE'}_{lacking}.txt.")
-    addresses = tuple(one for found in own.contents(ADDRESSES, machine) for one in found)
+    _check_one_of_a_kind(own, machine)
+    addresses, every_route = (tuple(one for found in own.contents(kind, machine) for one in found)
+                              for kind in (ADDRESSES, ROUTES))
     query = packet_from(journey.client_leg.hops[0].sighting)
-    netfilter = netfilter_of(rules, routes[0], addresses, query)
+    netfilter = netfilter_of(rules, every_route, addresses, query)
     paths = simulate(netfilter, _packet(journey, machine, netfilter))
     target = journey.client_leg.endpoint.address
     return next((path for path in paths if path.after.destination == target), paths[0])
+
+
+def _check_one_of_a_kind(own: OwnFiles, machine: str) -> None:
+    """Raise KitError where two dumps of a machine are of the same kind: which one held is not known."""
+    dumps: dict[object, list[str]] = defaultdict(list)
+    for one in own.files:
+        if (one.kind, one.place) == (RULES, machine):
+            dumps[getattr(one.content, "version", "nftables")].append(one.name)
+    for names in dumps.values():
+        if len(names) > 1:
+            raise KitError(f"{machine or 'The machine'} has several dumps of rules, and which of them held is not "
+                           f"known: {', '.join(names)}. Leave one of them.")
 
 
 def _packet(journey: Journey, machine: str, netfilter: Netfilter) -> Packet:
