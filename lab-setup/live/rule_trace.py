@@ -76,9 +76,8 @@ def tracing(lab: LiveRunner, places: Sequence[str], data: CaptureData, ports: Se
     """
     among = ",".join(map(str, ports))
     with ExitStack() as stack:
-        for place in places:        # what a killed session has left
-            sweep(lab, place)
-        in_nftables = {place for place in places if KUBE_PROXY in _nft_tables(lab, place)}
+        tables = {place: sweep(lab, place) for place in places}     # first what a killed session has left
+        in_nftables = {place for place in places if KUBE_PROXY in tables[place]}
         commands = {place: NFT_MONITOR if place in in_nftables else MONITOR for place in places}
         monitors = {place: stack.enter_context(background(lab.reach(place, commands[place]))) for place in places}
         try:
@@ -89,7 +88,7 @@ def tracing(lab: LiveRunner, places: Sequence[str], data: CaptureData, ports: Se
             rules = {place: lab.run(place, ("iptables-save",)) for place in places}
         finally:
             for place in places:
-                sweep(lab, place)
+                _sweep_tables(lab, place) if place in in_nftables else _sweep_rules(lab, place)
         native = {place: [lab.run(place, ("nft", option, "list", "ruleset")) for option in ("-j", "-a")]
                   for place in in_nftables}
         time.sleep(LAST_WORDS_S)
@@ -156,23 +155,32 @@ def session_name() -> str:
     return f"kitlib-trace-{_machine()}-{os.getpid()}-{int(time.time())}"
 
 
-def sweep(lab: LiveRunner, place: str) -> None:
-    """Take our TRACE rules out again, and what a killed session has left; never those of one that is at work."""
+def sweep(lab: LiveRunner, place: str) -> list[str]:
+    """Take our TRACE rules out, and what a killed session has left, never those of one that is at work.
+
+    Return the tables of nftables there.
+    """
+    _sweep_rules(lab, place)
+    return _sweep_tables(lab, place)
+
+
+def _sweep_rules(lab: LiveRunner, place: str) -> None:
     saved = iptables_save.parse(lab.run(place, ("iptables-save", "-t", "raw")).text)
     for chain in saved.tables.get("raw", {}).values():
         for rule in chain.rules:
             if (comment := COMMENT.fullmatch(rule.comment or "")) and _is_over(*comment.groups()):
                 _iptables(lab, place, "-D", *shlex.split(rule.text)[1:])
-    for table in _nft_tables(lab, place):
+
+
+def _sweep_tables(lab: LiveRunner, place: str) -> list[str]:
+    """Do so with tables of nftables; list what is there: "table ip kube-proxy", and nothing where there is no nft."""
+    listed = lab.run(place, ("nft", "list", "tables"))
+    tables = [] if listed.rc else listed.stdout.splitlines()
+    for table in tables:
         name = table.rpartition(" ")[2]
         if (ours := COMMENT.fullmatch(name)) and _is_over(*ours.groups()):
             _run(lab, place, "nft", "delete", "table", "inet", name)
-
-
-def _nft_tables(lab: LiveRunner, place: str) -> list[str]:
-    """List the tables of nftables there: "table ip kube-proxy"; none where there is no nft."""
-    listed = lab.run(place, ("nft", "list", "tables"))
-    return [] if listed.rc else listed.stdout.splitlines()
+    return tables
 
 
 def _is_over(machine: str, process: str, made: str) -> bool:
