@@ -116,9 +116,9 @@ def test_other_labs_are_tried_and_never_make_the_machine_unready(monkeypatch) ->
 
 
 def test_what_a_failing_program_says_is_told(monkeypatch) -> None:
-    monkeypatch.setattr(shell, "run", lambda argv, timeout: Completed(1, "", "first\nCannot connect\n", 0.1))
+    monkeypatch.setattr(shell, "run", lambda argv, timeout: Completed(1, "", "first\nCannot connect\n"))
     assert next(kind.problems())[:2] == ("kind lab: Docker", "Cannot connect")
-    monkeypatch.setattr(shell, "run", lambda argv, timeout: Completed(0, "fine", "a warning", 0.1))
+    monkeypatch.setattr(shell, "run", lambda argv, timeout: Completed(0, "fine", "a warning"))
     assert next(kind.problems())[:2] == ("kind lab: Docker", "")
 
 

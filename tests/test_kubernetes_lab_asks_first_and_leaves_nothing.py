@@ -64,7 +64,7 @@ class Asked:
         self.argvs.append(tuple(argv))
         words = " ".join(argv)
         failed = next((stderr for part, stderr in self.failing.items() if part in words), "")
-        return Completed(bool(failed), next((said for part, said in self.answers if part in words), ""), failed, 0.1)
+        return Completed(bool(failed), next((said for part, said in self.answers if part in words), ""), failed)
 
     def of(self, verb: str) -> list[tuple[str, ...]]:
         return [argv for argv in self.argvs if verb in argv]
@@ -272,6 +272,6 @@ def test_leftovers_are_found_by_what_they_are_called_and_nothing_else_is_touched
 
 def test_no_current_context_is_said_with_what_kubectl_said(monkeypatch):
     monkeypatch.delenv("KITLIB_CONTEXT", raising=False)
-    monkeypatch.setattr("kubernetes_lab.run", lambda argv, timeout: Completed(1, "", "error: no kubeconfig", 0.1))
+    monkeypatch.setattr("kubernetes_lab.run", lambda argv, timeout: Completed(1, "", "error: no kubeconfig"))
     with pytest.raises(KitError, match=r"(?s)no current context.*KITLIB_CONTEXT=NAME.*error: no kubeconfig"):
         open_backend()

@@ -14,6 +14,7 @@ from namespaces import REPO, as_ordinary_user, on_this_machine, processes_of_lab
 
 from kitlib.errors import KitError
 from kitlib.lab import Lab
+from live_labs import shell
 from live_labs.shell import Completed
 from netns_lab import NetnsLab, needs
 from netns_lab.build import up
@@ -187,6 +188,6 @@ def test_what_the_kernel_refuses_is_named_with_the_setting(monkeypatch: pytest.M
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setattr(needs, "TRIALS", (("namespaces", ("mount",), needs.ALLOW),))
-    monkeypatch.setattr(needs, "run", lambda argv, timeout: Completed(1, "", "", 0.1))
+    monkeypatch.setattr(shell, "run", lambda argv, timeout: Completed(1, "", ""))
     what, problem, fix = list(needs.problems())[-1]
     assert (what, problem) == ("netns lab: namespaces", "exit code 1") and "unprivileged_userns_clone" in fix

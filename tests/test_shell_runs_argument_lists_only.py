@@ -20,7 +20,6 @@ def python(code: str, *args: str, timeout: float = 20):
 def test_both_outputs_and_the_exit_code_are_kept() -> None:
     outcome = python("import sys; print('out'); print('err', file=sys.stderr); sys.exit(3)")
     assert (outcome.rc, outcome.stdout, outcome.stderr) == (3, "out\n", "err\n")
-    assert 0 < outcome.seconds < 20
 
 
 @pytest.mark.parametrize("argument", ["$(touch /tmp/never)", "; exit 9", "`id`", "a b", "*", "--x=1", "", "ä"])

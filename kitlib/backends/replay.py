@@ -111,6 +111,6 @@ class RecordedLab:
                 "To go live, bring up a kind cluster of your own and type the command there as it stands above.")
 
 
-def _result(command: Command, note: str = "") -> Result:
+def _result(command: Command, note: str) -> Result:
     return Result(typed_on_host(command.place, command.argv), command.argv, command.rc, command.stdout,
                   command.stderr, note)

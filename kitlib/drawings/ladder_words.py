@@ -194,7 +194,7 @@ def losses(journey: Journey) -> list[tuple[Hop, str]]:
     return found
 
 
-def closing(journey: Journey, verdict: bool = True) -> list[str]:
+def closing(journey: Journey, verdict: bool) -> list[str]:
     """Say what stands below a ladder: answers that got lost (the verdict), what is ambiguous, which take it is."""
     lost = losses(journey) if verdict else []
     return [*(words for _, words in lost), *(f"Not decided: {note}" for note in journey.ambiguous),
@@ -217,7 +217,7 @@ def steps(journey: Journey) -> list[Step]:
     return found
 
 
-def ladder_title(journey: Journey, verdict: bool = True) -> str:
+def ladder_title(journey: Journey, verdict: bool) -> str:
     """Say what this journey shows: how far it came if nothing came back, who else was asked, else who rewrote what.
 
     Without the verdict, only what was asked: the reader is to find the rest.
@@ -263,7 +263,7 @@ def times(count: int) -> str:
     return {1: "once", 2: "twice"}.get(count, f"{COUNTS.get(count, count)} times")
 
 
-def ladder_alt_text(journey: Journey, gaps: Sequence[Gap], verdict: bool = True) -> str:
+def ladder_alt_text(journey: Journey, gaps: Sequence[Gap], verdict: bool) -> str:
     """Describe the whole ladder in a few sentences."""
     sentences = [f"Sequence diagram of {journey.question or 'one query'}; time runs downwards. "
                  f"Lanes from left: {', '.join(lane.title for lane in lanes(journey))}."]
@@ -273,7 +273,7 @@ def ladder_alt_text(journey: Journey, gaps: Sequence[Gap], verdict: bool = True)
     return " ".join([*sentences, *(f"{words}." for words in closing(journey, verdict))])
 
 
-def ladder_text(journey: Journey, gaps: Sequence[Gap], verdict: bool = True) -> str:
+def ladder_text(journey: Journey, gaps: Sequence[Gap], verdict: bool) -> str:
     """Return the ladder for a terminal, one line a hop: µs, place, direction, addresses, TTL, what happened."""
     shown = rows(journey)
     head, *aligned_rows = aligned([("µs", "seen at", "", "source → destination", "TTL", ""), *map(_cells, shown)],
@@ -298,7 +298,7 @@ def _cells(row: Row) -> tuple[str, ...]:
             str(row.hop.sighting.ttl), "; ".join(events))
 
 
-def ladder_mermaid(journey: Journey, gaps: Sequence[Gap], verdict: bool = True) -> str:
+def ladder_mermaid(journey: Journey, gaps: Sequence[Gap], verdict: bool) -> str:
     """Return the ladder as a sequenceDiagram, for documents that draw Mermaid (https://mermaid.js.org)."""
     names = {lane: f"p{number}" for number, lane in enumerate(lanes(journey), 1)}
     lines = ["sequenceDiagram"]
