@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import struct
-from ipaddress import ip_address
 from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scapy.layers.dns import DNS, DNSQR, DNSRR
+from scapy.layers.inet import ICMP, IP, TCP, UDP, fragment
+from scapy.layers.inet6 import IPv6
+from scapy.packet import Packet
 
 from conftest import REPO, captured_dig
 from kitlib import open_lab
@@ -24,40 +26,31 @@ from live_labs.lab import _dropped, _note
 from recorder.frames import scrub_frames
 from recorder.pseudonyms import Pseudonyms
 
-CLIENT, SERVER, COREDNS = "10.244.1.2", "10.96.0.10", "10.244.1.9"
+CLIENT, SERVER = "10.244.1.2", "10.96.0.10"
 POINT = VantagePoint("pod:default/a", "eth0", "worker", "pod", "a eth0")
 ETHERNET = bytes.fromhex("0200000000020200000000010800")
-NAME = b"\1a\7example\0"
-
-
-def header(id_: int, flags: int = 0, counts: tuple[int, ...] = (1, 0, 0, 0)) -> bytes:
-    return struct.pack("!6H", id_, flags, *counts)
 
 
 def query(id_: int = 7) -> bytes:
-    return header(id_) + NAME + b"\0\1\0\1"
+    return bytes(DNS(id=id_, rd=0, qd=DNSQR(qname="a.example")))
 
 
-def answer(id_: int = 7, text: bytes = b"") -> bytes:
+def answer(text: bytes = b"") -> bytes:
     """An answer with one TXT record of this text."""
-    record = b"\xc0\x0c\0\x10\0\1\0\0\0\x1e" + struct.pack("!H", len(text) + len(text) // 255 + 1)
-    strings = b"".join(bytes([len(text[at:at + 255])]) + text[at:at + 255] for at in range(0, len(text) + 1, 255))
-    return header(id_, 0x8180, (1, 1, 0, 0)) + NAME + b"\0\x10\0\1" + record + strings
+    record = DNSRR(rrname="a.example", type="TXT", ttl=30, rdata=text)
+    return bytes(DNS(id=7, qr=1, qd=DNSQR(qname="a.example", qtype="TXT"), an=record))
 
 
-def ip(body: bytes, protocol: int = 17, source: str = CLIENT, destination: str = SERVER, bits: int = 0, id_: int = 1,
-       size: int | None = None) -> bytes:
-    size = 20 + len(body) if size is None else size
-    return struct.pack("!BBHHHBBH4s4s", 0x45, 0, size, id_, bits, 64, protocol, 0, ip_address(source).packed,
-                       ip_address(destination).packed) + body
+def ip(body: Packet | bytes = b"", **fields: int) -> bytes:
+    return bytes(IP(src=CLIENT, dst=SERVER, **fields) / body)
 
 
 def udp(data: bytes, sport: int = 40000, dport: int = 53) -> bytes:
-    return struct.pack("!4H", sport, dport, 8 + len(data), 0) + data
+    return ip(UDP(sport=sport, dport=dport) / data)
 
 
-def tcp(data: bytes, sequence: int, flags: int = 0x18, sport: int = 40000, dport: int = 53) -> bytes:
-    return struct.pack("!HHIIBBHHH", sport, dport, sequence, 0, 0x50, flags, 9, 0, 0) + data
+def tcp(data: bytes, sequence: int = 1, flags: str = "PA", sport: int = 40000, dport: int = 53, **fields: int) -> bytes:
+    return ip(TCP(sport=sport, dport=dport, seq=sequence, flags=flags) / data, **fields)
 
 
 def captured(*packets: bytes, link_type: int = 1, link: bytes = ETHERNET) -> list[Frame]:
@@ -69,35 +62,32 @@ def read(*packets: bytes) -> Reading:
     return read_frames(captured(*packets), POINT)
 
 
-GOOD = ip(udp(query()))
-BIG = udp(answer(7, b"x" * 1900), 53, 40000)
-FIRST, LAST = (ip(part, source=SERVER, destination=CLIENT, bits=bits, id_=9)
-               for part, bits in ((BIG[:1480], 0x2000), (BIG[1480:], 185)))
-GSO = bytes.fromhex("450000000001000040060000" "0af401050a60000a" "9c4201bb000003e800000000501820000000000061626364")
+GOOD = udp(query())
+FIRST, LAST = map(bytes, fragment(IP(src=SERVER, dst=CLIENT) / UDP(sport=53, dport=40000) / answer(b"x" * 1900), 1480))
 ODD_OPTION = bytes.fromhex("0007010000010000000000000161076578616d706c65000001000100002904d0000000000004000a0008")
 # Packets beside a good query: what is odd about them, and a word of what is told.
 ODD = {
-    "another port": (ip(udp(b"hello", 4000, 8080)), Reason.OTHER_PORT, "UDP 4000"),
-    "CoreDNS's other port": (ip(udp(query(), 4000, 5353)), Reason.OTHER_PORT, "UDP 4000"),
-    "ICMP": (ip(b"\3\3" + bytes(6), 1), Reason.NO_PORTS, "ICMP"),
-    **{f"{name}, port {port}": (ip(udp(bytes(8) + ETHERNET + GOOD, 50000, port)), Reason.ENCAPSULATED, name)
+    "another port": (udp(b"hello", 4000, 8080), Reason.OTHER_PORT, "UDP 4000"),
+    "CoreDNS's other port": (udp(query(), 4000, 5353), Reason.OTHER_PORT, "UDP 4000"),
+    "ICMP": (ip(ICMP(type=3)), Reason.NO_PORTS, "ICMP"),
+    **{f"{name}, port {port}": (udp(bytes(8) + ETHERNET + GOOD, 50000, port), Reason.ENCAPSULATED, name)
        for port, name in ((4789, "VXLAN"), (8472, "VXLAN"), (6081, "Geneve"), (51820, "WireGuard"))},
-    "IPIP": (ip(GOOD, 4), Reason.ENCAPSULATED, "IPIP"),
+    "IPIP": (ip(GOOD, proto=4), Reason.ENCAPSULATED, "IPIP"),
     "the first fragment": (FIRST, Reason.FRAGMENT, f"{SERVER}:53 → {CLIENT}:40000, DNS id 7"),
     "the last fragment": (LAST, Reason.FRAGMENT, f"{SERVER} → {CLIENT}, without the first"),
-    "an answer cut within a record": (ip(udp(answer(7, b"x" * 50)[:-9], 53, 40000)), Reason.NO_MESSAGE,
+    "an answer cut within a record": (udp(answer(b"x" * 50)[:-9], 53, 40000), Reason.NO_MESSAGE,
                                       "bytes of the data of a.example. TXT"),
-    "one byte": (ip(udp(b"!")), Reason.NO_MESSAGE, "a header"),
-    "junk": (ip(udp(b"GET / HTTP/1.1\r\n\r\n")), Reason.NO_MESSAGE, "DNS message"),
-    "a forward pointer": (ip(udp(header(7) + b"\xc0\x20\0\1\0\1")), Reason.NO_MESSAGE, "a pointer to before"),
-    "a long option": (ip(udp(header(7, 0, (1, 0, 0, 1)) + ODD_OPTION[12:])), Reason.NO_MESSAGE, "COOKIE"),
+    "one byte": (udp(b"!"), Reason.NO_MESSAGE, "a header"),
+    "junk": (udp(b"GET / HTTP/1.1\r\n\r\n"), Reason.NO_MESSAGE, "DNS message"),
+    "a forward pointer": (udp(query()[:12] + b"\xc0\x20\0\1\0\1"), Reason.NO_MESSAGE, "a pointer to before"),
+    "a long option": (udp(query()[:11] + b"\1" + ODD_OPTION[12:]), Reason.NO_MESSAGE, "COOKIE"),
     "IP version 1": (b"\x15" + bytes(60), Reason.DAMAGED, "version 1"),
     "an IP header of 16 bytes": (b"\x44\0\0\x30" + bytes(44), Reason.DAMAGED, "header 16 bytes"),
-    "TCP without ports": (ip(b"", 6), Reason.DAMAGED, "no ports"),
-    "UDP with a wrong length": (ip(udp(query())[:4] + b"\0\4" + bytes(30)), Reason.DAMAGED, "UDP header"),
-    "TCP of total length 0": (GSO, Reason.OTHER_PORT, "TCP 443"),
-    "half a message over TCP": (ip(tcp(b"\0\x1e" + query()[:9], 1, sport=41000), 6), Reason.SEGMENT, "the rest"),
-    "a SYN that nobody answers": (ip(tcp(b"", 1, 2, 42000), 6), Reason.SEGMENT, "without a message"),
+    "TCP without ports": (ip(proto=6), Reason.DAMAGED, "no ports"),
+    "UDP with a wrong length": (ip(UDP(len=4) / query()), Reason.DAMAGED, "UDP header"),
+    "TCP of total length 0": (tcp(b"abcd", dport=443, len=0), Reason.OTHER_PORT, "TCP 443"),
+    "half a message over TCP": (tcp(b"\0\x1e" + query()[:9], sport=41000), Reason.SEGMENT, "the rest"),
+    "a SYN that nobody answers": (tcp(b"", flags="S", sport=42000), Reason.SEGMENT, "without a message"),
 }
 
 
@@ -130,31 +120,30 @@ def test_raw_ip_and_loopback_are_read(link_type: int, link: bytes) -> None:
 
 @pytest.mark.parametrize("link_type, link", [(101, b""), (229, b""), (0, b"\x1e\0\0\0")])
 def test_raw_ipv6_is_read(link_type: int, link: bytes) -> None:
-    packet = struct.pack("!IHBB", 6 << 28, len(udp(query())), 17, 64) + bytes(31) + b"\1" + udp(query())
+    packet = bytes(IPv6(dst="::1") / UDP(sport=40000, dport=53) / query())
     found, _ = read_frames(captured(packet, link_type=link_type, link=link))
     assert found[0].message.id == 7
 
 
 def test_a_segment_that_left_its_length_to_the_network_card_is_read_to_the_frames_end() -> None:
-    data = struct.pack("!H", len(query())) + query()
-    found, left = read(ip(tcp(data, 1), 6, size=0))
+    found, left = read(tcp(len(query()).to_bytes(2) + query(), len=0))
     assert found[0].message.id == 7 and left == ()
 
 
 def test_bytes_behind_the_last_record_are_counted_and_the_message_counts() -> None:
-    found, left = read(ip(udp(bytes.fromhex("0007818000010000000000000161076578616d706c650000010001000000"))))
+    found, left = read(udp(bytes.fromhex("0007818000010000000000000161076578616d706c650000010001000000")))
     assert (str(found[0].message.question), found[0].message.extraneous) == ("a.example. A", 3)
     assert left_out_lines(left) == [f"1 frame at a eth0: {Reason.EXTRANEOUS} (3 bytes, frame 1)"]
 
 
 def test_an_option_that_the_header_does_not_count_is_extraneous() -> None:
-    found, (left,) = read(GOOD, ip(udp(ODD_OPTION)))
+    found, (left,) = read(GOOD, udp(ODD_OPTION))
     assert len(found) == 2 and (left.frame, left.detail) == (2, "15 bytes")
 
 
 def test_an_update_is_read() -> None:
-    found, left = read(ip(udp(bytes.fromhex(
-        "000928000001000100000000076578616d706c6500000600010177076578616d706c6500000500fe000000000000"))))
+    found, left = read(udp(bytes.fromhex(
+        "000928000001000100000000076578616d706c6500000600010177076578616d706c6500000500fe000000000000")))
     message, (record,) = found[0].message, found[0].message.answers
     assert (message.opcode, str(message.question)) == ("UPDATE", "example. SOA") and left == ()
     assert (record.name, record.type, record.rclass, record.data) == ("w.example.", "CNAME", "NONE", "")
@@ -163,7 +152,7 @@ def test_an_update_is_read() -> None:
 def test_fragments_are_joined_and_dns_on_another_port_is_followed() -> None:
     found, left = read(GOOD, LAST, FIRST)
     assert [sighting.message.is_response for sighting in found] == [False, True] and left == ()
-    found, left = read_frames(captured(ip(udp(query(), 4000, 5353)), GOOD), ports=(53, 5353))
+    found, left = read_frames(captured(udp(query(), 4000, 5353), GOOD), ports=(53, 5353))
     assert [sighting.destination.port for sighting in found] == [5353, 53] and left == ()
 
 
@@ -179,7 +168,7 @@ def test_the_ladder_does_not_say_that_there_was_no_answer_where_a_frame_could_no
 
 
 def test_other_traffic_does_not_make_the_ladder_unsure() -> None:
-    reading = read(GOOD, ip(udp(b"hello", 4000, 8080)))
+    reading = read(GOOD, udp(b"hello", 4000, 8080))
     journey, = join(reading.sightings)
     assert ladder(dataclasses.replace(journey, left_out=reading.left_out)).title.startswith("No response: ")
 
@@ -212,16 +201,16 @@ def test_dns_behind_another_port_is_followed_by_what_kubectl_says() -> None:
 
     assert Cluster(SimpleNamespace(name="x", run=backend)).dns_ports == (53, 15053)
     over_tcp = len(query()).to_bytes(2) + query()
-    behind = captured(ip(udp(query(), dport=15053)), ip(tcp(over_tcp, 1, dport=15053), 6))
+    behind = captured(udp(query(), dport=15053), tcp(over_tcp, dport=15053))
     assert [seen.server.port for seen in read_frames(behind, POINT, (53, 15053)).sightings] == [15053, 15053]
     assert all("DNS question" in {field.layer for field in header_fields(frame, 15053)} for frame in behind)
     assert all(scrub_frames(behind, Pseudonyms([], {}), (53, 15053))) and not any(scrub_frames(
         behind, Pseudonyms([], {})))
 
 
-STREAM = struct.pack("!H", len(query(5))) + query(5)
-PARTS = [(GOOD, "whole"), (FIRST, "fragment"), (LAST, "fragment"), (ip(tcp(b"", 100, 2), 6), "segment"),
-         (ip(tcp(STREAM[:9], 101), 6), "segment"), (ip(tcp(STREAM[9:], 110), 6), "segment"),
+STREAM = len(query(5)).to_bytes(2) + query(5)
+PARTS = [(GOOD, "whole"), (FIRST, "fragment"), (LAST, "fragment"), (tcp(b"", 100, "S"), "segment"),
+         (tcp(STREAM[:9], 101), "segment"), (tcp(STREAM[9:], 110), "segment"),
          *((packet, "odd") for packet, _, _ in ODD.values() if packet not in (FIRST, LAST))]
 
 
