@@ -21,7 +21,7 @@ from hypothesis import settings
 from kitlib.backends.recording import read_take
 from kitlib.lab import RECORDINGS
 from kitlib.parsers.sightings import sightings
-from kitlib.quiz import Outcome, Quiz, check, predict
+from kitlib.quiz import Outcome, Quiz, predict
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -116,16 +116,16 @@ def judged_with_its_own_hints(question: Quiz, right: object, mistakes: dict[obje
 
     Of the choices, if there are any, exactly one is right; the widget's twin shows the question.
     """
-    assert check(question, ...).outcome is Outcome.NOT_ATTEMPTED
-    assert check(question, right).outcome is Outcome.RIGHT and check(question, right).message
+    assert question.check(...).outcome is question.check("").outcome is Outcome.NOT_ATTEMPTED
+    assert question.check(right).outcome is Outcome.RIGHT and question.check(right).message
     hints = set()
     for mistake, part in mistakes.items():
-        verdict = check(question, mistake)
-        assert verdict.outcome is Outcome.WRONG and part in verdict.message
+        verdict = question.check(mistake)
+        assert verdict.outcome is Outcome.WRONG and part in verdict.message, (mistake, verdict)
         hints.add(verdict.message)
     assert len(hints) == len(mistakes) >= 2 and question.hint and question.hint not in {*hints, question.more}
-    assert check(question, other).outcome is Outcome.ERROR
-    choices = [check(question, letter) for letter in question.options]
+    assert question.check(other).outcome is Outcome.ERROR
+    choices = [question.check(letter) for letter in question.options]
     outcomes = [verdict.outcome for verdict in choices]
     assert not outcomes or (outcomes.count(Outcome.RIGHT) == 1 and set(outcomes) == {Outcome.RIGHT, Outcome.WRONG})
     assert all(verdict.message for verdict in choices)
@@ -134,7 +134,7 @@ def judged_with_its_own_hints(question: Quiz, right: object, mistakes: dict[obje
 
 def no_favourite_place(questions: list[Quiz]) -> None:
     """The right answer stands under several letters, and under none of them in more than half of the questions."""
-    places = [next(letter for letter in question.options if check(question, letter).outcome is Outcome.RIGHT)
+    places = [next(letter for letter in question.options if question.check(letter).outcome is Outcome.RIGHT)
               for question in questions if question.options]
     assert len(set(places)) >= 4 and max(map(places.count, places)) <= len(places) / 2
 

@@ -7,7 +7,7 @@ from functools import cache
 
 import pytest
 
-from conftest import captured_dig
+from conftest import captured_dig, judged_with_its_own_hints
 from kitlib import open_lab
 from kitlib.backends.recording import load
 from kitlib.errors import NotFound
@@ -121,13 +121,10 @@ def test_where_is_told_by_the_capture_and_each_wrong_place_by_what_it_saw(opened
 def test_why_answers_each_wrong_cause_with_evidence_against_it(opened) -> None:
     number, case, seen = opened
     question = why(case, seen)
-    assert question.check("").outcome is Outcome.NOT_ATTEMPTED
-    assert question.check("the moon").outcome is Outcome.ERROR
     right = next(cause.sentence for cause in CAUSES if cause.name == CASES[number])
-    assert question.check(right).outcome is Outcome.RIGHT
-    messages = [question.check(sentence) for sentence in question.choices if sentence != right]
-    assert all(verdict.outcome is Outcome.WRONG and verdict.message.startswith("Not that: ") for verdict in messages)
-    assert len({verdict.message for verdict in messages}) == len(question.choices) - 1 == 7
+    wrong = dict.fromkeys({*question.choices} - {right}, "Not that: ")
+    assert len(wrong) == 7
+    judged_with_its_own_hints(question, right, wrong, "the moon")
 
 
 def test_fixing_is_judged_by_what_the_command_would_do(opened) -> None:
@@ -225,18 +222,11 @@ def test_an_unknown_case_says_which_there_are() -> None:
 def test_a_pod_on_the_nodes_network_asks_the_node() -> None:
     case = open_case(11)
     assert "SERVFAIL" in case.pod.dig("my-nginx.default.svc.cluster.local").stdout
-    asked = where_dig_asks(case.lab, case.pod)
-    assert asked.check("").outcome is Outcome.NOT_ATTEMPTED
-    assert asked.check("172.20.0.1, the nameserver of worker3").outcome is Outcome.RIGHT
-    for wrong, said in {"a": "does not know its pods", "c": "No nameserver runs in the pod"}.items():
-        verdict = asked.check(wrong)
-        assert verdict.outcome is Outcome.WRONG and said in verdict.message
-    question = resolver_questions.which_policy(case)
-    assert question.check("ClusterFirstWithHostNet").outcome is Outcome.RIGHT
-    for policy in ("Default", "ClusterFirst"):
-        verdict = question.check(policy)
-        assert verdict.outcome is Outcome.WRONG and "asks 172.20.0.1, not 10.96.0.10" in verdict.message
-    assert "dns-none has it and asks 10.96.0.10, because its own dnsConfig" in question.check("None").message
+    judged_with_its_own_hints(where_dig_asks(case.lab, case.pod), "172.20.0.1, the nameserver of worker3",
+                              {"a": "does not know its pods", "c": "No nameserver runs in the pod"}, "the moon")
+    judged_with_its_own_hints(resolver_questions.which_policy(case), "ClusterFirstWithHostNet", {
+        "Default": "asks 172.20.0.1, not 10.96.0.10", "ClusterFirst": "asks 172.20.0.1, not 10.96.0.10",
+        "None": "dns-none has it and asks 10.96.0.10, because its own dnsConfig"}, "the moon")
 
 
 def test_a_complete_name_is_asked_for_twice() -> None:
