@@ -56,10 +56,35 @@ def run(machine: Path, what: str, **environment: str) -> tuple[int, str, list[st
     return done.returncode, done.stdout + done.stderr, asked.read_text().splitlines() if asked.exists() else []
 
 
-def test_a_list_of_clusters_that_failed_is_not_taken_for_an_empty_one(machine):
-    code, said, asked = run(machine, "down", KIND_TROUBLE="ERROR: no provider")
-    assert code == 1 and "exit code 1): kind get clusters\n      It says: ERROR: no provider" in said
-    assert not [line for line in asked if "rm" in line.split()]
+TAKEN_BY_A_TUNNEL = json.dumps([{"dst": "10.244.3.0/24", "dev": "tun0"}])
+TAKEN_BY_DOCKER = json.dumps([{"Name": "shop", "IPAM": {"Config": [{"Subnet": "172.20.0.0/24"}]}}])
+OF_OUTSIDE = ("docker create", "docker start", "docker exec")
+
+
+@pytest.mark.parametrize(("what", "environment", "code", "words", "not_asked"), [
+    # What is wrong is said, with what to do, and nothing is made or taken away.
+    ("up", {"KIND_VERSION": "0.20.0"}, 1, ["kind is 0.20.0; 0.27 or newer is needed"], ["create"]),
+    ("up", {"DOCKER_TROUBLE": "Cannot connect to the Docker daemon at unix:///var/run/docker.sock."}, 1,
+     ["systemctl start docker"], ["create"]),
+    ("up", {"DOCKER_TROUBLE": "permission denied while trying to connect to the Docker daemon socket"}, 1,
+     ["usermod -aG docker"], ["create"]),
+    ("up", {"CLUSTERS": "kind-test1", "API_TROUBLE": "Unable to connect to the server"}, 1,
+     ["does not answer: Unable to connect", "make cluster-down"], ["create"]),
+    ("up", {"ROUTES": TAKEN_BY_A_TUNNEL}, 1,
+     ["10.244.0.0/16, wanted for pods, is not free: 10.244.3.0/24", "tun0"], ["create"]),
+    ("down", {"KIND_TROUBLE": "ERROR: no provider"}, 1,
+     ["exit code 1): kind get clusters\n      It says: ERROR: no provider"], [" rm ", "delete"]),
+    # What is there is used; where the walkthrough's addresses are taken, nodes get others; only ours is taken away.
+    ("up", {"CLUSTERS": "other\nkind-test1", "OUR_CONTAINER": "2a"}, 0, ["kind-test1 is there already: using it"],
+     ["create", "apply", "load"]),
+    ("up", {"NETWORKS": "1f", "NETWORK_JSON": TAKEN_BY_DOCKER}, 0,
+     ["Docker's network shop", "Docker chooses other addresses"], ["network create"]),
+    ("up", {"CLUSTERS": "kind-test1", "THEIR_CONTAINER": "9f"}, 0, ["not the kit's: leaving it"], OF_OUTSIDE),
+    ("down", {"CLUSTERS": "mine"}, 0, ["nothing to take away"], ["delete", " rm "])])
+def test_it_says_what_it_found_and_does_no_more(machine, what, environment, code, words, not_asked):
+    done, said, asked = run(machine, what, **environment)
+    assert done == code and not [part for part in words if part not in said] and "Traceback" not in said
+    assert asked and not [line for line in asked if any(part in f"{line} " for part in not_asked)]
 
 
 @pytest.mark.parametrize("program", ["docker", "kind", "kubectl"])
@@ -67,44 +92,6 @@ def test_a_missing_program_is_named_with_where_to_get_it(machine, program):
     (machine / "bin" / program).unlink()
     rc, said, _ = run(machine, "up")
     assert rc == 1 and f"{program} is missing" in said and "https://" in said
-
-
-def test_a_program_too_old_names_both_versions(machine):
-    rc, said, _ = run(machine, "up", KIND_VERSION="0.20.0")
-    assert rc == 1 and "kind is 0.20.0; 0.27 or newer is needed" in said
-
-
-@pytest.mark.parametrize(("trouble", "advice"), [
-    ("Cannot connect to the Docker daemon at unix:///var/run/docker.sock.", "systemctl start docker"),
-    ("permission denied while trying to connect to the Docker daemon socket", "usermod -aG docker")])
-def test_docker_that_does_not_run_or_is_not_ours_says_how_to_change_that(machine, trouble, advice):
-    rc, said, asked = run(machine, "up", DOCKER_TROUBLE=trouble)
-    assert rc == 1 and advice in said and "Traceback" not in said
-    assert not [line for line in asked if "create" in line]
-
-
-def test_a_cluster_that_is_there_is_used(machine):
-    rc, said, asked = run(machine, "up", CLUSTERS="other\nkind-test1", OUR_CONTAINER="2a")
-    assert rc == 0 and "kind-test1 is there already: using it" in said
-    assert not [line for line in asked if "create" in line or "apply" in line or "load" in line]
-
-
-def test_a_cluster_that_does_not_answer_is_said(machine):
-    rc, said, _ = run(machine, "up", CLUSTERS="kind-test1", API_TROUBLE="Unable to connect to the server")
-    assert rc == 1 and "does not answer: Unable to connect" in said and "make cluster-down" in said
-
-
-def test_a_range_in_use_is_named_with_its_user(machine):
-    rc, said, asked = run(machine, "up", ROUTES=json.dumps([{"dst": "10.244.3.0/24", "dev": "tun0"}]))
-    assert rc == 1 and "10.244.0.0/16, wanted for pods, is not free: 10.244.3.0/24" in said and "tun0" in said
-    assert not [line for line in asked if "create" in line]
-
-
-def test_nodes_get_other_addresses_where_the_walkthroughs_are_taken(machine):
-    taken = json.dumps([{"Name": "shop", "IPAM": {"Config": [{"Subnet": "172.20.0.0/24"}]}}])
-    rc, said, asked = run(machine, "up", NETWORKS="1f", NETWORK_JSON=taken)
-    assert rc == 0 and "Docker's network shop" in said and "Docker chooses other addresses" in said
-    assert not [line for line in asked if "network create" in line]
 
 
 def test_a_new_cluster_gets_network_nodes_image_and_pods_in_this_order(machine):
@@ -125,14 +112,8 @@ def test_the_pods_image_is_made_only_once(machine):
 @pytest.mark.parametrize(("there", "begins"), [({}, "docker create"), ({"OUR_CONTAINER": "2a"}, "docker start")])
 def test_the_container_outside_is_made_or_started_again_and_knows_the_way(machine, there, begins):
     rc, _, asked = run(machine, "up", CLUSTERS="kind-test1", **there)
-    done = [line for line in asked if line.startswith(("docker create", "docker start", "docker exec"))]
+    done = [line for line in asked if line.startswith(OF_OUTSIDE)]
     assert rc == 0 and done[0].startswith(begins) and "exec outside ip route replace 10.96.0.0/16" in done[-1]
-
-
-def test_somebody_elses_container_outside_is_left_alone(machine):
-    rc, said, asked = run(machine, "up", CLUSTERS="kind-test1", THEIR_CONTAINER="9f")
-    assert rc == 0 and "not the kit's: leaving it" in said
-    assert not [line for line in asked if line.startswith(("docker create", "docker start", "docker exec"))]
 
 
 def test_down_takes_away_the_cluster_of_that_name_and_our_network_only(machine):
@@ -141,11 +122,6 @@ def test_down_takes_away_the_cluster_of_that_name_and_our_network_only(machine):
     assert [line for line in asked if "network rm" in line] == ["docker network rm 1f"]
     assert [line for line in asked if "network ls" in line] == [
         "docker network ls --quiet --filter label=kitlib.cluster=kind-test1"]
-
-
-def test_down_without_our_cluster_takes_nothing_away(machine):
-    rc, said, asked = run(machine, "down", CLUSTERS="mine")
-    assert rc == 0 and "nothing to take away" in said and not [line for line in asked if "delete" in line]
 
 
 def test_every_manifest_is_sound_and_its_pods_land_on_nodes_that_the_cluster_has():
