@@ -20,6 +20,7 @@ from hypothesis import settings
 
 from kitlib.backends.recording import read_take
 from kitlib.lab import RECORDINGS
+from kitlib.parsers.pcap import frames
 from kitlib.parsers.sightings import sightings
 from kitlib.quiz import Outcome, Quiz, predict
 
@@ -29,9 +30,11 @@ if TYPE_CHECKING:
     from kitlib.capture import Capture
     from kitlib.lab import Lab
     from kitlib.place import Place
-    from kitlib.sighting import VantagePoint
+    from kitlib.sighting import Frame, VantagePoint
 
 REPO = Path(__file__).resolve().parent.parent
+FIXTURES = REPO / "tests" / "fixtures"
+PCAPS = sorted((FIXTURES / "pcap").glob("*.pcap"))
 NOTEBOOKS = sorted((REPO / "notebooks").glob("*.ipynb"))
 
 settings.register_profile("kit", derandomize=True, deadline=None, database=None)
@@ -67,6 +70,16 @@ def book() -> Path:
     """The book and the edition for a browser tab, as `make site` builds them; a broken link is an error."""
     subprocess.run([sys.executable, REPO / "lab-setup" / "site" / "build.py"], check=True, timeout=300)
     return REPO / "build" / "site"
+
+
+def fixture_text(name: str) -> str:
+    """The text of a file of tests/fixtures."""
+    return (FIXTURES / name).read_text()
+
+
+def captured_frames(name: str) -> tuple[Frame, ...]:
+    """The frames of a capture of tests/fixtures/pcap."""
+    return frames((FIXTURES / "pcap" / f"{name}.pcap").read_bytes(), name)
 
 
 def recorded_scenes() -> dict[str, int]:

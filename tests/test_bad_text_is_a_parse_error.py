@@ -5,26 +5,21 @@ from __future__ import annotations
 import json
 import struct
 import time
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conftest import fixture_text
 from kitlib.errors import ParseError
 from kitlib.parsers import conntrack, dns, docker, ip, iptables_save, kubernetes, nft, resolv_conf, xtables_monitor
 from kitlib.parsers.process_flags import flag
 
-FIXTURES = Path(__file__).parent / "fixtures"
 IP = {
     line["command"]: line["stdout"]
-    for line in map(json.loads, (FIXTURES / "ip/commands.jsonl").read_text().splitlines())
+    for line in map(json.loads, fixture_text("ip/commands.jsonl").splitlines())
     if line["place"] == "node:kind-test1-worker3"
 }
-
-
-def text(name: str) -> str:
-    return (FIXTURES / name).read_text()
 
 
 def controller_flags(listing: str) -> str:
@@ -32,15 +27,15 @@ def controller_flags(listing: str) -> str:
 
 
 JSON_PARSERS = {
-    docker.networks: text("docker/network-inspect-kind.json"),
-    kubernetes.pods: text("kubectl/pod-my-nginx.json"),
-    kubernetes.services: text("kubectl/services.json"),
-    kubernetes.endpoints: text("kubectl/endpointslices.json"),
-    kubernetes.nodes: text("kubectl/nodes.json"),
+    docker.networks: fixture_text("docker/network-inspect-kind.json"),
+    kubernetes.pods: fixture_text("kubectl/pod-my-nginx.json"),
+    kubernetes.services: fixture_text("kubectl/services.json"),
+    kubernetes.endpoints: fixture_text("kubectl/endpointslices.json"),
+    kubernetes.nodes: fixture_text("kubectl/nodes.json"),
 }
 TEXT_PARSERS = {
-    controller_flags: text("ps/control-plane.txt"),
-    resolv_conf.parse: text("resolv_conf/pod.txt"),
+    controller_flags: fixture_text("ps/control-plane.txt"),
+    resolv_conf.parse: fixture_text("resolv_conf/pod.txt"),
     ip.interfaces: IP["ip addr"],
     ip.routes: IP["ip route"],
 }
@@ -134,7 +129,7 @@ def test_a_json_value_of_the_wrong_kind_never_escapes_as_another_error(data):
     (controller_flags, "ps/control-plane.txt", "  PPID", "", "UID PID PPID"),
 ])
 def test_the_error_names_what_is_wrong(parser, own, old, new, said):
-    whole = text(own)
+    whole = fixture_text(own)
     assert old in whole
     with pytest.raises(ParseError, match=said):
         parser(whole.replace(old, new))
@@ -222,14 +217,14 @@ def test_a_chain_of_pointers_takes_no_time():
 
 def test_a_missing_flag_names_those_that_are_there():
     with pytest.raises(ParseError, match=r"--cluster-cidr6.*--allocate-node-cidrs"):
-        flag(text("ps/control-plane.txt"), "kube-controller-manager", "cluster-cidr6")
+        flag(fixture_text("ps/control-plane.txt"), "kube-controller-manager", "cluster-cidr6")
 
 
 def test_a_worker_runs_no_controller_manager():
     with pytest.raises(ParseError, match="one process kube-controller-manager"):
-        controller_flags(text("ps/worker.txt"))
+        controller_flags(fixture_text("ps/worker.txt"))
 
 
 def test_several_processes_of_one_name_are_not_one():
     with pytest.raises(ParseError, match=r"one process containerd-shim-runc-v2.*different ones"):
-        flag(text("ps/control-plane.txt"), "containerd-shim-runc-v2", "id")
+        flag(fixture_text("ps/control-plane.txt"), "containerd-shim-runc-v2", "id")

@@ -25,20 +25,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from conftest import FIXTURES, PCAPS, captured_frames
 from kitlib.errors import ParseError
 from kitlib.parsers.dns import RCODES, TYPES, message
 from kitlib.parsers.pcap import frames, write_pcapng
 from kitlib.parsers.sightings import read_frames, sightings
 from kitlib.sighting import Frame, Message, Reason, Sighting
 
-FIXTURES = Path(__file__).parent / "fixtures" / "pcap"
-PCAPS = sorted(FIXTURES.glob("*.pcap"))
 TCPDUMP = re.compile(
     r"^(\d\d:\d\d:\d\d\.\d{6}) .*ttl (\d+), id (\d+), .*proto (UDP|TCP) .*\n +(\S+) > (\S+): (.*)$", re.M)
-
-
-def recorded(name: str) -> tuple[Frame, ...]:
-    return frames((FIXTURES / f"{name}.pcap").read_bytes(), name)
 
 
 def wire(sighting: Sighting) -> bytes:
@@ -80,22 +75,22 @@ def test_sightings_say_what_tcpdump_says(file: Path) -> None:
 
 
 def test_cooked_captures_know_the_interface_and_keep_every_passage() -> None:
-    seen = sightings(recorded("pod-dig-tcp-01-cp-any"))
+    seen = sightings(captured_frames("pod-dig-tcp-01-cp-any"))
     assert all(one.protocol == "TCP" and one.interface_index for one in seen)
     first, second = seen[:2]                                # the same segment, coming in and going out
     assert first.message == second.message
     assert (first.ttl, second.ttl) == (63, 62) and first.interface_index != second.interface_index
-    assert all(one.interface_index is None for one in sightings(recorded("pod-dig-external-09-pod")))
+    assert all(one.interface_index is None for one in sightings(captured_frames("pod-dig-external-09-pod")))
 
 
 def test_icmp_that_quotes_a_query_is_no_sighting() -> None:
-    packets = recorded("no-endpoints-01-pod")
+    packets = captured_frames("no-endpoints-01-pod")
     assert len(packets) == 2
     assert [seen.link.number for seen in sightings(packets)] == [1]
 
 
 def test_edns_cookie_and_ad_flag_of_dig() -> None:
-    query, response = sightings(recorded("pod-dig-external-09-pod"))
+    query, response = sightings(captured_frames("pod-dig-external-09-pod"))
     assert query.message.flags == ("rd", "ad") and query.message.edns.udp_size == 1232
     (name, value), = query.message.edns.options
     assert name == "COOKIE" and value == "b144c97462891586" and response.message.edns.options == ((name, value),)
@@ -212,7 +207,7 @@ def attempt(read: Callable[[bytes], tuple], error: type[Exception], data: bytes)
 
 
 @given(made_messages())
-@example(wire(sightings(recorded("pod-dig-alias-01-pod"))[1]))
+@example(wire(sightings(captured_frames("pod-dig-alias-01-pod"))[1]))
 def test_every_cut_of_a_message_is_an_error(data: bytes) -> None:
     for size in range(len(data)):
         with pytest.raises(ParseError):
@@ -300,7 +295,7 @@ def test_fragments_are_put_together(version: int, order: int) -> None:
     from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment, fragment6
     from scapy.layers.l2 import Ether
 
-    big = wire(sightings(recorded("pod-dig-truncated-01-pod"))[-1])
+    big = wire(sightings(captured_frames("pod-dig-truncated-01-pod"))[-1])
     udp = UDP(sport=53, dport=4000) / big
     whole = IP(src="10.0.0.1", dst="10.0.0.2", id=9, ttl=63) if version == 4 else IPv6(
         src="fd00::1", dst="fd00::2", hlim=63) / IPv6ExtHdrFragment(id=9)
@@ -328,7 +323,7 @@ def test_ipv6_on_every_link(link_type: int, link: bytes) -> None:
 
 @pytest.mark.parametrize("name", ["pod-dig-external-09-pod", "pod-dig-external-09-cp-any", "pod-dig-tcp-01-pod"])
 def test_a_packet_that_the_capture_cut_is_left_out_with_its_number(name: str) -> None:
-    for frame in recorded(name)[:4]:
+    for frame in captured_frames(name)[:4]:
         for size in range(len(frame.data)):
             found, (left,) = read_frames([dataclasses.replace(frame, data=frame.data[:size])])
             assert (found, left.frame, left.reason) == ((), frame.number, Reason.CUT)
@@ -375,7 +370,7 @@ def test_pcapng_of_several_sections_interfaces_and_resolutions(resolution: int, 
 def merged() -> tuple[Frame, ...]:
     """Three vantage points of a take, as the recorder merges them."""
     named = [dataclasses.replace(frame, interface=point, time_ns=frame.time_ns + 1)
-             for point in ("pod", "node-eth0", "cp-any") for frame in recorded(f"pod-dig-external-09-{point}")]
+             for point in ("pod", "node-eth0", "cp-any") for frame in captured_frames(f"pod-dig-external-09-{point}")]
     return tuple(dataclasses.replace(frame, number=n) for n, frame in
                  enumerate(sorted(named, key=lambda frame: frame.time_ns), 1))
 
@@ -397,7 +392,7 @@ def test_a_capture_without_packets_is_no_error() -> None:
 
 
 def test_every_cut_of_a_pcap_but_between_records_is_an_error() -> None:
-    data = (FIXTURES / "pod-dig-external-09-cp-any.pcap").read_bytes()
+    data = (FIXTURES / "pcap" / "pod-dig-external-09-cp-any.pcap").read_bytes()
     whole, at, between = frames(data), 24, {}
     for count, frame in enumerate(whole):
         between[at] = count
@@ -447,7 +442,7 @@ def test_a_damaged_file_is_an_error_that_says_what_was_expected(data: bytes, exp
 
 
 def test_a_message_is_read_once_however_often_it_is_seen() -> None:
-    first, second = sightings(recorded("pod-dig-tcp-01-cp-any"))[:2]        # coming in and going out
+    first, second = sightings(captured_frames("pod-dig-tcp-01-cp-any"))[:2]        # coming in and going out
     assert first.message is second.message
 
 

@@ -7,10 +7,10 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
+from conftest import REPO
 from kind_lab import needs as kind
 from kitlib import checkup as clinic
 from kitlib.checkup import Check, Report
@@ -19,7 +19,6 @@ from live_labs import shell
 from live_labs.shell import Completed
 from netns_lab import needs as netns
 
-REPO = Path(__file__).resolve().parent.parent
 HEALTHY = """\
 ok      Python 3.11 to 3.14
 ok      packages as pinned

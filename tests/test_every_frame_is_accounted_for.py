@@ -13,7 +13,7 @@ from scapy.layers.inet import ICMP, IP, TCP, UDP, fragment
 from scapy.layers.inet6 import IPv6
 from scapy.packet import Packet
 
-from conftest import REPO, captured_dig
+from conftest import captured_dig, fixture_text
 from kitlib import open_lab
 from kitlib.cluster import Cluster
 from kitlib.drawings.ladder import ladder
@@ -196,7 +196,7 @@ def test_a_capture_has_an_end_and_says_so() -> None:
 def test_dns_behind_another_port_is_followed_by_what_kubectl_says() -> None:
     def backend(place: str, argv: tuple[str, ...]) -> Result:
         name = "services" if "services" in argv else "endpointslices"
-        text = (REPO / f"tests/fixtures/kubectl/{name}.json").read_text()
+        text = fixture_text(f"kubectl/{name}.json")
         return Result("", argv, 0, text.replace('"port": 53,', '"port": 15053,') if name == "endpointslices" else text)
 
     assert Cluster(SimpleNamespace(name="x", run=backend)).dns_ports == (53, 15053)

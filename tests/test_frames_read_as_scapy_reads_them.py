@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scapy.layers import inet, inet6, l2
 from scapy.packet import Packet
 
-from conftest import captured_dig
+from conftest import REPO, captured_dig
 from kitlib import open_lab
 from kitlib.errors import KitError, ParseError
 from kitlib.parsers.header_fields import header_fields
@@ -21,7 +21,6 @@ from kitlib.parsers.packets import TCP, UDP, address_text, datagram_of
 from kitlib.parsers.pcap import frames
 from kitlib.sighting import Frame
 
-REPO = Path(__file__).resolve().parent.parent
 CAPTURES = sorted(file for folder in ("kitlib/recordings", "tests/fixtures")
                   for file in (REPO / folder).rglob("*.pcap*"))
 LINKS = {1: l2.Ether, 113: l2.CookedLinux, 276: l2.CookedLinuxV2}

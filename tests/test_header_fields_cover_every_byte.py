@@ -5,20 +5,18 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from scapy.layers import inet, inet6, l2
 
+from conftest import PCAPS, captured_frames
 from kitlib.errors import ParseError
 from kitlib.parsers.header_fields import HEADERS, Field, header_fields
-from kitlib.parsers.pcap import frames
 from kitlib.parsers.sightings import sightings
 from kitlib.sighting import Frame
 
-FIXTURES = Path(__file__).parent / "fixtures" / "pcap"
-FRAMES = [pytest.param(frame, id=f"{file.stem}-{frame.number}") for file in sorted(FIXTURES.glob("*.pcap"))
-          for frame in frames(file.read_bytes())]
+FRAMES = [pytest.param(frame, id=f"{file.stem}-{frame.number}") for file in PCAPS
+          for frame in captured_frames(file.stem)]
 SCAPY = {"Ethernet": l2.Ether, "VLAN": l2.Dot1Q, "Linux cooked v1": l2.CookedLinux, "Linux cooked v2": l2.CookedLinuxV2,
          "IPv4": inet.IP, "IPv6": inet6.IPv6, "IPv6 fragment": inet6.IPv6ExtHdrFragment,
          "UDP": inet.UDP, "TCP": inet.TCP}
@@ -61,7 +59,7 @@ def test_every_byte_of_a_recorded_frame_has_a_field(frame: Frame) -> None:
 
 
 def test_a_cut_frame_shows_what_is_left_of_it() -> None:
-    whole, = [frame for frame in frames((FIXTURES / "pod-dig-tcp-01-pod.pcap").read_bytes()) if frame.number == 4]
+    whole, = [frame for frame in captured_frames("pod-dig-tcp-01-pod") if frame.number == 4]
     for end in range(54, len(whole.data)):                     # Ethernet, IPv4 and the fixed part of TCP are there
         cut = dataclasses.replace(whole, data=whole.data[:end])
         try:

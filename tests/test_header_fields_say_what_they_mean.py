@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 
 import pytest
 
+from conftest import PCAPS, captured_frames
 from kitlib.errors import ParseError
 from kitlib.parsers.header_fields import Field, header_fields
-from kitlib.parsers.pcap import frames
 from kitlib.parsers.sightings import sightings
 from kitlib.sighting import Frame
 
-FIXTURES = Path(__file__).parent / "fixtures" / "pcap"
-
 
 def recorded(name: str, number: int) -> Frame:
-    return frames((FIXTURES / f"{name}.pcap").read_bytes())[number - 1]
+    return captured_frames(name)[number - 1]
 
 
 def field(frame: Frame, layer: str, name: str) -> Field:
@@ -106,7 +103,7 @@ def test_a_udp_checksum_is_right_left_to_the_card_or_wrong(version: int) -> None
 
 
 def test_recorded_checksums_are_left_to_the_card_and_none_is_wrong() -> None:
-    every = [one for file in sorted(FIXTURES.glob("*.pcap")) for frame in frames(file.read_bytes())
+    every = [one for file in PCAPS for frame in captured_frames(file.stem)
              for one in header_fields(frame) if one.name == "checksum"]
     assert every and all("leaves the rest to a network card" in one.meaning for one in every)
     assert field(packet(checksum=False), "UDP", "checksum").meaning == "0: the sender made none"

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-REPO = Path(__file__).resolve().parent.parent
+from conftest import REPO
+
 PACKAGES = {"kitlib": "kitlib", "lessons": "notebooks/lessons", "workshop": "notebooks/workshop",
             "live_labs": "lab-setup/live", "netns_lab": "lab-setup/netns", "kind_lab": "lab-setup/kind",
             "kubernetes_lab": "lab-setup/kubernetes", "recorder": "lab-setup/recorder", "follow": "lab-setup/follow",

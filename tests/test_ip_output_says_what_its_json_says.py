@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
+from conftest import fixture_text
 from kitlib.parsers import ip
 from kitlib.parsers.ip import Interface, Route
 
 COMMANDS = {
     (line["place"], line["command"]): line["stdout"]
-    for line in map(json.loads, (Path(__file__).parent / "fixtures/ip/commands.jsonl").read_text().splitlines())
+    for line in map(json.loads, fixture_text("ip/commands.jsonl").splitlines())
 }
 PLAIN = [key for key in COMMANDS if " -j " not in key[1] and "netns list" not in key[1]]
 

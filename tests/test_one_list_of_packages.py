@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from conftest import REPO
 from netns_lab import needs
-
-REPO = Path(__file__).resolve().parent.parent
 
 
 def test_the_readme_names_the_packages() -> None:

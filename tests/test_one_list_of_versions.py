@@ -5,16 +5,15 @@ from __future__ import annotations
 import importlib.metadata
 import re
 import tomllib
-from pathlib import Path
 
 import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.version import Version
 
+from conftest import REPO
 from kitlib import checkup
 
-REPO = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]
 GROUPS = {"": PROJECT["dependencies"]} | PROJECT["optional-dependencies"]
 PINS = {Requirement(line).name: line.partition("==")[2] for lines in GROUPS.values() for line in lines}

@@ -3,37 +3,31 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
+from conftest import fixture_text
 from kitlib.drawings.queries import settings_table
 from kitlib.parsers import docker, kubernetes, resolv_conf
 from kitlib.parsers.docker import Attachment
 from kitlib.parsers.kubernetes import Endpoint, Port
 from kitlib.parsers.process_flags import flag
 
-FIXTURES = Path(__file__).parent / "fixtures"
-
-
-def text(name: str) -> str:
-    return (FIXTURES / name).read_text()
-
 
 def table(name: str) -> list[list[str]]:
     """The rows of a kubectl table without its heading; no value in these tables is empty."""
-    return [line.split() for line in text(name).splitlines()[1:]]
+    return [line.split() for line in fixture_text(name).splitlines()[1:]]
 
 
 def test_docker_network_is_read_with_its_bridge():
-    network, = docker.networks(text("docker/network-inspect-kind.json"))
+    network, = docker.networks(fixture_text("docker/network-inspect-kind.json"))
     assert (network.name, network.subnet, network.gateway) == ("kind", "172.20.0.0/16", "172.20.0.1")
     assert network.bridge == "br-13ebef48a9f1"
     assert {member.container: member.address for member in network.attachments}["upstream-dns"] == "172.20.0.53"
 
 
 def test_a_bridge_named_by_option_and_an_ipv6_range_first():
-    recorded = json.loads(text("docker/network-inspect-kind.json"))
+    recorded = json.loads(fixture_text("docker/network-inspect-kind.json"))
     recorded[0]["Options"] = {"com.docker.network.bridge.name": "lab0"}
     recorded[0]["IPAM"]["Config"].insert(0, {"Subnet": "fc00:f853:ccd:e793::/64"})
     network, = docker.networks(json.dumps(recorded))
@@ -45,15 +39,15 @@ def test_a_bridge_named_by_option_and_an_ipv6_range_first():
 @pytest.mark.parametrize("node", ["control-plane", "worker", "worker2", "worker3"])
 def test_the_network_knows_of_a_node_what_docker_inspect_says_of_it(node):
     name = f"kind-test1-{node}"
-    end = json.loads(text(f"docker/inspect-{name}.json"))[0]["NetworkSettings"]["Networks"]["kind"]
-    network, = docker.networks(text("docker/network-inspect-kind.json"))
+    end = json.loads(fixture_text(f"docker/inspect-{name}.json"))[0]["NetworkSettings"]["Networks"]["kind"]
+    network, = docker.networks(fixture_text("docker/network-inspect-kind.json"))
     attachment, = [each for each in network.attachments if each.container == name]
     assert attachment == Attachment(name, "kind", end["IPAddress"], end["IPPrefixLen"], end["Gateway"],
                                     end["MacAddress"])
 
 
 def test_pods_say_what_the_table_says():
-    found = kubernetes.pods(text("kubectl/pods.json"))
+    found = kubernetes.pods(fixture_text("kubectl/pods.json"))
     expected = [(row[0], row[5], row[6]) for row in table("kubectl/pods.txt")]
     assert [(pod.name, pod.address, pod.node) for pod in found] == expected
     by_name = {pod.name: pod for pod in found}
@@ -67,13 +61,13 @@ def test_pods_say_what_the_table_says():
 
 
 def test_a_single_object_is_read_like_a_list_of_one():
-    pod, = kubernetes.pods(text("kubectl/pod-my-nginx.json"))
-    assert pod in kubernetes.pods(text("kubectl/pods.json"))
+    pod, = kubernetes.pods(fixture_text("kubectl/pod-my-nginx.json"))
+    assert pod in kubernetes.pods(fixture_text("kubectl/pods.json"))
     assert (pod.namespace, pod.labels["run"]) == ("default", "my-nginx")
 
 
 def test_a_pod_that_is_not_scheduled_has_no_node_and_no_address():
-    pending = json.loads(text("kubectl/pod-my-nginx.json"))
+    pending = json.loads(fixture_text("kubectl/pod-my-nginx.json"))
     del pending["spec"]["nodeName"]
     pending["status"] = {"phase": "Pending"}
     pod, = kubernetes.pods(json.dumps(pending))
@@ -81,7 +75,7 @@ def test_a_pod_that_is_not_scheduled_has_no_node_and_no_address():
 
 
 def test_services_say_what_the_table_says():
-    found = kubernetes.services(text("kubectl/services.json"))
+    found = kubernetes.services(fixture_text("kubectl/services.json"))
     shown = [[s.namespace, s.name, s.type, s.cluster_ip,
               ",".join(f"{p.port}/{p.protocol}" for p in s.ports)] for s in found]
     assert shown == [[*row[:4], row[5]] for row in table("kubectl/services.txt")]
@@ -90,7 +84,7 @@ def test_services_say_what_the_table_says():
 
 
 def test_endpoints_say_what_the_table_says():
-    found = kubernetes.endpoints(text("kubectl/endpointslices.json"))
+    found = kubernetes.endpoints(fixture_text("kubectl/endpointslices.json"))
     shown = [(e.namespace, {str(p.port) for p in e.ports}, {x.address for x in e.endpoints})
              for e in found]
     assert shown == [(row[0], set(row[3].split(",")), set(row[4].split(",")))
@@ -100,7 +94,7 @@ def test_endpoints_say_what_the_table_says():
 
 
 def test_an_endpoint_is_ready_unless_it_says_otherwise():
-    recorded = json.loads(text("kubectl/endpointslices.json"))
+    recorded = json.loads(fixture_text("kubectl/endpointslices.json"))
     recorded["items"][1]["endpoints"][0]["conditions"]["ready"] = False
     recorded["items"][0]["endpoints"][0]["conditions"] = {}
     recorded["items"][2]["endpoints"] = None          # what Kubernetes writes for a Service without pods
@@ -109,35 +103,35 @@ def test_an_endpoint_is_ready_unless_it_says_otherwise():
 
 
 def test_nodes_say_what_the_table_says():
-    found = kubernetes.nodes(text("kubectl/nodes.json"))
+    found = kubernetes.nodes(fixture_text("kubectl/nodes.json"))
     assert [[node.name, ",".join(node.roles) or "<none>", node.address] for node in found] \
         == [[row[0], row[2], row[5]] for row in table("kubectl/nodes.txt")]
     assert {node.name: node.pod_cidr for node in found}["kind-test1-control-plane"] == "10.244.0.0/24"
 
 
 def test_the_controller_manager_knows_the_pod_and_the_service_range():
-    listing = text("ps/control-plane.txt")
+    listing = fixture_text("ps/control-plane.txt")
     assert flag(listing, "kube-controller-manager", "cluster-cidr") == "10.244.0.0/16"
     assert flag(listing, "kube-controller-manager", "service-cluster-ip-range") == "10.96.0.0/16"
 
 
 def test_flags_may_stand_with_one_dash_apart_from_their_value_or_alone():
-    listing = text("ps/control-plane.txt").splitlines()[0] + \
+    listing = fixture_text("ps/control-plane.txt").splitlines()[0] + \
         "\nroot  7  1  0 08:59 ?  00:00:01 /usr/bin/tool run -namespace k8s.io --verbose --to=a=b --last\n"
     for name, value in {"namespace": "k8s.io", "verbose": "true", "to": "a=b", "last": "true"}.items():
         assert flag(listing, "tool", name) == value
 
 
 def test_resolv_conf_of_a_pod():
-    conf = resolv_conf.parse(text("resolv_conf/pod.txt"))
+    conf = resolv_conf.parse(fixture_text("resolv_conf/pod.txt"))
     assert conf.nameservers == conf.nameservers_asked == ("10.96.0.10",)
     assert conf.search == ("default.svc.cluster.local", "svc.cluster.local", "cluster.local")
     assert (conf.ndots, conf.timeout, conf.attempts) == (5, 5, 2)
 
 
 def test_resolv_conf_keeps_options_word_for_word():
-    assert resolv_conf.parse(text("resolv_conf/dns-none.txt")).options == ("ndots:2", "single-request-reopen")
-    assert resolv_conf.parse(text("resolv_conf/node.txt")).ndots == 0
+    assert resolv_conf.parse(fixture_text("resolv_conf/dns-none.txt")).options == ("ndots:2", "single-request-reopen")
+    assert resolv_conf.parse(fixture_text("resolv_conf/node.txt")).ndots == 0
 
 
 def test_resolv_conf_limits_and_precedence_are_those_of_glibc():

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from conftest import REPO, every_sighting, recorded_scenes
+from conftest import REPO, every_sighting, fixture_text, recorded_scenes
 from kitlib import open_lab
 from kitlib.parsers import conntrack, iptables_save, xtables_monitor
 from kitlib.parsers.iptables_save import Match, Option
@@ -57,7 +57,7 @@ def test_counters_quotes_negation_and_the_unknown_are_kept() -> None:
 
 def test_debian_12s_and_debian_13s_spelling_mean_the_same() -> None:
     """The same rules, saved by iptables 1.8.9 and by 1.8.11, which writes a rare protocol as a number."""
-    old, new = (iptables_save.parse((REPO / f"tests/fixtures/iptables/save-1.8.{minor}.txt").read_text())
+    old, new = (iptables_save.parse(fixture_text(f"iptables/save-1.8.{minor}.txt"))
                 for minor in (9, 11))
     pairs = [(one, other) for name, chain in old.tables["filter"].items()
              for one, other in zip(chain.rules, new.chain("filter", name).rules, strict=True)]
