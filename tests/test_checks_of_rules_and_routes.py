@@ -8,15 +8,14 @@ from types import SimpleNamespace
 import pytest
 
 from conftest import captured_dig, judged_with_its_own_hints, no_question_is_left_out
+from kitlib import check, open_lab, packet_from, simulate
 from kitlib.capture import Capture
 from kitlib.errors import NotFound
-from kitlib.lab import Lab, open_lab
+from kitlib.lab import Lab
 from kitlib.netfilter.kube_proxy import with_endpoints
-from kitlib.netfilter.packet import packet_from
-from kitlib.netfilter.simulate import simulate
 from kitlib.parsers.conntrack import connections
 from kitlib.place import Pod
-from kitlib.quiz import Outcome, Quiz, check
+from kitlib.quiz import Outcome, Quiz
 from lessons import routes, rules
 
 NAME = "www.example.com"

@@ -7,9 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from conftest import REPO, captured_dig, judged_with_its_own_hints, no_question_is_left_out
-from kitlib.lab import open_lab
-from kitlib.netfilter.packet import packet_from
-from kitlib.quiz import Outcome, check
+from kitlib import check, open_lab, packet_from
+from kitlib.quiz import Outcome
 from lessons import nftables
 from recorder.validate import lacking
 

@@ -7,13 +7,10 @@ from types import SimpleNamespace
 import pytest
 
 from conftest import captured_dig, judged_with_its_own_hints, no_favourite_place, no_question_is_left_out
-from kitlib.capture import asked_upstream
+from kitlib import asked_upstream, check, open_lab, packet_from, simulate
 from kitlib.errors import NotFound
-from kitlib.lab import open_lab
-from kitlib.netfilter.packet import packet_from
-from kitlib.netfilter.simulate import simulate
 from kitlib.place import Node, Place, Pod
-from kitlib.quiz import Outcome, Quiz, check
+from kitlib.quiz import Outcome, Quiz
 from lessons import elsewhere, journey
 from lessons.answer import where_dig_asks
 from lessons.elsewhere import eth0s_passed, source_at_coredns, who_is_masqueraded

@@ -13,12 +13,9 @@ from test_drawings_ladder_tells_the_journey import journey
 from test_drawings_topology_shows_the_lab import REAL
 
 from conftest import pictures
+from kitlib import draw_search_list, draw_topology, ladder, table
 from kitlib.drawings.drawing import Drawing, png
-from kitlib.drawings.ladder import ladder
-from kitlib.drawings.queries import draw_search_list
 from kitlib.drawings.svg import Page, text, width, wrap
-from kitlib.drawings.table import table
-from kitlib.drawings.topology import draw_topology
 from kitlib.errors import KitError
 from kitlib.result import Result
 from kitlib.search_list import Candidate

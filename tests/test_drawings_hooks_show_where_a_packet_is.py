@@ -7,12 +7,11 @@ from dataclasses import replace
 import pytest
 from test_drawings_ladder_tells_the_journey import assert_fits
 
+from kitlib import open_lab, simulate
 from kitlib.drawings.hooks import draw_hooks, way
 from kitlib.drawings.svg import ACCENT, FOCUS
-from kitlib.lab import open_lab
 from kitlib.netfilter.packet import Packet
 from kitlib.netfilter.path import PacketPath
-from kitlib.netfilter.simulate import simulate
 
 LAB = open_lab("recorded")
 POD, SERVER = LAB.pod("my-nginx"), LAB.coredns[0]

@@ -14,9 +14,8 @@ from scapy.layers.inet6 import IPv6
 from scapy.packet import Packet
 
 from conftest import captured_dig, fixture_text
-from kitlib import open_lab
+from kitlib import ladder, open_lab
 from kitlib.cluster import Cluster
-from kitlib.drawings.ladder import ladder
 from kitlib.journey.join import join
 from kitlib.parsers.header_fields import header_fields
 from kitlib.parsers.sightings import Reading, read_frames

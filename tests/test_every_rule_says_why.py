@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from conftest import captured_dig
-from kitlib import open_lab
-from kitlib.netfilter.packet import Packet, RuleOutcome, packet_from
-from kitlib.netfilter.simulate import simulate
+from kitlib import open_lab, packet_from, simulate
+from kitlib.netfilter.packet import Packet, RuleOutcome
 from kitlib.netfilter.state import Netfilter
 from kitlib.parsers import ip
 from kitlib.parsers.conntrack import connections

@@ -17,34 +17,13 @@ from ipywidgets import HTML
 from nbconvert import HTMLExporter
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
+import kitlib
 from conftest import captured_dig, part_of_the_recording
-from kitlib import (
-    check,
-    draw_search_list,
-    draw_topology,
-    gaps,
-    hint,
-    ladder,
-    latency_budget,
-    note,
-    packet_view,
-    predict,
-    queries_table,
-    rule_walk,
-    rules_at,
-    search_candidates,
-    search_list_playground,
-    stepper,
-    table,
-    topology_view,
-    what_if,
-)
 from kitlib.drawings.drawing import Drawing
 from kitlib.drawings.hooks import draw_hooks
 from kitlib.drawings.ladder import moment
 from kitlib.drawings.topology import draw_spot
 from kitlib.errors import KitError, RecordingError
-from kitlib.lab import open_lab
 from kitlib.parsers.pcap import frames, write_pcapng
 from kitlib.quiz import Quiz
 from kitlib.result import Result
@@ -62,7 +41,7 @@ HOSTILE = ["<script>alert(1)</script>", "`<img src=x onerror=alert(1)>`", "``<sv
 def test_a_note_shows_values_as_words(value, words) -> None:
     from nbconvert.filters import markdown2html  # late: it is large, and every worker reads this file
 
-    shown = note(words.format(value))
+    shown = kitlib.note(words.format(value))
     html = ElementTree.fromstring(f"<p>{markdown2html(shown._repr_markdown_()).replace('&nbsp;', ' ')}</p>")
     assert {part.tag for part in html.iter()} <= {"p", "strong", "code", "em"}
     assert "\x1b" not in shown._repr_markdown_() + repr(shown)
@@ -70,7 +49,7 @@ def test_a_note_shows_values_as_words(value, words) -> None:
 
 def test_a_note_without_markup_from_outside_is_as_it_was_written() -> None:
     words = "**10.96.0.10:53** → `-A INPUT -j DROP`, a < b, [note] (so)"
-    assert note(words)._repr_markdown_() == words
+    assert kitlib.note(words)._repr_markdown_() == words
 
 
 # One name for all that may go wrong; in make test-slow each vector goes alone through everything, too.
@@ -142,26 +121,29 @@ def evil(request) -> str:
 @pytest.fixture(scope="module")
 def shown(evil, tmp_path_factory) -> dict[str, object]:
     """Everything that a notebook can show of a hostile recording, and of a hostile name."""
-    lab = open_lab(recording=hostile_recording(tmp_path_factory.mktemp("hostile"), evil))
+    lab = kitlib.open_lab(recording=hostile_recording(tmp_path_factory.mktemp("hostile"), evil))
     pod, node = lab.pod("my-nginx"), lab.node("worker3")
     seen = captured_dig(lab, trace=True)
     journey, traced = seen.journey(), seen.traced_query(node)
-    path, budget = traced.path, latency_budget([journey])
+    path, budget = traced.path, kitlib.latency_budget([journey])
     conf = replace(pod.resolv_conf(), search=(evil,))
     rows = [{"a": evil, evil: [evil]}]
     quiz = Quiz(evil, "b", choices=(evil, "b"), hint=evil, more=evil, solution=evil)
     return {
-        "topology": draw_topology(lab.topology), "lit": draw_topology(lab.topology, [journey.hops[1].sighting.point]),
+        "topology": kitlib.draw_topology(lab.topology),
+        "lit": kitlib.draw_topology(lab.topology, [journey.hops[1].sighting.point]),
         "spot": draw_spot(lab.topology, lab.host.default_point, evil, 540),
-        "ladder": ladder(journey, gaps(lab, journey)),
-        "moment": moment(journey, 2, 540), "latency": budget, "spans": budget.folded, "hooks": draw_hooks(path),
-        "search list": draw_search_list(search_candidates("www.example.com", conf), evil),
-        "queries": queries_table([journey], evil), "table": table(rows, title=evil), "rule walk": rule_walk(traced),
-        "rules at": rules_at(path, "PREROUTING"), "what if": what_if(node.netfilter(), path.packet),
-        "stepper": stepper(lab.topology, journey, seen), "map": topology_view(lab.topology, journey),
-        "packets": packet_view(seen.sightings), "playground": search_list_playground(conf), "predict": predict(quiz),
-        "right": check(quiz, "b"), "wrong": check(quiz, "a"), "error": check(quiz, evil), "hint": hint(quiz),
-        "second": hint(quiz), "solution": hint(quiz), "note": note(evil), "lab": lab, "capture": seen,
+        "ladder": kitlib.ladder(journey, kitlib.gaps(lab, journey)), "moment": moment(journey, 2, 540),
+        "latency": budget, "spans": budget.folded, "hooks": draw_hooks(path),
+        "search list": kitlib.draw_search_list(kitlib.search_candidates("www.example.com", conf), evil),
+        "queries": kitlib.queries_table([journey], evil), "table": kitlib.table(rows, title=evil),
+        "rule walk": kitlib.rule_walk(traced), "rules at": kitlib.rules_at(path, "PREROUTING"),
+        "what if": kitlib.what_if(node.netfilter(), path.packet),
+        "stepper": kitlib.stepper(lab.topology, journey, seen), "map": kitlib.topology_view(lab.topology, journey),
+        "packets": kitlib.packet_view(seen.sightings), "playground": kitlib.search_list_playground(conf),
+        "predict": kitlib.predict(quiz), "right": kitlib.check(quiz, "b"), "wrong": kitlib.check(quiz, "a"),
+        "error": kitlib.check(quiz, evil), "hint": kitlib.hint(quiz), "second": kitlib.hint(quiz),
+        "solution": kitlib.hint(quiz), "note": kitlib.note(evil), "lab": lab, "capture": seen,
         "result": Result(evil, (evil,), 1, evil, evil, evil), "files": WithFallback(evil.replace("<", "&lt;"), evil)}
 
 
@@ -229,4 +211,4 @@ def test_validate_prints_no_control_sequence(tmp_path) -> None:
                           timeout=60, check=False)
     assert done.returncode == 1 and not hidden(done.stdout + done.stderr)
     with pytest.raises(RecordingError, match=r"\\x1b"):
-        open_lab(recording=hostile / "a\x1b[2J")
+        kitlib.open_lab(recording=hostile / "a\x1b[2J")

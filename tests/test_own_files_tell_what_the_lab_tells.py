@@ -12,10 +12,9 @@ from conftest import captured_dig, judged_with_its_own_hints
 from follow.own_files import read_files, read_folder
 from follow.own_findings import findings, journeys_of, walk
 from follow.own_page import PRIVATE, bring_your_own, report
-from kitlib import ladder, open_lab
+from kitlib import ladder, open_lab, simulate
 from kitlib.drawings.rule_walk import outcome
 from kitlib.errors import KitError, NotFound, ParseError
-from kitlib.netfilter.simulate import simulate
 from kitlib.parsers import pcap
 from lessons import own_files as questions
 

@@ -3,10 +3,8 @@
 import pytest
 
 from conftest import captured_dig
-from kitlib.drawings.ladder import ladder
-from kitlib.drawings.queries import queries_table
+from kitlib import ladder, open_lab, queries_table
 from kitlib.errors import KitError, NotFound, NotRecorded, UnknownLab
-from kitlib.lab import open_lab
 
 
 @pytest.fixture

@@ -8,8 +8,7 @@ from math import comb
 import pytest
 
 from conftest import captured_dig
-from kitlib import endpoint_shares, packet_from, simulate
-from kitlib.lab import open_lab
+from kitlib import endpoint_shares, open_lab, packet_from, simulate
 from kitlib.netfilter.endpoint_shares import _p_value
 
 

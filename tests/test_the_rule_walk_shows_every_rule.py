@@ -9,14 +9,12 @@ from html import unescape
 import pytest
 
 from conftest import captured_dig
+from kitlib import open_lab, rule_walk, simulate
 from kitlib.drawings.rule_walk import MOST_SKIPPED, hook_step_html
-from kitlib.lab import open_lab
 from kitlib.netfilter.compare import TracedPath, compare
 from kitlib.netfilter.packet import Packet
-from kitlib.netfilter.simulate import simulate
 from kitlib.netfilter.state import Netfilter
 from kitlib.parsers.iptables_save import parse
-from kitlib.widgets.rule_walk import rule_walk
 
 LAB = open_lab("recorded")
 POD = LAB.pod("my-nginx")

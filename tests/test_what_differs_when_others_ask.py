@@ -5,12 +5,10 @@ from __future__ import annotations
 import pytest
 
 from conftest import captured_dig
-from kitlib.drawings.queries import what_differs
+from kitlib import masquerade_step, open_lab, packet_from, simulate, what_differs
 from kitlib.errors import NotFound
-from kitlib.lab import Lab, open_lab
-from kitlib.netfilter.kube_proxy import masquerade_step
-from kitlib.netfilter.packet import RuleOutcome, packet_from
-from kitlib.netfilter.simulate import simulate
+from kitlib.lab import Lab
+from kitlib.netfilter.packet import RuleOutcome
 
 
 def asked_of(lab: Lab) -> dict:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from kitlib import simulate, what_if
 from kitlib.netfilter.kube_proxy import chain_name, endpoint_rules, endpoints, with_endpoints
 from kitlib.netfilter.packet import Packet
 from kitlib.netfilter.path import PacketPath
-from kitlib.netfilter.simulate import simulate
 from kitlib.netfilter.state import Netfilter
 from kitlib.parsers import ip
 from kitlib.parsers.iptables_save import Ruleset, parse
-from kitlib.widgets.what_if import what_if
 
 PORT = "shop/web:http"
 SERVICE = chain_name("KUBE-SVC-", PORT, "tcp")

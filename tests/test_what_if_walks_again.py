@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from kitlib.lab import open_lab
+from kitlib import open_lab, simulate, what_if
 from kitlib.netfilter.kube_proxy import endpoints, masquerade_mark, with_endpoints
 from kitlib.netfilter.packet import Packet
-from kitlib.netfilter.simulate import simulate
 from kitlib.parsers import iptables_save
 from kitlib.parsers.iptables_save import Ruleset
-from kitlib.widgets.what_if import what_if
 
 LAB = open_lab("recorded")
 NODE = LAB.node("worker3")

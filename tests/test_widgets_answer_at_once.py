@@ -11,12 +11,10 @@ import pytest
 from test_widgets_read_without_a_kernel import LAB, POD, WIDGETS
 
 from conftest import captured_dig, pictures
+from kitlib import open_lab, packet_view, search_list_playground, stepper, topology_view
 from kitlib.capture import Capture
 from kitlib.drawings.svg import ACCENT, FOCUS
-from kitlib.lab import open_lab
-from kitlib.widgets.packet_view import packet_fields, packet_view
-from kitlib.widgets.playground import search_list_playground
-from kitlib.widgets.stepper import stepper, topology_view
+from kitlib.widgets.packet_view import packet_fields
 
 BUDGET_S, TRIES = 0.05, 5
 
