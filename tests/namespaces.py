@@ -18,6 +18,9 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from kitlib.capture import Capture
+from kitlib.lab import Lab
+from kitlib.place import Node, Place
 from live_labs.shell import has
 from netns_lab import SHARED, needs
 from netns_lab.description import cni_namespace, digest, read, veth
@@ -116,6 +119,12 @@ def processes_of_labs() -> list[str]:
         if "lab-setup/netns/" in command or "/run/lab/" in command:
             found.append(f"{folder.name} {command}")
     return found
+
+
+def traced_at(lab: Lab, node: Node, place: Place) -> Capture:
+    """A capture at this place, with the rule trace of one node alone: each takes ten programs."""
+    points = (place.default_point,)
+    return Capture(lab.backend.capture(points, (node.id,)), points, lab.vantage_point)
 
 
 def run_on_the_netns_lab(path: Path, **environment: str):

@@ -165,13 +165,14 @@ def test_the_counters_of_this_kernel_rise_where_the_walk_says(tmp_path) -> None:
     for place, command in [*((node, command) for command in here), *((pod, command) for command in there)]:
         done = place.run(*command.split())
         assert done.rc == 0, done
-    netfilter = node.netfilter()
+    netfilter, before = node.netfilter(), counted(node)
     for sport, (destination, dport) in enumerate(PACKETS, 40000):
         ways = simulate(netfilter, Packet("fd00:2::2", destination, "udp", sport, dport, veth))
-        before = counted(node)
-        sent = pod.run("python3", "-c", SEND, str(sport), destination, str(dport))
+        sent = pod.run("python3", "-I", "-S", "-c", SEND, str(sport), destination, str(dport))
         assert sent.rc == 0, sent
-        met = [rule for (count, rule), (was, _) in zip(counted(node), before, strict=True) if count > was]
+        after = counted(node)
+        met = [rule for (count, rule), (was, _) in zip(after, before, strict=True) if count > was]
+        before = after
         expected = [[step.rule.text for step in way.matched if step.rule] for way in ways]
         assert sorted(met) in [sorted(one) for one in expected], (destination, expected)
         assert all(way.end != "is undecided" and not way.assumptions for way in ways)

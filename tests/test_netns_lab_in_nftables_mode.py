@@ -10,11 +10,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
-from namespaces import processes_of_labs, require_namespaces
+from namespaces import processes_of_labs, require_namespaces, traced_at
 
 from kitlib import open_lab
 from kitlib.errors import KitError
 from kitlib.lab import Lab
+from kitlib.netfilter.compare import TracedPath
 from kitlib.netfilter.nft_compare import traced_by_nft
 from kitlib.netfilter.nft_kube_proxy import endpoints, with_endpoints
 from kitlib.netfilter.packet import Packet
@@ -136,12 +137,12 @@ def test_the_walk_equals_the_kernels_trace_on_both_nodes(lab) -> None:
 
 def test_no_table_of_ours_is_left_and_others_questions_are_not_traced(lab) -> None:
     node, pod = lab.node("worker3"), lab.pod("my-nginx")
-    with lab.capture(pod, trace=True) as seen:
+    with traced_at(lab, node, pod) as seen:
         assert node.run("nft", "list", "tables").stdout.count("kitlib-trace") == 1
         pod.dig(".".join(["abcdefghij"] * 12))       # more than nft compares at once
     assert "kitlib-trace" not in node.run("nft", "list", "tables").stdout
     assert len(seen.traced_paths(node)) >= 2
-    with pytest.raises(RuntimeError), lab.capture(pod, trace=True):
+    with pytest.raises(RuntimeError), traced_at(lab, node, pod):
         raise RuntimeError
     assert "kitlib-trace" not in node.run("nft", "list", "tables").stdout
 
@@ -209,18 +210,28 @@ def dual() -> Iterator[Lab]:
         yield lab
 
 
-@pytest.mark.parametrize(("server", "ends"), [
-    ("fd00:10:96::a", {"fd00:10:244::2", "fd00:10:244::3"}), ("10.96.0.10", {"10.244.0.2", "10.244.0.3"}),
-    ("fd00:172::2", {"fd00:172::2"})])
-def test_the_family_of_a_packet_chooses_the_table_and_the_kernel_agrees(dual: Lab, server: str, ends: set) -> None:
-    node = dual.client.node
-    with dual.capture(dual.client, trace=True) as seen:
-        dual.client.run("dig", f"@{server}", "+tries=1", "+timeout=1", "www.example.com")
-    first = seen.traced_paths(node)[0]
-    assert not first.differences and first.path.packet.destination == server
+SERVERS = {"fd00:10:96::a": {"fd00:10:244::2", "fd00:10:244::3"}, "10.96.0.10": {"10.244.0.2", "10.244.0.3"},
+           "fd00:172::2": {"fd00:172::2"}}
+
+
+@pytest.fixture(scope="module")
+def first_packets(dual: Lab) -> dict[str, TracedPath]:
+    """Of a query to each of these servers, the first packet that the pod's node traced."""
+    with traced_at(dual, dual.client.node, dual.client) as seen:
+        for server in SERVERS:
+            dual.client.run("dig", f"@{server}", "+tries=1", "+timeout=1", "www.example.com")
+    paths = seen.traced_paths(dual.client.node)
+    return {server: next(one for one in paths if one.path.packet.destination == server) for server in SERVERS}
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_the_family_of_a_packet_chooses_the_table_and_the_kernel_agrees(dual: Lab, first_packets, server: str) -> None:
+    first = first_packets[server]
+    assert not first.differences
     tables = {step.table for step in first.path.hook_steps if "kube-proxy" in step.table}
     assert tables == {"ip6 kube-proxy" if ":" in server else "ip kube-proxy"}
-    assert {path.after.destination for path in simulate(node.netfilter(), first.path.packet)} == ends
+    paths = simulate(dual.client.node.netfilter(), first.path.packet)
+    assert {path.after.destination for path in paths} == SERVERS[server]
 
 
 def test_what_if_and_a_port_that_no_service_has_in_ipv6(dual: Lab) -> None:

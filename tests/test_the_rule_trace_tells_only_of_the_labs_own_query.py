@@ -7,7 +7,7 @@ import subprocess
 import time
 
 import pytest
-from namespaces import require_namespaces
+from namespaces import require_namespaces, traced_at
 
 from kitlib.errors import KitError
 from kitlib.lab import open_lab
@@ -76,7 +76,7 @@ def test_only_the_rules_of_this_session_and_of_dead_ones_are_swept(lab):
 
 def test_a_trace_that_ended_early_is_not_taken_for_one_without_rules(lab, monkeypatch):
     monkeypatch.setattr(rule_trace, "MONITOR", ("sh", "-c", "echo cannot open >&2; exit 1"))
-    with pytest.raises(KitError, match=r"ended early\. It said: cannot open"), lab.capture(lab.host, trace=True):
+    with pytest.raises(KitError, match=r"ended early\. It said: cannot open"), traced_at(lab, lab.nodes[0], lab.host):
         pass
 
 
@@ -94,7 +94,7 @@ def test_outside_a_traced_block_no_rule_is_in(lab):
 def test_a_connection_that_is_older_than_the_trace_is_known_for_one(lab):
     pod, port = lab.pod("my-nginx"), "0.0.0.0#40053"
     pod.dig("www.example.org", "-b", port)
-    with lab.capture(pod, trace=True) as seen:
+    with traced_at(lab, pod.node, pod) as seen:
         pod.dig("www.example.com", "-b", port)
     first = seen.traced_paths(pod.node)[0]
     assert first.trace_lines[0].packet["SPORT"] == "40053" and first.differences == ()
