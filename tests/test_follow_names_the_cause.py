@@ -12,10 +12,13 @@ import pytest
 from namespaces import require_namespaces
 
 from conftest import REPO
-from follow import page, query, terminal
+from follow import journeys, page, query, terminal
 from kitlib import open_lab
 from kitlib.__main__ import main
+from kitlib.journey.join import join
+from kitlib.journey.model import Journey
 from kitlib.lab import Lab
+from kitlib.sighting import LeftOut, Message, Question, Reason, Record, Sighting, Socket, VantagePoint
 from live_labs import lab as live
 from netns_lab import NetnsLab
 from netns_lab.build import up
@@ -95,6 +98,56 @@ def test_what_else_was_asked_meanwhile_is_not_what_was_asked_for(run):
     code, text, _ = run("follow", "www.example.net", "--fault", "upstream-down")      # and my-nginx, in the same take
     assert code == 1 and "Answered wrongly: SERVFAIL, from 10.244" in text and "queries in" not in text
     assert "asked 12 times, not 30" in run("follow", "www.example.com", "--repeat", "30")[1]
+
+
+CLIENT, SERVICE, COREDNS = Socket("10.244.1.2", 40000), Socket("10.96.0.10", 53), Socket("10.244.1.9", 53)
+POD = VantagePoint("pod:default/a", "eth0", "worker", "pod", "a eth0")
+
+
+def asked(name: str, *answers: str, protocol: str = "UDP", server: Socket = SERVICE, by: Socket = SERVICE,
+          left_out: tuple[LeftOut, ...] = ()) -> Journey:
+    """A query at the pod, and its answers, of each the flags and records."""
+    def seen(at_ms: int, source: Socket, destination: Socket, words: str = "") -> Sighting:
+        flags, _, data = words.partition(" ")
+        records = (Record(name, "A", 30, data),) if data else ()
+        message = Message(1, tuple(filter(None, flags.split(","))), "QUERY", "NOERROR", (Question(name, "A"),), records)
+        return Sighting(POD, at_ms * 10**6, protocol, source, destination, 64, at_ms, message)
+
+    later = (seen(number * 100, by, CLIENT, words) for number, words in enumerate(answers, 1))
+    journey, = join([seen(0, CLIENT, server), *later])
+    return replace(journey, left_out=left_out)
+
+
+def test_a_truncated_answer_is_none_until_the_whole_one_came_over_tcp():
+    truncated, whole = asked("big.", "qr,tc"), asked("big.", "qr 1.2.3.4", protocol="TCP")
+    assert journeys.unanswered([truncated]) == [truncated] == [journeys.to_look_at([truncated, asked("a.", "qr")])]
+    assert journeys.unanswered([truncated, asked("other.", "qr", protocol="TCP")]) == [truncated]
+    assert not journeys.unanswered([truncated, whole])
+    assert "NOERROR, truncated, in 100.0 ms" in journeys.answer(truncated)
+    assert journeys.sentences_of([truncated]) == ["The answer over UDP was truncated, and no query over TCP was seen."]
+    assert "asked for again over TCP" in journeys.sentences_of([truncated, whole])[0]
+
+
+def test_an_answer_is_only_said_to_be_missing_as_far_as_could_be_read():
+    cut = LeftOut(POD, 2, Reason.CUT, "an answer")
+    assert journeys.answer(asked("a.")).startswith("Not answered: the query was last seen at a eth0")
+    assert journeys.answer(asked("a.", left_out=(cut,))).startswith("No answer that could be read: the query was last")
+    assert "10.96.0.10:53 was asked, but 10.244.1.9:53 answered" in journeys.answer(asked("a.", "qr", by=COREDNS))
+
+
+def test_the_client_waits_for_the_answer_that_it_takes_and_no_longer():
+    assert journeys.milliseconds(asked("a.", "qr", "qr")) == 100
+
+
+def test_a_search_list_ends_with_the_first_name_that_has_an_address():
+    two = [asked("www.example.com.", "qr 1.2.3.4"), asked("www.example.com.au.", "qr 1.2.3.5")]
+    searched = [asked("www.example.com.svc.", "qr"), asked("www.example.com.", "qr 1.2.3.4")]
+    assert not any("search list" in words for words in journeys.sentences_of(two))
+    assert any("the search list made www.example.com.svc." in words for words in journeys.sentences_of(searched))
+
+
+def test_a_service_that_was_not_seen_to_be_rewritten_is_no_endpoint():
+    assert "Servers asked: 10.96.0.10:53 2 of 2." in journeys.sentences_of([asked("a.", "qr"), asked("a.", "qr")])
 
 
 def test_what_others_in_the_pod_ask_for_by_the_same_name_is_not_ours():

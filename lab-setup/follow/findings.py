@@ -6,7 +6,7 @@ from collections import defaultdict
 from contextlib import suppress
 from dataclasses import dataclass
 
-from follow.journeys import answer, is_answered, milliseconds, sentences_of
+from follow.journeys import answer, milliseconds, sentences_of, unanswered
 from follow.query import Report
 from kitlib.cluster import differences
 from kitlib.errors import KitError
@@ -40,7 +40,7 @@ def findings(report: Report) -> Findings:
     journeys = report.journeys
     sentences = [answer(report.journey), *evidence, *sentences_of(journeys), *_kept_ports(report, names),
                  *differences(report.lab), *(f"Not decided: {words}" for words in undecided)]
-    return Findings(all(map(is_answered, journeys)), tuple(sentences), tuple(names), tuple(undecided))
+    return Findings(not unanswered(journeys), tuple(sentences), tuple(names), tuple(undecided))
 
 
 def as_json(report: Report, found: Findings) -> dict[str, object]:

@@ -17,6 +17,18 @@ def is_answered(journey: Journey) -> bool:
     return journey.came_back and response is not None and response.rcode in ANSWERS
 
 
+def unanswered(journeys: Sequence[Journey]) -> list[Journey]:
+    """Return those whose client got no answer, or only a truncated one that it did not get whole over TCP."""
+    whole = {one.question for one in journeys if is_answered(one) and not _is_truncated(one)}
+    return [one for one in journeys
+            if not is_answered(one) or (_is_truncated(one) and one.question not in whole)]
+
+
+def _is_truncated(journey: Journey) -> bool:
+    response = journey.client_leg.response
+    return response is not None and "tc" in response.flags
+
+
 def of_name(name: str, journeys: Sequence[Journey]) -> tuple[Journey, ...]:
     """Return the journeys of a name, and of what the search list made of it."""
     start = name.rstrip(".").lower() + "."
@@ -25,7 +37,7 @@ def of_name(name: str, journeys: Sequence[Journey]) -> tuple[Journey, ...]:
 
 def to_look_at(journeys: Sequence[Journey]) -> Journey:
     """Choose the journey to show: the first that was not answered as it should be, or else the last one."""
-    return next((one for one in journeys if not is_answered(one)), journeys[-1])
+    return next(iter(unanswered(journeys)), journeys[-1])
 
 
 def answer(journey: Journey) -> str:
@@ -34,21 +46,26 @@ def answer(journey: Journey) -> str:
     if not leg.response:
         point = leg.farthest.sighting.point
         where = point.title if point else "an unknown place"
-        return f"Not answered: the query was last seen at {where}, addressed to {leg.endpoint}."
+        verdict = "No answer that could be read" if journey.may_have_been_missed else "Not answered"
+        return f"{verdict}: the query was last seen at {where}, addressed to {leg.endpoint}."
+    if leg.refused:
+        return (f"Not answered: {leg.server} was asked, but {leg.refused[-1].sighting.server} answered, which the "
+                "client does not take.")
     if not journey.came_back:
         point = leg.responses[-1].sighting.point
         return f"Not answered: a response was last seen at {point.title if point else 'an unknown place'}."
     if leg.response.rcode in ANSWERS:
-        return f"Answered by {leg.endpoint}: {leg.response.rcode}, in {milliseconds(journey):.1f} ms."
+        how = f"{leg.response.rcode}, truncated" if _is_truncated(journey) else leg.response.rcode
+        return f"Answered by {leg.endpoint}: {how}, in {milliseconds(journey):.1f} ms."
     upstream = next((each for each in journey.upstream_legs if each.response
                      and each.response.rcode == leg.response.rcode), None)
     return f"Answered wrongly: {leg.response.rcode}, from {upstream.endpoint if upstream else leg.endpoint}."
 
 
 def milliseconds(journey: Journey) -> float:
-    """Return how long the client waited."""
+    """Return how long the client waited for the answer that it took."""
     leg = journey.client_leg
-    return (leg.responses[-1].sighting.time_ns - leg.hops[0].sighting.time_ns) / 1e6
+    return (leg.answer.sighting.time_ns - leg.hops[0].sighting.time_ns) / 1e6
 
 
 def sentences_of(journeys: Sequence[Journey]) -> list[str]:
@@ -60,17 +77,24 @@ def _price(journeys: Sequence[Journey]) -> list[str]:
     """Say what the search list made of the name that was asked for, and at which price."""
     questions = [one.question for one in journeys if one.question]
     names, types = (dict.fromkeys(getattr(each, part) for each in questions) for part in ("name", "type"))
-    if len(names) < 2:
+    if len(names) < 2 or _had_addresses(journeys) & {*list(names)[:-1]}:      # a search ends at the first that has one
         return []
     times = [hop.sighting.time_ns for one in journeys for hop in one.client_leg.hops]
     return [f"{len(journeys)} queries in {(max(times) - min(times)) / 1e6:.1f} ms, where {len(types)} would do: the "
             f"search list made {', '.join(names)} of one name. With a dot at its end, the full name is asked at once."]
 
 
+def _had_addresses(journeys: Sequence[Journey]) -> set[str]:
+    return {one.question.name for one in journeys if one.question and one.client_leg.response
+            and one.client_leg.response.answers}
+
+
 def _truncation(journeys: Sequence[Journey]) -> list[str]:
-    if any(one.client_leg.response and "tc" in one.client_leg.response.flags for one in journeys):
+    if not any(map(_is_truncated, journeys)):
+        return []
+    if any(one.client_leg.hops[0].sighting.protocol == "TCP" for one in journeys):
         return ["The answer over UDP was truncated, so it was asked for again over TCP."]
-    return []
+    return ["The answer over UDP was truncated, and no query over TCP was seen."]
 
 
 def _latency(journeys: Sequence[Journey]) -> list[str]:
@@ -82,8 +106,11 @@ def _latency(journeys: Sequence[Journey]) -> list[str]:
 
 
 def _endpoints(journeys: Sequence[Journey]) -> list[str]:
-    counts = Counter(str(one.client_leg.endpoint) for one in journeys)
+    """Count who was asked; where no rewrite was seen of any, it may have been a Service, and no endpoint of it."""
+    legs = [one.client_leg for one in journeys]
+    is_rewritten = any(leg.endpoint != leg.server for leg in legs)
+    counts = Counter(str(leg.endpoint) for leg in legs)
     if len(journeys) < 2:
         return []
     chosen = ", ".join(f"{end} {count} of {len(journeys)}" for end, count in sorted(counts.items()))
-    return [f"Endpoints chosen: {chosen}."]
+    return [f"{'Endpoints chosen' if is_rewritten else 'Servers asked'}: {chosen}."]
