@@ -51,26 +51,27 @@ SENTENCES = {           # the comments of kube-proxy and of kind's masquerading 
     "kind-masq-agent: outbound traffic is subject to MASQUERADE (must be last in chain)",
     "kind-masq-agent: ensure nat POSTROUTING directs all non-LOCAL destination traffic to our custom KIND-MASQ-AGENT "
     "chain"}
+TRACE_COMMENT = re.compile(r"kitlib-trace(?:-[0-9a-f]+-\d+-\d+)?")
 PORT_NAME = re.compile(r"([\w.-]+)/([\w.-]+?)(?::[\w-]+)?(?: cluster IP| has no endpoints| -> [\d.:]+)?")
 STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"')
 QUOTED = re.compile(rf"(?<= ){STRING.pattern}(?= |$)", re.M)         # as an argument
 FREE_WORD = re.compile(r"(?<=--)(comment|log-prefix|nflog-prefix|string|hex-string|name|nfacct-name)(\s+)([^\s\"]+)")
 RULE_LINE = r"(?:[*:]|(?:\[\d+:\d+\] )?-[A-Z] |COMMIT|# (?:Generated|Completed) (?:by|on) | ?TRACE: |PACKET: ).*"
-CHAIN = re.compile(r"(?:(?<=^:)|(?<= -[AjgND] )|(?<=^-[AjgND] )|(?<=:(?:JUMP|GOTO):))[\w-]+", re.M)
-KNOWN_CHAIN = re.compile(rf"{keep_nft.KUBE_CHAIN}|PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING|ACCEPT|DROP|"
-                         r"RETURN|REJECT|DNAT|SNAT|MASQUERADE|REDIRECT|MARK|CONNMARK|TRACE|LOG|NFLOG|TCPMSS|CT|NOTRACK")
 DIG_SAYS = re.compile(
     r";; (?:global options:[ +\w]*|Got answer:|->>HEADER<<-.*|flags:.*|Query time:.*|SERVER:.*|WHEN:.*|MSG SIZE.*|"
     r"(?:OPT PSEUDO|QUESTION |ANSWER |AUTHORITY |ADDITIONAL )SECTION:|Truncated, retrying in TCP mode\.|"
     r"communications error to .*|connection timed out.*|no servers could be reached)|"
     r"; <<>> DiG .*|; EDNS: .*|; COOKIE: .*|;\S+\s+IN\s+\w+")
 RECORD = re.compile(r"(\S+\s+\d+\s+\w+\s+)(\w+)(\s+)(.*)")
+# What `dig +short` and getent print: a name, an address, text; MX, SRV, SOA; an address and more.
+SHORT = re.compile(r'(?:\d+ ){0,3}[^\s"]+|"x*"(?: "x*")*|\S+ \S+(?: \d+){5}|[\da-f]*[.:][\da-f.:]*[\da-f:] .*|')
 READ_TYPES = ("A", "AAAA", "NS", "CNAME", "PTR", "DNAME", "MX", "SRV", "SOA", "TXT")
 NAME = re.compile(rf"(?!(?:ahosts|hosts|ANY|HTTPS|{'|'.join(READ_TYPES)})$)\w[\w-]*")
 STDERR = re.compile(r"(?:conntrack v[\d.]+ \(conntrack-tools\): \d+ flow entries have been shown\.|"
                     r"command terminated with exit code \d+)\n")
 ONE_LABEL = re.compile(r"(?<![\w.[-])[A-Za-z_][\w-]*\.(?![\w.-])")
 WORD = r"[\w./:@+=#*-]+"
+WORD_VALUE = re.compile(r"[\w.:/-]{0,253}", re.ASCII)      # a JSON value that is read: a name, an address, a word
 LOOP = rf"for i in (?:\$\(seq \d+\)|[\d ]+); do (?:dig(?: {WORD})+(?:;| &) ?)+done(?:; wait)?"
 
 
@@ -96,11 +97,11 @@ class Keeper:
             rf"(?:dig|getent|musl-getent)(?: {WORD})+|sh -c {LOOP}": self._dns,
             rf"{there}ip (?:addr|link)(?: {WORD})*":
                 lambda text: _lines(text, r"\d+: .*|\s+(?:link/|inet|valid_lft ).*"),
-            rf"{there}ip (?:route|rule|netns)(?: {WORD})*": lambda text: _lines(text, r"[\w ./:()-]+"),
+            rf"{there}ip (?:route|rule|netns)(?: {WORD})*": lambda text: _lines(text, r"[\w \t./:()\[\]-]+"),
             rf"{there}conntrack{options}": lambda text: _lines(text, r"\w+ +\d+ [\w= .:\[\]]+|cpu=\d+[\w= \t]+"),
             rf"{there}iptables-save{options}|iptables -t \w+ -S|xtables-monitor --trace": self._rules,
             r"nft(?: -[aj])? (?:list (?:tables|ruleset)|monitor trace)":
-                lambda text: keep_nft.kept(text, self.names, self._is_comment),
+                lambda text: keep_nft.kept(text, self._is_comment),
             rf"{there}ethtool -S {WORD}": lambda text: _lines(text, r"NIC statistics:|\s+\w+: \d+"),
             r"cat /sys/class/net/[\w.-]+/if(?:index|link)|hostname -i": lambda text: _lines(text, r"[\da-f:. ]+"),
             rf"sysctl(?: -a -r)? {WORD}": lambda text: _lines(text, r"net\.[\w.-]+ = [\d ]+"),
@@ -112,14 +113,15 @@ class Keeper:
         clean = self._cleaner(command.argv)
         if clean is None:
             return None
+        replaced = self._replaced(command.argv)
         argv = self.argv(command.argv)
         words = {old: new for old, new in zip(command.argv, argv, strict=True) if re.fullmatch(r"[\w-]{2,}", old)}
         stdout = clean(command.stdout)
         for old, new in words.items():
             stdout = re.sub(rf"(?<![\w.-]){re.escape(old)}(?![\w-])", new, stdout)
         stderr = command.stderr if STDERR.fullmatch(command.stderr) or self._is_more(command.argv) else ""
-        return replace(command, place=self.names.text(command.place), argv=argv, stdout=self.names.text(stdout),
-                       stderr=self.names.text(stderr))
+        return replace(command, place=self.names.only_known(command.place), argv=argv, stdout=replaced(stdout),
+                       stderr=replaced(stderr))
 
     def keeps(self, argv: Sequence[str]) -> bool:
         """Say whether a command is kept."""
@@ -127,13 +129,17 @@ class Keeper:
 
     def argv(self, argv: Sequence[str]) -> tuple[str, ...]:
         """Return an argument list with everything replaced; the words of a program that asks for names are names."""
-        asks = argv[0] in ("dig", "getent", "musl-getent")
-        return tuple(self.names.label(word) if asks and at and NAME.fullmatch(word) else self.names.text(word)
+        asks, replaced = argv[0] in ("dig", "getent", "musl-getent"), self._replaced(argv)
+        return tuple(self.names.label(word) if asks and at and NAME.fullmatch(word) else replaced(word)
                      for at, word in enumerate(argv))
+
+    def _replaced(self, argv: Sequence[str]) -> Cleaner:
+        """Return what replaces names in a command's texts: all words that are not known, but for `more`."""
+        return self.names.text if self._is_more(argv) else self.names.only_known
 
     def packet_text(self, text: str) -> str:
         """Return what tcpdump says of a DNS packet, without what was quoted in it."""
-        return self.names.text(self._one_labels(STRING.sub(_mask, text)))
+        return self.names.only_known(self._one_labels(STRING.sub(_mask, text)))
 
     def _one_labels(self, text: str) -> str:
         """Replace names of one label, which look like the end of a sentence."""
@@ -151,21 +157,10 @@ class Keeper:
         """Keep what the template has of a JSON text; without one, what that for its kind of object has."""
         try:
             value = json.loads(text)
-            return json.dumps(self._select(value, template or _template_for(value)), indent=4) + "\n"
+            kept = _select(value, template or _template_for(value))
+            return json.dumps(kept, indent=4, ensure_ascii=False) + "\n"
         except (ValueError, RecursionError, TypeError, KeyError, AttributeError):
             return ""           # no JSON: an error message
-
-    def _select(self, value: Any, template: Any) -> Any:
-        """Return what the template has of a JSON value; a word that is none becomes ""."""
-        if isinstance(template, dict) and isinstance(value, dict):
-            every = template.get("*")
-            return {self.names.text(key) if every else key: self._select(inner, every or template[key])
-                    for key, inner in value.items() if every or key in template}
-        if isinstance(template, list) and isinstance(value, list):
-            return [self._select(inner, template[0]) for inner in value]
-        if isinstance(value, str):
-            return self.names.text(value) if template is ... and re.fullmatch(r"[\w.:/-]{0,253}", value) else ""
-        return value if template is ... and isinstance(value, bool | int | None) else None
 
     def _table(self, text: str) -> str:
         """Keep the columns that are known; every cell keeps its width."""
@@ -204,24 +199,37 @@ class Keeper:
         if line.startswith("; COOKIE:"):
             return re.sub(r"[0-9a-f]{8,}", lambda match: "0" * len(match[0]), line)
         record = RECORD.fullmatch(line) if line[:1] != ";" else None
-        if record and record[2] not in READ_TYPES:
+        if record and (record[2] not in READ_TYPES or record[4].startswith("\\#")):
             return record[1] + record[2] + record[3] + "x" * len(record[4])
-        return self._one_labels(STRING.sub(_mask, line))
+        line = STRING.sub(_mask, line)
+        is_known = line[:1] == ";" or record or SHORT.fullmatch(line)
+        return self._one_labels(line if is_known else re.sub(r"\S", "x", line))
 
     def _rules(self, text: str) -> str:
         rules = _lines(text, RULE_LINE).splitlines(keepends=True)
         text = "".join(line for line in rules if '"' not in QUOTED.sub("", line))
         text = QUOTED.sub(lambda match: match[0] if self._is_comment(match[0][1:-1]) else _mask(match), text)
-        text = FREE_WORD.sub(lambda match: match[1] + match[2] + (
+        return FREE_WORD.sub(lambda match: match[1] + match[2] + (
             match[3] if self._is_comment(match[3]) else "x" * len(match[3])), text)
-        return CHAIN.sub(lambda match: match[0] if KNOWN_CHAIN.fullmatch(match[0]) else
-                         self.names.label(match[0]), text)
 
     def _is_comment(self, text: str) -> bool:
         """Say whether a comment is one of kube-proxy's or kind's, or the kit's own."""
         named = PORT_NAME.fullmatch(text)
-        return text in SENTENCES or text.startswith("kitlib-trace") or bool(
-            named and {named[1], named[2]} <= self.names.labels)
+        return text in SENTENCES or bool(TRACE_COMMENT.fullmatch(text)) or bool(
+            named and {named[1], named[2]} <= self.names.own)
+
+
+def _select(value: Any, template: Any) -> Any:
+    """Return what the template has of a JSON value; a word that is none becomes ""."""
+    if isinstance(template, dict) and isinstance(value, dict):
+        every = template.get("*")
+        return {key: _select(inner, every or template[key]) for key, inner in value.items()
+                if (every and WORD_VALUE.fullmatch(key)) or key in template}
+    if isinstance(template, list) and isinstance(value, list):
+        return [_select(inner, template[0]) for inner in value]
+    if isinstance(value, str):
+        return value if template is ... and WORD_VALUE.fullmatch(value) else ""
+    return value if template is ... and isinstance(value, bool | int | None) else None
 
 
 def _template_for(top: dict[str, Any]) -> dict[str, Any]:

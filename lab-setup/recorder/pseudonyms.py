@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
+from recorder.known_words import INTERFACE, KNOWN, KUBE_CHAIN, LABELS, NUMBER
 from recorder.secret_words import PERSONAL, SECRETS, masked
 
-KEPT = [ip_network(net) for net in ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3", "::/127", "fc00::/7",
-                                    "ff00::/8")]                     # they mean the same everywhere
+KEPT = [ip_network(net) for net in ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3", "::/127", "ff00::/8",
+                                    "fc00:f853:ccd:e793::/64")]     # they mean the same everywhere; the last is kind's
+LOCAL = ip_network("fc00::/7")          # RFC 4193: most networks have drawn theirs
 DOCUMENTATION = ("192.0.2.", "203.0.113.", "198.51.100.")           # RFC 5737; for IPv6 2001:db8:: (RFC 3849)
 IPV4 = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?!\d)(?!\.in-addr)(/\d{1,2}(?!\d))?")
 NETWORKS, SHORTEST = int(IPv4Address("240.0.0.0")), 8        # reserved (RFC 1112); of what is shorter nobody tells much
@@ -24,11 +27,13 @@ NO_NAME = re.compile(r"\W+|[\d.]+[a-z]{0,3}|v?\d+(?:\.\d+)+(?:-\w+)*|net\.(?:ipv
                      r"|(?:node-role\.)?kubernetes\.io|com\.docker\.network\.bridge\.name|[\w-]+\.")
 WIRE_LABEL = re.compile(r"[\w-]+")
 REVERSE = ("in-addr", "arpa")
-# The labels of names that mean the same everywhere, and those that the notebooks ask for.
-LABELS = {"arpa", "in-addr", "ip6", "cluster", "local", "svc", "com", "net", "org", "io", "example", "test",
-          "localhost", "www", "api", "alias", "big", "no-such-name",
-          "_dns", "_dns-tcp", "_metrics", "_https", "_tcp", "_udp"}
-
+IDS = rf"(?:cni-)?{UUID.pattern}|a\d{{11}}0*"        # what stands for an id
+TOKEN = re.compile(
+    rf"{IPV6.pattern}|{MAC.pattern}|(?<=trace id )[0-9a-f]+|(?<=TRACE: \d )[0-9a-f]+|(?<=PACKET: \d )[0-9a-f]+|"
+    rf"(?:service|local|external|endpoint|affinity|firewall)-(?=[A-Z2-7]{{8}}-)|(?<=-)[A-Z2-7]{{8}}(?=-)|(?:{INTERFACE}|{NUMBER}|{IDS})(?!\w|-\w)|{KUBE_CHAIN}|"
+    r"kitlib-trace(?:-[0-9a-f]{1,40}-\d+-\d+)?(?![\w-])|(?P<name>[A-Za-z0-9_]+(?:-[A-Za-z0-9_]+)*)")
+HASH = re.compile(r"(?<=-)[A-Z2-7]{16}(?![\w-])|^(?=.*[A-Z])[A-Z2-7]{8}$")      # of a Service's name, by kube-proxy
+NO_ASCII = re.compile(r"[^\n\t -~…]")
 
 @dataclass
 class Pseudonyms:
@@ -36,14 +41,17 @@ class Pseudonyms:
 
     ranges: list[IPv4Network | IPv6Network]
     names: dict[str, str]
+    own: set[str] = field(default_factory=set)
     labels: set[str] = field(default_factory=set)
+    hashes: set[str] = field(default_factory=set)
     addresses: dict[str, str] = field(default_factory=dict)
     macs: dict[str, str] = field(default_factory=dict)
     ids: dict[str, str] = field(default_factory=dict)
     words: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._made: set[str] = set()
+        self._made = {word.lower() for name in self.names.values() for word in re.split(r"[-_.]", name)}
+        self._count: Counter[int] = Counter()
         self._free = [f"{prefix}{end}" for prefix in DOCUMENTATION for end in range(1, 255)]
         known = sorted(self.names, key=len, reverse=True)
         self._known = re.compile(rf"(?<![A-Za-z0-9])(?:{'|'.join(map(re.escape, known)) or '$.'})(?![A-Za-z0-9])", re.I)
@@ -56,6 +64,17 @@ class Pseudonyms:
         text = HEX_ID.sub(lambda match: self.hex_id(match[0]), text)
         text = masked(DOTTED.sub(lambda match: self.dotted(match[0]), text), PERSONAL)
         return IPV6.sub(lambda match: self.address(match[0]), IPV4.sub(self._address_or_network, text))
+
+    def only_known(self, text: str) -> str:
+        """Return a text with everything replaced, and every word that no program writes of itself."""
+        text = self.text(NO_ASCII.sub("x", text))
+        return TOKEN.sub(lambda found: self.words_of(found["name"], KNOWN) if found["name"] else
+                         HASH.sub(self._hash, found[0]), text)
+
+    def _hash(self, match: re.Match[str]) -> str:
+        """Return the pseudonym of a hash of a Service's name: who guesses the name could check the guess by it."""
+        old, letters = match[0], "".join(chr(65 + int(digit)) for digit in str(len(self.ids)))
+        return old if old in self.hashes else self._pseudonym(self.ids, old, letters.rjust(len(old), "A"))
 
     def _replace_names(self, text: str) -> str:
         return self._known.sub(lambda match: self._lower[match[0].lower()], text)
@@ -112,12 +131,43 @@ class Pseudonyms:
         return any(known.version == 4 and known.overlaps(network) for known in (*KEPT, *self.ranges))
 
     def label(self, old: str) -> str:
-        """Return the pseudonym of one label of a name, as long as it is."""
-        known = self._replace_names(old)
-        if known != old or known.lower() in LABELS or known.lower() in self.labels:
-            return known
-        number = "".join(chr(97 + int(digit)) for digit in str(len(self.words)))
-        return self._pseudonym(self.words, old.lower(), ("x" * len(old) + number)[-len(old):])
+        """Return the pseudonym of one label of a domain name, as long as it is."""
+        if len(old) == 1 or old.isdigit():
+            return self._word(old)
+        return self.words_of(old)
+
+    def words_of(self, old: str, known: Collection[str] = LABELS) -> str:
+        """Return a name with pseudonyms for its words, but for those that are `known` and short numbers.
+
+        Four numbers in a row are an address, as in ip-192-0-2-1.
+        """
+        parts = re.split(r"([-_]+)", self._replace_names(old))
+        is_address = sum(part.isdigit() for part in parts) >= 4
+
+        def stays(part: str) -> bool:
+            if part.isdigit():
+                return len(part) < 5 and not is_address
+            stem = part.lower().rstrip("0123456789")
+            return part[:1] in "-_" or len(part) == 1 or part.lower() in known or (
+                stem in known and len(part) - len(stem) < 4)
+
+        return "".join(part if stays(part) else self._word(part) for part in parts)
+
+    def _word(self, old: str) -> str:
+        """Return the pseudonym of a word, as long as it is; words of one or two letters may have to share theirs."""
+        word = old.lower()
+        if word in LABELS or word in self.labels or not word.strip("x"):
+            return old
+        return self._pseudonym(self.words, word, self.words.get(word) or self._new_word(len(word)))
+
+    def _new_word(self, length: int) -> str:
+        for number in range(self._count[length], 23 ** min(length, 6)):
+            digits = [chr(97 + number // 23 ** place % 23) for place in reversed(range(6))]
+            new = ("".join(digits).lstrip("a") or "a").rjust(length, "x")
+            if new not in KNOWN:
+                self._count[length] = number + 1
+                return new
+        return "x" * length
 
     def _pseudonym(self, table: dict[str, str], old: str, new: str) -> str:
         """Return the pseudonym that the table has, or take this new one; what is a pseudonym already stays."""
@@ -129,7 +179,7 @@ class Pseudonyms:
     def address(self, old: str) -> str:
         """Return the pseudonym of an address outside the lab's ranges, of its length where that can be."""
         try:
-            address = ip_address(old)
+            address = ip_address(re.sub(r"(?<![\d:])0+(?=\d)", "", old) if ":" not in old else old)
         except ValueError:
             return old          # a version, a time
         if any(address in network for network in (*KEPT, *self.ranges) if network.version == address.version):
@@ -155,7 +205,8 @@ class Pseudonyms:
 
     def _new_address(self, address: IPv4Address | IPv6Address) -> str:
         if isinstance(address, IPv6Address):
-            return f"{'fe80::' if address.is_link_local else '2001:db8::'}{len(self.addresses) + 1:x}"
+            prefix = "fe80" if address.is_link_local else "fd00" if address in LOCAL else "2001:db8"
+            return f"{prefix}::{len(self.addresses) + 1:x}"
         if not self._free:                  # more than RFC 5737 has room for: reserved ones, RFC 1112
             return str(IPv4Address("240.0.0.0") + len(self.addresses))
         nearest = min(range(len(self._free)), key=lambda at: abs(len(self._free[at]) - len(str(address))))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import asdict
 from ipaddress import ip_network
 from itertools import compress, count
@@ -33,18 +32,20 @@ from kitlib.backends.replay import RecordedLab
 from kitlib.errors import KitError
 from kitlib.escapes import printable
 from kitlib.lab import Lab
+from kitlib.netfilter.kube_proxy import chain_name
+from kitlib.netfilter.nft_kube_proxy import name_base
+from kitlib.parsers.kubernetes import Port, Service
 from kitlib.parsers.sightings import sightings
 from kitlib.sighting import Frame
 from recorder.frames import scrub_frames
-from recorder.given_names import given_names
 from recorder.keep import Keeper
+from recorder.known_words import KNOWN
 from recorder.pseudonyms import Pseudonyms, names_of
 from recorder.validate import PACKET, validate_and_print
 from recorder.writer import append, write_index, write_take
 
 ENTER = re.compile(r"nsenter --net=/proc/\d+/(?:ns/net|root/run/netns/[\w-]+) ")
 PRIVATE = ("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16")   # where a lab's ranges are, if not known
-NETWORK_PROGRAMS = ("ip", "iptables-save", "nft")
 WARNING = ("WARNING: what --keep names is kept whole but for names, addresses and known shapes of secrets. "
            "Read it yourself before you hand it on.")
 
@@ -68,7 +69,7 @@ def scrub(raw: Path, out: Path, more: Sequence[str] = ()) -> str:
     scrubber.write()
     names = scrubber.names
     replaced = [(names.addresses, "addresses"), (names.macs, "MACs"), (names.names, "names"), (names.ids, "ids"),
-                (names.words, "labels of domain names")]
+                (names.words, "words")]
     left_out = [f"Left out: {', '.join(sorted(scrubber.left_out))}."] if scrubber.left_out else []
     return "\n".join(["Replaced: " + ", ".join(f"{len(table)} {what}" for table, what in replaced) + ".", *left_out,
                       remaining(out), *([WARNING] if more else [])])
@@ -112,16 +113,16 @@ class Scrubber:
         if not self.keeper.keeps(scene.argv):
             self.left_out.add(" ".join(scene.argv[:1]))
             return
-        text, folder = self.names.text, self._new_folder(kind, scene.name)
+        text, folder = self.names.only_known, self._new_folder(kind, scene.name)
         yield {"name": text(scene.name), "place": text(scene.place), "argv": self.keeper.argv(scene.argv),
-               "note": text(scene.note), "traced": scene.traced,
+               "note": "", "traced": scene.traced,
                "takes": [self._take(read_take(self.recording, scene, number), f"{folder}/take{number:02}")
                          for number in range(1, len(scene.takes) + 1)],
                "also": [self.keeper.argv(argv) for argv in scene.also if self.keeper.keeps(argv)]}
 
     def _new_folder(self, kind: str, name: str) -> str:
         """Make a folder for a scene, called by the letters of its name: a stranger's may be a path."""
-        words = re.sub(r"[^\w-]+", "-", self.names.text(name), flags=re.ASCII)[:60] or "scene"
+        words = re.sub(r"[^\w-]+", "-", self.names.only_known(name), flags=re.ASCII)[:60] or "scene"
         ends = ("" if number == 1 else f"-{number}" for number in count(1))
         folder = next(folder for end in ends if not (self.out / (folder := f"{kind}/{words}{end}")).exists())
         (self.out / folder).mkdir(parents=True)
@@ -138,7 +139,7 @@ class Scrubber:
         for kind in ("outdated", "unchanged"):
             if kind in entry.values:
                 key = entry.part(kind)
-                place, argv = self.names.text(key.get("place", str)), self.keeper.argv(key.argv())
+                place, argv = self.names.only_known(key.get("place", str)), self.keeper.argv(key.argv())
                 return {kind: {"place": place, "argv": argv}} if self.keeper.keeps(key.argv()) else None
         return next((asdict(command) for command in self._keep([command_of(entry)])), None)
 
@@ -148,14 +149,15 @@ class Scrubber:
         return f"{name}.jsonl"
 
     def _point(self, point: Point, frames: Sequence[Frame]) -> tuple[Point, list[Frame]]:
-        place, interface = self.names.text(point.place), self.names.text(point.interface)
+        text = self.names.only_known
+        place, interface = text(point.place), text(point.interface)
         clean = scrub_frames(frames, self.names, self.ports)
-        text = self.keeper.packet_text(texts_of(point.text, [frame is not None for frame in clean]))
+        words = self.keeper.packet_text(texts_of(point.text, [frame is not None for frame in clean]))
         listened = " or ".join(f"port {port}" for port in self.ports)
         enter = ENTER.match(" ".join(point.argv))
-        argv = (*(self.names.text(enter[0]).split() if enter else ()),
+        argv = (*(text(enter[0]).split() if enter else ()),
                 "tcpdump", "-i", interface, "-U", "-w", "-", *listened.split())
-        return (Point(place, interface, self.names.text(point.ran_at), argv, text),
+        return (Point(place, interface, text(point.ran_at), argv, words),
                 [frame for frame in clean if frame])
 
 
@@ -174,19 +176,35 @@ def pseudonyms_of(lab: Lab) -> Pseudonyms:
     ranges = list(filter(None, every)) if lab.ranges.services else [*filter(None, every), *PRIVATE]
     names = names_of([(node.name, node.title) for node in lab.nodes],
                      {at.container for at in lab.network.attachments} - {node.name for node in lab.nodes})
-    names |= {old: new for old, new in given_names(
-        command.stdout for command in lab.backend.recording.facts.values() if command.argv[0] in NETWORK_PROGRAMS
-        ).items() if old not in names}
     found = Pseudonyms([ip_network(net) for net in ranges], names)
     own = {word for pod in lab.pods() for word in (pod.name, pod.namespace)}
     own |= {word for service in lab.services for word in (service.name, service.namespace)}
     own |= {port.name for service in lab.services for port in service.ports}
-    own |= {node.name for node in lab.nodes} | set(names) | {"upstream-dns", "outside"}
-    for node in lab.nodes:
-        with suppress(KitError):        # not recorded
-            own |= {interface.name for interface in node.interfaces()}
-    found.labels |= {label for word in own for label in found.text(word).lower().split(".")}
+    found.own |= own
+    found.hashes |= set(_told_hashes(lab, found))
+    found.labels |= {word.lower() for name in own for word in re.split(r"[-_.]", name)} & KNOWN
     return found
+
+
+def _told_hashes(lab: Lab, names: Pseudonyms) -> Iterator[str]:
+    """Yield the hashes that kube-proxy makes of the names of Services, for those whose names stay."""
+    for service in lab.services:
+        for port in service.ports:
+            full = f"{service.namespace}/{service.name}"
+            if names.only_known(f"{full}:{port.name}") == f"{full}:{port.name}":
+                yield from _hashes(lab, service, port)
+
+
+def _hashes(lab: Lab, service: Service, port: Port) -> Iterator[str]:
+    """Yield the hashes of one port of a Service and of its endpoints, as iptables has them and as nftables."""
+    full, protocol = f"{service.namespace}/{service.name}", port.protocol.lower()
+    name, path = f"{full}:{port.name}" if port.name else full, f"{full}/{protocol}/{port.name}"
+    sockets = [f"{end.address}:{target.port}" for group in lab.endpoints for end in group.endpoints
+               for target in group.ports if (group.namespace, group.service, target.name) == (
+                   service.namespace, service.name, port.name)]
+    for socket in ("", *sockets):
+        yield chain_name("", name, protocol, socket)
+        yield name_base(path, socket).partition("-")[0]
 
 
 def remaining(folder: Path) -> str:
@@ -203,7 +221,7 @@ def remaining(folder: Path) -> str:
         "addresses in names (in-addr.arpa)": sorted(name for name in queries if name.endswith(".arpa.")),
         "names of namespaces and pods": sorted({f"{pod.namespace}/{pod.name}" for pod in lab.pods()}),
         "names of Services": sorted({f"{service.namespace}/{service.name}" for service in lab.services}),
-        "always": ["the lab's own ranges", "versions", "times", "the notes of scenes"],
+        "always": ["the lab's own ranges", "ports and other numbers", "versions", "times", "the words of the programs"],
     }
     listed = [f"  {what}: {', '.join(words)}" for what, words in found.items() if words]
     return "\n".join(["It may still tell:", *listed])
