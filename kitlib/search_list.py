@@ -2,7 +2,8 @@
 
 glibc: __res_context_search in resolv/res_query.c. Enough dots (ndots): the name as it is, then the search list;
 fewer: the search list, then the name as it is. A domain "." on the list is the name as it is, which is then not
-asked once more at the end. A completed name that is too long for DNS ends the search list.
+asked once more at the end. A completed name that is too long for DNS ends the search list. Where no list is written,
+it is the domain of the host's own name, if that has one, which only the host knows.
 
 musl: name_from_dns_search in src/network/lookup_name.c. Enough dots: the name as it is, and the search list never.
 A completed name that is no DNS name (too long; or from a domain "." or ".x") is passed over by a later musl and ends
@@ -17,6 +18,7 @@ Both take an address for what it is and look into /etc/hosts first; a name found
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -78,23 +80,24 @@ def _glibc(name: str, conf: ResolvConf) -> tuple[Candidate, ...]:
     completed: list[Candidate] = []
     for domain in conf.search:
         candidate = _completed(name, domain.removeprefix("."), domain)
-        if not _fits(candidate.name):
+        if not _has_right_lengths(candidate.name):
             break
         completed.append(candidate)
     if name.count(".") >= conf.ndots:
-        return (_as_it_is(name, conf), *completed)
+        return (_as_it_is(name, conf.ndots, not conf.search), *completed)
     root_on_list = any(candidate.name == f"{name}." for candidate in completed)
     kept_inside = "." not in name and conf.search and {"no-tld-query", "no_tld_query"} & set(conf.options)
-    last = () if root_on_list or kept_inside else (_as_it_is(name, conf),)
+    last = () if root_on_list or kept_inside else (_as_it_is(name, conf.ndots, not conf.search),)
     return (*completed, *last)
 
 
 def _musl(name: str, conf: ResolvConf) -> tuple[Candidate, ...]:
     is_too_long = len(f"search {' '.join(conf.search)}") > LONGEST_MUSL_LINE
-    if name.count(".") >= conf.ndots or is_too_long:
-        return (_as_it_is(name, conf),)
+    search, ndots = " ".join(conf.search).split(), _musl_ndots(conf)      # to musl a carriage return is a blank
+    if name.count(".") >= ndots or is_too_long:
+        return (_as_it_is(name, ndots),)
     passed_over, asked = "", []
-    for candidate in (*(_completed(name, domain, domain) for domain in conf.search), _as_it_is(name, conf)):
+    for candidate in (*(_completed(name, domain, domain) for domain in search), _as_it_is(name, ndots)):
         if _fits(candidate.name):
             asked.append(replace(candidate, why=candidate.why + passed_over))
         else:
@@ -102,22 +105,34 @@ def _musl(name: str, conf: ResolvConf) -> tuple[Candidate, ...]:
     return tuple(asked)
 
 
+def _musl_ndots(conf: ResolvConf) -> int:
+    """Read ndots as musl does, which passes over what does not begin with a digit (src/network/resolvconf.c)."""
+    return replace(conf, options=tuple(word for word in conf.options if re.match(r"ndots:\d", word))).ndots
+
+
 def _completed(name: str, suffix: str, domain: str) -> Candidate:
     full = f"{name}.{suffix}" if suffix else name
+    full = re.sub(r"[\0-\x20\x7f]", lambda control: f"\\{ord(control[0]):03d}", full)      # as dig writes it
     return Candidate(full if full.endswith(".") else f"{full}.", domain, f"search list: {domain}")
 
 
-def _as_it_is(name: str, conf: ResolvConf) -> Candidate:
+def _as_it_is(name: str, ndots: int, may_have_default: bool = False) -> Candidate:
     dots = name.count(".")
-    relation = "at least" if dots >= conf.ndots else "fewer than"
-    return Candidate(f"{name}.", "", f"as it is: dots in it: {dots}, {relation} ndots:{conf.ndots}")
+    relation = "at least" if dots >= ndots else "fewer than"
+    default = "; with no search list, glibc also tries the domain of the host's own name, if that has one"
+    return Candidate(f"{name}.", "",
+                     f"as it is: dots in it: {dots}, {relation} ndots:{ndots}{default if may_have_default else ''}")
 
 
 def _fits(name: str) -> bool:
     """Can this be sent as a DNS name?"""
-    labels = name.removesuffix(".").encode(errors="replace").split(b".")
     printable = name.isprintable() and not any(character.isspace() for character in name)
-    return printable and all(1 <= len(label) <= LONGEST_LABEL for label in labels) \
+    return printable and _has_right_lengths(name)
+
+
+def _has_right_lengths(name: str) -> bool:
+    labels = name.removesuffix(".").encode(errors="replace").split(b".")
+    return all(1 <= len(label) <= LONGEST_LABEL for label in labels) \
         and sum(map(len, labels)) + len(labels) - 1 <= LONGEST_NAME
 
 

@@ -157,7 +157,23 @@ def test_a_line_that_the_resolver_passes_over_is_named_and_the_rest_holds(line):
 
 
 def test_a_number_is_read_as_by_atoi():
-    assert [resolv_conf.parse(f"options ndots:{word}").ndots for word in ("3x", "five", "", "4")] == [3, 0, 0, 4]
+    words = ("3x", "five", "", "4", "+3", "-1", "3;x")
+    assert [resolv_conf.parse(f"options ndots:{word}").ndots for word in words] == [3, 0, 0, 4, 3, 15, 3]
+    assert resolv_conf.parse("options ndots rotate").ndots == 1         # without a colon it is no option
+
+
+def test_a_carriage_return_is_no_blank_to_glibc():
+    """Asked for under this machine's glibc: web.a.b\\013 at 127.0.0.1."""
+    conf = resolv_conf.parse("nameserver 10.0.0.10\r\nsearch a.b\r\noptions ndots:5\r\n")
+    assert (conf.nameservers_asked, conf.search, conf.ndots) == (("127.0.0.1",), ("a.b\r",), 5)
+    assert conf.passed_over == ("line 1: nameserver 10.0.0.10 (a carriage return ends it)",)
+    assert resolv_conf.parse("search a\x0cb\u2028nameserver 1.1.1.1\n").search == ("a\x0cb\u2028nameserver", "1.1.1.1")
+
+
+@pytest.mark.parametrize("written, address", [("127.1", "127.0.0.1"), ("0xa.10", "10.0.0.10"),
+                                              ("010.0.0.10", "8.0.0.10"), ("10.0.0.010", "10.0.0.8")])
+def test_an_address_that_only_inet_aton_reads_is_one_to_the_resolver(written, address):
+    assert resolv_conf.parse(f"nameserver {written}\n").nameservers == (address,)
 
 
 def test_an_empty_resolv_conf_means_this_machine_and_one_dot():

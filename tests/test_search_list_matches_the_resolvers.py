@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from conftest import every_sighting, recorded_scenes
 from kitlib.errors import KitError, ParseError
 from kitlib.lab import open_lab
-from kitlib.parsers.resolv_conf import ResolvConf
+from kitlib.parsers.resolv_conf import ResolvConf, parse
 from kitlib.search_list import queries, search_candidates
 
 LOOKUPS = [(scene, of) for scene, of in recorded_scenes().items() if "getent" in scene or "musl" in scene]
@@ -160,6 +160,24 @@ def test_what_only_a_newer_musl_asks_says_so():
     before, after = search_candidates("example.com", conf, "musl")
     assert before.why == "search list: cluster.local" and after.name == "example.com."
     assert after.why.endswith("by musl after 1.2.3: an older one ends with an error at the domain .")
+
+
+def names(name: str, text: str, resolver: str = "glibc") -> list[str]:
+    return [candidate.name for candidate in search_candidates(name, parse(text), resolver)]
+
+
+def test_what_only_one_resolver_takes_for_a_blank_or_a_number():
+    assert names("web", "search a\r\n") == ["web.a\\013.", "web."]
+    assert names("web", "search a\r\n", "musl") == ["web.a.", "web."]
+    assert names("web", "search a\noptions ndots:abc\n") == ["web.", "web.a."]
+    assert names("web", "search a\noptions ndots:abc\n", "musl") == ["web.a.", "web."]
+
+
+def test_without_a_search_list_glibc_takes_the_domain_of_the_hosts_name_and_that_is_said():
+    conf = parse("nameserver 10.0.0.1\n")
+    assert "the domain of the host's own name" in search_candidates("web", conf)[-1].why
+    assert "own name" not in search_candidates("web", conf, "musl")[-1].why
+    assert "own name" not in search_candidates("web", parse("search a\n"))[-1].why
 
 
 def test_an_unknown_resolver_is_refused():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
@@ -53,10 +54,10 @@ class ResolvConf:
     def _number(self, option: str) -> int:
         value, limit = NUMBERS[option]
         for word in self.options:
-            name, _, written = word.partition(":")
-            if name == option:
-                value = int(re.match("[0-9]{0,9}", written)[0] or 0)      # as atoi(3) reads it
-        return min(value, limit)
+            name, colon, written = word.partition(":")
+            if name == option and colon:
+                value = int(re.match("[+-]?[0-9]{1,9}|", written)[0] or 0)      # as atoi(3) reads it
+        return min(value, limit) if value >= 0 else value & limit       # glibc keeps as many bits
 
 
 def parse(text: str) -> ResolvConf:
@@ -64,15 +65,17 @@ def parse(text: str) -> ResolvConf:
 
     A line that starts with ; or # is a comment. The last `search` or `domain` line wins, `options` lines add up. What
     the resolver passes over (an unknown keyword, a blank before it, no value, no address) is kept apart. Raises
-    ParseError where nothing at all is understood: that is no resolv.conf.
+    ParseError where nothing at all is understood: that is no resolv.conf. To glibc, blank and tab separate words and
+    nothing else does: the carriage return of a file from Windows is part of the last one.
     """
     conf, passed_over = ResolvConf(), []
-    lines = [(number, line) for number, line in enumerate(text.splitlines(), start=1)
+    lines = [(number, line) for number, line in enumerate(text.split("\n"), start=1)
              if line.strip() and line[0] not in ";#"]
     for number, line in lines:
         changed = _with_line(conf, line)
         if changed is None:
-            passed_over.append(f"line {number}: {line.strip()}")
+            why = " (a carriage return ends it)" if line.endswith("\r") else ""
+            passed_over.append(f"line {number}: {line.strip()}{why}")
         conf = changed or conf
     if lines and len(passed_over) == len(lines):
         raise ParseError("resolv.conf", f"one of {', '.join(KEYWORDS)} and a value", lines[0][1], f"line {lines[0][0]}")
@@ -81,11 +84,21 @@ def parse(text: str) -> ResolvConf:
 
 def _with_line(conf: ResolvConf, line: str) -> ResolvConf | None:
     """Return the settings after this line; None if the resolver passes over it."""
-    keyword, *values = line.split()
+    keyword, *values = line.strip(" \t").replace("\t", " ").split(" ")
+    values = [value for value in values if value]
     if keyword not in KEYWORDS or line[0].isspace() or not values:
         return None
     if keyword == "nameserver":
-        return replace(conf, nameservers=(*conf.nameservers, values[0])) if can_read(ip_address, values[0]) else None
+        address = _address(values[0])
+        return replace(conf, nameservers=(*conf.nameservers, address)) if address else None
     if keyword in ("search", "domain"):
         return replace(conf, search=tuple(values if keyword == "search" else values[:1]))
     return replace(conf, options=(*conf.options, *values)) if keyword == "options" else conf
+
+
+def _address(text: str) -> str:
+    """Return an address; those that only inet_aton(3) understands in full: 127.1, 010.0.0.10. "" if it is none."""
+    if can_read(ip_address, text):
+        return text
+    is_address = can_read(socket.inet_aton, text) and not any(character.isspace() for character in text)
+    return socket.inet_ntoa(socket.inet_aton(text)) if is_address else ""
