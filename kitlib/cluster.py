@@ -170,13 +170,17 @@ class Cluster:
         """Read the cluster's pods that run on a node, by address. Those behind the DNS Service are of kind coredns."""
         nodes = {node.name: node for node in self.nodes}
         found = [pod for pod in self._listed_pods if pod.node in nodes]
-        answering = {endpoint.address for group in self.dns_endpoints for endpoint in group.endpoints}
         plain = [_plain_name(pod) for pod in found]
         pods = (Pod(f"pod:{pod.namespace}/{pod.name}", title if plain.count(title) == 1 else f"{title} {pod.address}",
-                    "coredns" if pod.address in answering else "pod", nodes[pod.node].title, pod.address, self,
+                    "coredns" if self._answers(pod) else "pod", nodes[pod.node].title, pod.address, self,
                     nodes[pod.node], pod.namespace, pod.host_network, pod.dns_policy)
                 for pod, title in zip(found, plain, strict=True))
         return tuple(sorted(pods, key=lambda pod: _by_address(pod.address)))
+
+    def _answers(self, pod: kubernetes.Pod) -> bool:
+        """Say whether a pod is behind the DNS Service: by name where it is said, for pods may share an address."""
+        return any((end.pod, group.namespace) == (pod.name, pod.namespace) if end.pod else end.address == pod.address
+                   for group in self.dns_endpoints for end in group.endpoints)
 
     @property
     def coredns(self) -> tuple[Pod, ...]:
@@ -309,6 +313,9 @@ def differences(cluster: Cluster) -> tuple[str, ...]:
         "Every node has a DNS cache of its own ({}): pods ask it first, and it asks CoreDNS.": names & {NODE_CACHE},
         "These pods run on no node, and are not looked into: {}.":
             known(lambda: cluster.pods_without_node),
+        "Several Services answer at port 53 ({}): the first is taken for the cluster's DNS.":
+            several if len(several := ["/".join(name) for name in dns_services(known(lambda: cluster.services))]) > 1
+            else [],
         "The cluster has two address families, {}: the notebooks follow IPv4.":
             [pods for pods in known(lambda: [cluster.ranges.pods]) if "." in pods and ":" in pods],
     }

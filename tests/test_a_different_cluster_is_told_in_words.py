@@ -40,7 +40,7 @@ def cluster(addresses: str, routes: str, tables: str | Result, pods: str = "10.2
 
     node = Node("node:n", "n", "node", "n", "", SimpleNamespace(run=run), pod_range="10.244.2.0/24")
     return SimpleNamespace(coredns=[SimpleNamespace(node=node)], nodes=[node], ranges=SimpleNamespace(pods=pods),
-                           pods_without_node=())
+                           pods_without_node=(), services=())
 
 
 def test_a_bridge_is_told_by_its_name():
@@ -111,6 +111,19 @@ def test_who_is_who_does_not_hang_on_kinds_names(role: str, namespace: str, serv
     assert [(pod.name, pod.kind) for pod in lab.every_pod] == [("dns", "coredns")] and lab.coredns == lab.every_pod
     assert f"run on no node, and are not looked into: {namespace}/waits" in differences(lab)[0]
     assert "no nodes" in differences(listed(nodes=[]))[0]
+    assert (f"Several Services answer at port 53 ({namespace}/{service}, default/mine): the first is taken for the "
+            "cluster's DNS.") in differences(lab)
+
+
+def test_a_pod_that_only_shares_its_nodes_address_with_coredns_is_not_taken_for_it():
+    node = named("n1", status={"addresses": [{"type": "InternalIP", "address": "10.0.0.7"}]})
+    pods = [named(name, "kube-system", spec={"nodeName": "n1", "dnsPolicy": "Default", "hostNetwork": True},
+                  status={"podIP": "10.0.0.7", "phase": "Running"}) for name in ("coredns", "kube-proxy")]
+    behind = named("s", "kube-system", addressType="IPv4", ports=[], endpoints=[
+        {"addresses": ["10.0.0.7"], "targetRef": {"kind": "Pod", "name": "coredns"}}])
+    behind["metadata"]["labels"] = {"kubernetes.io/service-name": "kube-dns"}
+    lab = listed(nodes=[node], pods=pods, endpointslices=[behind], services=[])
+    assert [(pod.name, pod.kind) for pod in lab.every_pod] == [("coredns", "coredns"), ("kube-proxy", "pod")]
 
 
 def test_what_a_recording_was_not_asked_is_no_difference():

@@ -90,7 +90,7 @@ def test_endpoints_say_what_the_table_says():
     assert shown == [(row[0], set(row[3].split(",")), set(row[4].split(",")))
                      for row in table("kubectl/endpointslices.txt")]
     my_nginx = next(each for each in found if each.service == "my-nginx")
-    assert my_nginx.endpoints == (Endpoint("10.244.2.3", True),)
+    assert my_nginx.endpoints == (Endpoint("10.244.2.3", True, "my-nginx-84bbfd8fd5-qbh65"),)
 
 
 def test_an_endpoint_is_ready_unless_it_says_otherwise():
@@ -120,6 +120,17 @@ def test_flags_may_stand_with_one_dash_apart_from_their_value_or_alone():
         "\nroot  7  1  0 08:59 ?  00:00:01 /usr/bin/tool run -namespace k8s.io --verbose --to=a=b --last\n"
     for name, value in {"namespace": "k8s.io", "verbose": "true", "to": "a=b", "last": "true"}.items():
         assert flag(listing, "tool", name) == value
+
+
+def test_what_the_api_leaves_open_is_no_error():
+    """A slice's port may be null or without protocol, a node without addresses as long as its cloud has given none."""
+    slice_ = {"kind": "EndpointSlice", "metadata": {"namespace": "a", "name": "x"}, "addressType": "IPv4",
+              "ports": [{"name": None, "port": None}, {"port": 53}],
+              "endpoints": [{"addresses": ["10.0.0.1"], "targetRef": {"kind": "Node", "name": "n"}}]}
+    found, = kubernetes.endpoints(json.dumps(slice_))
+    assert (found.ports, found.endpoints) == ((Port("", 53, "TCP"),), (Endpoint("10.0.0.1", True),))
+    node, = kubernetes.nodes(json.dumps({"kind": "Node", "metadata": {"name": "n"}, "spec": {}, "status": {}}))
+    assert node.address == ""
 
 
 def test_resolv_conf_of_a_pod():

@@ -64,10 +64,11 @@ class Service:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One address behind a Service."""
+    """One address behind a Service; `pod` is the name of the pod that has it, "" where that is not said."""
 
     address: str
     ready: bool
+    pod: str = ""
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ def _pod(item: Any) -> Pod:
 
 
 def _node(item: Any) -> Node:
-    addresses, labels = value_at(item, "status.addresses", list), words_at(item, "metadata.labels")
+    addresses, labels = value_at(item, "status.addresses", list, []), words_at(item, "metadata.labels")
     internal = [_address(entry, "address") for entry in addresses if value_at(entry, "type") == "InternalIP"]
     return Node(name=value_at(item, "metadata.name"),
                 address=next(iter(internal), ""),
@@ -155,15 +156,18 @@ def _endpoints(item: Any) -> Iterator[Endpoint]:
     """Yield one for each address. An endpoint that does not say whether it is ready counts as ready (see the API)."""
     is_name = value_at(item, "addressType") == "FQDN"
     for entry in value_at(item, "endpoints", list, []):
-        ready = value_at(entry, "conditions.ready", bool, True)
+        ready, target = value_at(entry, "conditions.ready", bool, True), value_at(entry, "targetRef", dict, {})
+        pod = value_at(target, "name", default="") if value_at(target, "kind", default="") == "Pod" else ""
         for address in value_at(entry, "addresses", list):
             yield Endpoint(value_at({"addresses": address}, "addresses") if is_name else
-                           _address({"addresses": address}, "addresses"), ready)
+                           _address({"addresses": address}, "addresses"), ready, pod)
 
 
 def _ports(item: Any, path: str) -> tuple[Port, ...]:
-    return tuple(Port(value_at(port, "name", default=""), value_at(port, "port", int), value_at(port, "protocol"))
-                 for port in value_at(item, path, list, []))
+    """Return the ports that are numbers: one that is null stands for whatever port the reader means (see the API)."""
+    return tuple(Port(value_at(port, "name", default=""), value_at(port, "port", int),
+                      value_at(port, "protocol", default="TCP"))
+                 for port in value_at(item, path, list, []) if value_at(port, "port", int, None) is not None)
 
 
 def _address(item: Any, path: str, *instead: str) -> str:
