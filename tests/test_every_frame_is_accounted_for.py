@@ -70,7 +70,8 @@ ODD = {
     "CoreDNS's other port": (udp(query(), 4000, 5353), Reason.OTHER_PORT, "UDP 4000"),
     "ICMP": (ip(ICMP(type=3)), Reason.NO_PORTS, "ICMP"),
     **{f"{name}, port {port}": (udp(bytes(8) + ETHERNET + GOOD, 50000, port), Reason.ENCAPSULATED, name)
-       for port, name in ((4789, "VXLAN"), (8472, "VXLAN"), (6081, "Geneve"), (51820, "WireGuard"))},
+       for port, name in ((4789, "VXLAN"), (8472, "VXLAN"), (6081, "Geneve"), (51820, "WireGuard"), (4500, "IPsec"))},
+    "AH": (ip(b"\x11\4" + bytes(22) + GOOD[20:], proto=51), Reason.ENCAPSULATED, "AH"),
     "IPIP": (ip(GOOD, proto=4), Reason.ENCAPSULATED, "IPIP"),
     "the first fragment": (FIRST, Reason.FRAGMENT, f"{SERVER}:53 → {CLIENT}:40000, DNS id 7"),
     "the last fragment": (LAST, Reason.FRAGMENT, f"{SERVER} → {CLIENT}, without the first"),
@@ -146,6 +147,30 @@ def test_an_update_is_read() -> None:
     message, (record,) = found[0].message, found[0].message.answers
     assert (message.opcode, str(message.question)) == ("UPDATE", "example. SOA") and left == ()
     assert (record.name, record.type, record.rclass, record.data) == ("w.example.", "CNAME", "NONE", "")
+
+
+def tagged(*tags: int) -> bytes:
+    """A link header with these VLAN tags, or other types behind which IPv4 follows."""
+    return ETHERNET[:12] + b"".join(tag.to_bytes(2) + b"\0\5" for tag in tags) + ETHERNET[12:]
+
+
+@pytest.mark.parametrize("tags", [(0x8100,), (0x88A8, 0x8100), (0x9100, 0x8100), (0x9200,)])
+def test_vlan_tags_are_passed_over(tags: tuple[int, ...]) -> None:
+    assert [one.message.id for one in read_frames(captured(GOOD, link=tagged(*tags)), POINT).sightings] == [7]
+
+
+@pytest.mark.parametrize("ether_type, name", [(0x8864, "PPPoE"), (0x8847, "MPLS"), (0x88E5, "MACsec")])
+def test_what_ethernet_carries_a_packet_in_is_encapsulated(ether_type: int, name: str) -> None:
+    found, left = read_frames(captured(GOOD, link=tagged(ether_type)), POINT)
+    assert not found and [(one.reason, one.detail) for one in left] == [(Reason.ENCAPSULATED, name)]
+    assert left[0].may_be_dns
+
+
+def test_fragments_of_an_id_that_comes_again_are_not_joined() -> None:
+    """The kernel gives up after 30 s: what comes a minute later is of another datagram."""
+    late = dataclasses.replace(captured(FIRST, LAST)[1], time_ns=60 * 10**9)
+    found, left = read_frames([captured(FIRST)[0], late], POINT)
+    assert not found and [(one.frame, one.reason) for one in left] == [(1, Reason.FRAGMENT), (2, Reason.FRAGMENT)]
 
 
 def test_fragments_are_joined_and_dns_on_another_port_is_followed() -> None:

@@ -17,7 +17,8 @@ from typing import NamedTuple
 from kitlib.errors import ParseError
 from kitlib.sighting import Frame
 
-ETHER_IPV4, ETHER_IPV6, VLAN_TAGS = 0x0800, 0x86DD, (0x8100, 0x88A8)          # as Ethernet numbers what follows
+ETHER_IPV4, ETHER_IPV6 = 0x0800, 0x86DD                                       # as Ethernet numbers what follows
+VLAN_TAGS = (0x8100, 0x88A8, 0x9100, 0x9200)                                  # the last two before 802.1ad had its own
 HOP_BY_HOP, TCP, UDP, ROUTING, FRAGMENT, DESTINATION = 0, 6, 17, 43, 44, 60      # as IP does
 # What rules call protocols: iptables and, where it finds no /etc/protocols, as in slim images, nft write their numbers.
 PROTOCOLS = {"icmp": 1, "igmp": 2, "tcp": TCP, "udp": UDP, "dccp": 33, "icmpv6": 58, "ipv6-icmp": 58, "sctp": 132,

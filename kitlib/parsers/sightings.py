@@ -30,10 +30,15 @@ from kitlib.parsers.packets import (
 from kitlib.sighting import DNS_PORT, Frame, LeftOut, Reason, Sighting, Socket, VantagePoint
 
 NAMES = {1: "ICMP", 2: "IGMP", 6: "TCP", 17: "UDP", 58: "ICMPv6", 89: "OSPF", 112: "VRRP", 132: "SCTP"}
-# What carries packets in packets: by the number of IP, and by the port of UDP (IANA; 8472 as Linux has it).
-TUNNELS = {4: "IPIP", 41: "IPv6 in IP", 47: "GRE", 50: "ESP"}
-TUNNEL_PORTS = {4789: "VXLAN", 8472: "VXLAN", 6081: "Geneve", 51820: "WireGuard", 51821: "WireGuard",
-                51871: "WireGuard"}
+# What carries packets in packets: by the number of Ethernet, of IP, and by the port of UDP (IANA; 8472 as Linux and
+# 6784 as Weave has it).
+ETHER_TUNNELS = {0x6558: "Ethernet", 0x8847: "MPLS", 0x8848: "MPLS", 0x8864: "PPPoE", 0x88E5: "MACsec",
+                 0x88E7: "Ethernet", 0x894F: "NSH"}
+TUNNELS = {4: "IPIP", 41: "IPv6 in IP", 47: "GRE", 50: "ESP", 51: "AH", 97: "Ethernet", 108: "IPComp", 115: "L2TP",
+           137: "MPLS"}
+TUNNEL_PORTS = {4789: "VXLAN", 8472: "VXLAN", 6784: "VXLAN", 6081: "Geneve", 4500: "IPsec", 51820: "WireGuard",
+                51821: "WireGuard", 51871: "WireGuard"}
+FRAGMENTS_WAIT_S = {4: 30, 6: 60}       # Linux, net.ipv4.ipfrag_time and net.ipv6.ip6frag_time
 
 
 class Reading(NamedTuple):
@@ -90,7 +95,7 @@ class _Reader:
             self._leave_out_damaged(frame, str(error))
             return
         if datagram is None:
-            self._leave_out(frame, Reason.NO_PORTS, _not_ip(frame))
+            self._leave_out_other(frame)
         elif datagram.missing and datagram.fragment:
             self._leave_out(frame, Reason.CUT, "a fragment")
         elif datagram.fragment:
@@ -101,9 +106,7 @@ class _Reader:
     def finish(self) -> None:
         """Leave out what still waits for its other parts."""
         for pieces, frames in self.fragments.values():
-            reason, detail = self._fragment_reason(pieces)
-            for frame in frames:
-                self._leave_out(frame, reason, detail)
+            self._leave_out_fragments(pieces, frames)
         sighted = {sighting.link.number for sighting in self.found}
         unfinished = [frame for stream in (*self.replaced, *self.streams.values()) for *_, frame in stream.unfinished]
         for frame in unfinished:
@@ -115,6 +118,10 @@ class _Reader:
     def _read_fragment(self, part: Datagram, frame: Frame) -> None:
         id_, offset, _ = part.fragment
         key = (frame.interface, part.link, part.source, part.destination, part.protocol, id_)
+        _, waiting = self.fragments.get(key, ({}, []))
+        patience = FRAGMENTS_WAIT_S[6 if ":" in part.source else 4]
+        if waiting and frame.time_ns - waiting[0].time_ns > patience * 10**9:      # the id has come again
+            self._leave_out_fragments(*self.fragments.pop(key))
         pieces, frames = self.fragments.setdefault(key, ({}, []))
         pieces.pop(offset, None)        # the last one to come stands last
         pieces[offset] = part
@@ -122,6 +129,11 @@ class _Reader:
         if whole := reassemble(pieces):
             del self.fragments[key]
             self._read_datagram(whole, frames)
+
+    def _leave_out_fragments(self, pieces: dict[int, Datagram], frames: list[Frame]) -> None:
+        reason, detail = self._fragment_reason(pieces)
+        for frame in frames:
+            self._leave_out(frame, reason, detail)
 
     def _read_datagram(self, datagram: Datagram, frames: list[Frame]) -> None:
         """Read a datagram that came in these frames, the last of which completed it."""
@@ -212,10 +224,14 @@ class _Reader:
         is_cut = frame.length > len(frame.data)
         self._leave_out(frame, Reason.CUT if is_cut else Reason.DAMAGED, detail)
 
+    def _leave_out_other(self, frame: Frame) -> None:
+        """Leave out a frame that is no packet of IP; what it carries may be one."""
+        ether_type = packet_start(frame)[0]
+        if ether_type in ETHER_TUNNELS:
+            self._leave_out(frame, Reason.ENCAPSULATED, ETHER_TUNNELS[ether_type])
+        else:
+            self._leave_out(frame, Reason.NO_PORTS,
+                            "ARP" if ether_type == 0x0806 else f"Ethernet type {ether_type:#06x}")
+
     def _leave_out(self, frame: Frame, reason: str, detail: str) -> None:
         self.left.append(LeftOut(self.point, frame.number, reason, detail))
-
-
-def _not_ip(frame: Frame) -> str:
-    ether_type = packet_start(frame)[0]
-    return "ARP" if ether_type == 0x0806 else f"Ethernet type {ether_type:#06x}"
