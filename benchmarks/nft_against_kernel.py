@@ -27,15 +27,15 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 from walk_against_kernel import INSIDE, MOST_SHOWN, PACKETS_A_RULESET, TRIES, fewest
 
+from kitlib.netfilter import branch as walk
 from kitlib.netfilter import nft_compare, nft_hooks
 from kitlib.netfilter import simulate as simulation
+from kitlib.netfilter.branch import Alternative, Branch
 from kitlib.netfilter.compare import Comparison, TracedPath
 from kitlib.netfilter.nft_compare import traced_by_nft
-from kitlib.netfilter.nft_matches import Alternative
 from kitlib.netfilter.packet import Packet
 from kitlib.netfilter.path import PacketPath
 from kitlib.netfilter.state import Netfilter
-from kitlib.netfilter.table import Branch
 from kitlib.parsers import ip, iptables_save, nft
 from kitlib.parsers.conntrack import Connection
 from kitlib.parsers.xtables_monitor import TraceLine
@@ -277,14 +277,14 @@ def accept_ends_hook() -> None:
 
 def goto_is_jump() -> None:
     """Let a goto remember where it came from."""
-    take = nft_hooks._take
+    take = walk._take
 
-    def taken(netfilter: Netfilter, branch: Branch, rule: nft.Rule, way: Alternative) -> list[Branch]:
-        found = take(netfilter, branch, rule, way)
-        return [replace(each, stack=(*each.stack, (branch.chain, rule.number + 1))) for each in found] \
-            if way.verdict.startswith("GOTO") else found
+    def taken(branch: Branch, ruleset: nft.Ruleset, rule: nft.Rule, way: Alternative) -> Branch:
+        after = take(branch, ruleset, rule, way)
+        return replace(after, stack=(*after.stack, (branch.chain, rule.number + 1))) \
+            if way.verdict.startswith("GOTO") else after
 
-    nft_hooks._take = taken
+    walk._take = taken
 
 
 def nat_by_its_own_priority() -> None:

@@ -38,6 +38,18 @@ def test_a_service_is_found_by_one_lookup_and_a_coin(node):
     assert why(node.netfilter(), PACKET, "services") == ["10.96.0.10 . udp . 53 is in @service-ips"]
 
 
+def test_a_coin_in_a_rule_that_may_not_match_leaves_probabilities_that_add_up_to_1(node):
+    netfilter = node.netfilter()
+    listed = json.loads(node.run("nft", "-j", "list", "ruleset").text)
+    coin, = [rule["expr"] for item in listed["nftables"] if (rule := item.get("rule")) and "numgen" in str(rule["expr"])
+             and "kube-dns/udp/dns" in rule["chain"]]
+    coin.insert(-1, {"limit": {"rate": 1, "per": "second"}})
+    found = simulate(replace(netfilter, nft=nft.ruleset(json.dumps(listed))), PACKET)
+    assert sum(path.probability for path in found) == 1
+    assert {(path.after.destination, path.probability_if_so) for path in found} == {
+        ("10.244.0.2", 0.5), ("10.244.0.3", 0.5), ("10.96.0.10", 1)}
+
+
 def test_a_missed_lookup_says_the_key_and_the_nearest_ones(node):
     netfilter, other = node.netfilter(), PACKET._replace(dport=54)
     assert why(netfilter, other, "services")[0] == (

@@ -13,16 +13,15 @@ Sources: net/netfilter/core.c (nf_hook_entries_grow), nf_nat_core.c (nf_nat_inet
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 
 from kitlib.netfilter import table
-from kitlib.netfilter.nft_matches import Alternative, alternatives, explain_skipped
+from kitlib.netfilter.branch import BEFORE_CONNTRACK, Alternative, Branch, Stop, explore
+from kitlib.netfilter.nft_matches import alternatives, explain_skipped
 from kitlib.netfilter.nft_values import Context
-from kitlib.netfilter.packet import Packet, RuleOutcome, RuleStep
+from kitlib.netfilter.packet import Packet, RuleStep
 from kitlib.netfilter.path import HookStep, PacketPath
 from kitlib.netfilter.state import Netfilter
-from kitlib.netfilter.table import BEFORE_CONNTRACK, Branch, Stop, explore, fork
 from kitlib.parsers.nft import Chain, Rule
 
 NAT_PRIORITY = {"prerouting": -100, "output": -100, "input": 100, "postrouting": 100}      # nf_nat_proto.c
@@ -66,7 +65,7 @@ def _past(netfilter: Netfilter, chain: Chain, path: PacketPath) -> Iterator[tupl
     here = path.after._replace(states=BEFORE_CONNTRACK) if is_unknown else path.after
     saved = saved_chains(netfilter, chain)
     for branch in table.branches(netfilter, chain.name, saved, here) if saved else \
-            explore(Branch(here, chain), partial(_advance, netfilter, chain.hook.upper())):
+            explore(Branch(here, chain), netfilter.nft, partial(_look, netfilter, chain.hook.upper()), explain_skipped):
         step = HookStep(chain.hook.upper(), saved or chain.table, here, branch.packet, "", branch.trail, netfilter,
                         chain.name)
         yield branch, branch.behind(path, step)
@@ -85,33 +84,7 @@ def saved_chains(netfilter: Netfilter, chain: Chain) -> str:
     return name if same else ""
 
 
-def _advance(netfilter: Netfilter, hook: str, branch: Branch) -> list[Branch]:
-    """Take a branch past the next rule that does something; several branches if it may come out in several ways."""
-    chain = branch.chain
-    context = Context(branch.packet, netfilter, netfilter.nft.tables[chain.table], hook)
-    for rule in chain.rules[branch.number - 1:]:
-        found = alternatives(rule, context)
-        if found[0].outcome is not RuleOutcome.SKIPPED or len(found) > 1 or found[0].packet != branch.packet:
-            branch = branch.skip(rule.number - 1, explain_skipped)
-            return [after for one in found for after in _take(netfilter, branch, rule, one)]
-    return [branch.skip(len(chain.lines), explain_skipped).leave()]
-
-
-def _take(netfilter: Netfilter, branch: Branch, rule: Rule, one: Alternative) -> list[Branch]:
-    """Go one way that a rule may come out; two if it is not known whether it matches."""
-    changes: dict[str, object] = {"number": rule.number + 1, "probability": branch.probability * one.probability}
-    verdict, _, target = one.verdict.partition(":")
-    chain = netfilter.nft.chain(branch.chain.table, target)
-    if verdict == "UNDECIDED" or (target and chain is None):
-        why = f"there is no chain {target} in the listing" if target else one.why
-        return [replace(branch.step(rule, RuleOutcome.UNDECIDED, why), **changes, verdict="UNDECIDED")]
-    if target:
-        behind = () if verdict == "GOTO" else ((branch.chain, rule.number + 1),)
-        changes |= {"chain": chain, "number": 1, "stack": (*branch.stack, *behind)}
-    elif verdict in ("ACCEPT", "DROP"):
-        changes["verdict"] = verdict
-    after = replace(branch.step(rule, one.outcome, one.why, one.verdict, one.packet), **changes)
-    after = after.leave() if verdict == "RETURN" else after
-    if one.outcome is RuleOutcome.UNDECIDED:
-        return fork(replace(branch, number=rule.number + 1), after, rule, one.why)
-    return [after]
+def _look(netfilter: Netfilter, hook: str, branch: Branch) -> Iterator[tuple[Rule, list[Alternative]]]:
+    context = Context(branch.packet, netfilter, netfilter.nft.tables[branch.chain.table], hook)
+    for rule in branch.chain.rules[branch.number - 1:]:
+        yield rule, alternatives(rule, context)

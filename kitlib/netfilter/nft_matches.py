@@ -12,6 +12,7 @@ from ipaddress import ip_address
 from operator import ge, gt, le, lt
 from typing import Any, NamedTuple
 
+from kitlib.netfilter.branch import Alternative, both_ways
 from kitlib.netfilter.matches import DEPENDS, MatchResult, reason
 from kitlib.netfilter.nft_values import NAMES, Breaks, Context, Draws, Unknown, key_of, look_up, value_of
 from kitlib.netfilter.packet import Packet, RuleOutcome
@@ -32,16 +33,6 @@ NOT_READ_HERE = {"meta": {"nftrace", "priority", "pkttype"}, "ct": {"mark", "lab
 MOST_DRAWN = 1 << 16                                                  # sides of a coin that are looked at one by one
 
 
-class Alternative(NamedTuple):
-    """One way in which a rule may come out: with this verdict ("" if it was skipped), the packet as it leaves it."""
-
-    outcome: RuleOutcome
-    why: str
-    verdict: str
-    packet: Packet
-    probability: float = 1.0
-
-
 class Effect(NamedTuple):
     """What a statement does: the verdict ("": the next statement follows), the packet, and why it holds."""
 
@@ -54,7 +45,7 @@ class Effect(NamedTuple):
 def alternatives(rule: Rule, context: Context) -> list[Alternative]:
     """Find every way in which a rule may come out for a packet; their probabilities add up to 1."""
     try:
-        return [_run(rule, context)]
+        return _run(rule, context)
     except Draws as coin:
         expression_id, sides = coin.args
     if sides > MOST_DRAWN:
@@ -62,9 +53,9 @@ def alternatives(rule: Rule, context: Context) -> list[Alternative]:
     found: dict[tuple, Alternative] = {}
     for side in range(sides):
         for one in alternatives(rule, context._replace(drawn={**context.drawn, expression_id: side})):
-            same = found.setdefault((one.outcome, one.verdict, one.packet), one._replace(probability=0))
-            chance = same.probability + one.probability / sides
-            found[one.outcome, one.verdict, one.packet] = same._replace(probability=chance)
+            key = (one.outcome, one.verdict, one.packet, one.assumption)
+            same = found.setdefault(key, one._replace(probability=0))
+            found[key] = same._replace(probability=same.probability + one.probability / sides)
     return list(found.values())
 
 
@@ -74,20 +65,20 @@ def explain_skipped(rule: Rule, packet: Packet, netfilter: Netfilter) -> MatchRe
     return MatchResult(way.outcome, way.why)
 
 
-def _run(rule: Rule, context: Context) -> Alternative:
+def _run(rule: Rule, context: Context) -> list[Alternative]:
     """Take a packet through the statements of a rule."""
-    holding, unknown = [], []
+    before, holding, unknown = context.packet, [], []
     for statement in rule.statements:
         name, body = next(iter(statement.items()))
         try:
             effect = _effect(name, body, context)
         except Breaks as error:
-            return Alternative(RuleOutcome.SKIPPED, str(error), "", context.packet)
+            return [Alternative(RuleOutcome.SKIPPED, str(error), "", context.packet)]
         except Unknown as error:
-            return Alternative(RuleOutcome.UNDECIDED, "; ".join([*unknown, str(error)]), "UNDECIDED", context.packet)
+            return [Alternative(RuleOutcome.UNDECIDED, "; ".join([*unknown, str(error)]), "UNDECIDED", before)]
         except (KeyError, TypeError, ValueError, AttributeError):
             why = f"unknown here: {rule_text((statement,))}"
-            return Alternative(RuleOutcome.UNDECIDED, why, "UNDECIDED", context.packet)
+            return [Alternative(RuleOutcome.UNDECIDED, why, "UNDECIDED", before)]
         context = context._replace(packet=effect.packet)
         holding += [effect.why] if effect.why else []
         unknown += [effect.unknown] if effect.unknown else []
@@ -95,8 +86,9 @@ def _run(rule: Rule, context: Context) -> Alternative:
             break
     verdict = (effect.verdict if rule.statements else "") or "CONTINUE"
     if unknown:
-        return Alternative(RuleOutcome.UNDECIDED, "; ".join(unknown), verdict, context.packet)
-    return Alternative(RuleOutcome.MATCHED, ", ".join(holding) or "it has no condition", verdict, context.packet)
+        why = "; ".join(unknown)
+        return both_ways(rule, before, why, Alternative(RuleOutcome.UNDECIDED, why, verdict, context.packet))
+    return [Alternative(RuleOutcome.MATCHED, ", ".join(holding) or "it has no condition", verdict, context.packet)]
 
 
 def _effect(name: str, body: Any, context: Context) -> Effect:

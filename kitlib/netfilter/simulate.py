@@ -18,11 +18,11 @@ from types import ModuleType
 
 from kitlib.errors import KitError
 from kitlib.netfilter import table
+from kitlib.netfilter.branch import Stop
 from kitlib.netfilter.packet import Packet
 from kitlib.netfilter.path import PacketPath
 from kitlib.netfilter.state import Netfilter
 from kitlib.netfilter.steps import ending, is_reply, remembered_step, route_step
-from kitlib.netfilter.table import Stop
 from kitlib.parsers.conntrack import Connection
 
 INCOMING, MADE_HERE = ("prerouting", "routing"), ("routing", "output", "routing again", "postrouting")
