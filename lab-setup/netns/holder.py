@@ -67,13 +67,21 @@ class NamespaceHolder:
         self.require(place)
         if argv[0] == "tcpdump":        # one that becomes another user is no longer tied to us
             argv = (*_as_one_user(), "tcpdump", "-Z", "root", *argv[1:])
-        return (*TIED, *self.enter, *inside(self.pids.get(place, "")), *TIED, *argv)
+        return (*TIED, *(self.enter if place == "host" else self._enter_place(place)), *TIED, *argv)
 
     @property
     def enter(self) -> tuple[str, ...]:
         """Return the argv that begins a command on the lab's host."""
-        as_its_root = ("--user", "--preserve-credentials") if as_root() else ()
-        return ("nsenter", "--target", str(self.pid), *as_its_root, "--net", "--mount", "--pid", "--")
+        return self._nsenter(f"/proc/{self.pid}/ns")
+
+    def _enter_place(self, place: str) -> tuple[str, ...]:
+        own = f"/proc/{self.pid}/root/proc/{self.pids[place]}/ns"      # as the lab's own /proc has it
+        return self._nsenter(own, f"--uts={own}/uts")
+
+    def _nsenter(self, own: str, *more: str) -> tuple[str, ...]:
+        as_its_root = (f"--user=/proc/{self.pid}/ns/user", "--preserve-credentials") if as_root() else ()
+        pid = f"--pid=/proc/{self.pid}/ns/pid"
+        return ("nsenter", *as_its_root, f"--net={own}/net", f"--mount={own}/mnt", *more, pid, "--")
 
     def commands(self) -> list[list[str]]:
         """List the argument lists of all that runs in the lab."""
