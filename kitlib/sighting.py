@@ -157,6 +157,7 @@ class Reason(StrEnum):
     FRAGMENT = "fragments that could not be joined, for others were not captured"
     SEGMENT = "TCP segments of messages or connections that were not captured whole"
     NO_MESSAGE = "to or from a port of DNS, but no whole DNS message"
+    STEPPED_BACK = "earlier by its time than frames before it: the clock was set back, or captures were put together"
     EXTRANEOUS = "with more bytes than the DNS message has, extraneous behind its last record"
 
 

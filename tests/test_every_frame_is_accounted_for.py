@@ -191,6 +191,22 @@ def test_the_ladder_does_not_say_that_there_was_no_answer_where_a_frame_could_no
         assert "fragments that could not be joined" in shown.replace("\n", " ")
 
 
+def at_times(frames: list[Frame], *times_ns: int) -> list[Frame]:
+    return [dataclasses.replace(frame, time_ns=at) for frame, at in zip(frames, times_ns, strict=True)]
+
+
+def test_where_the_clock_was_set_back_nothing_is_said_to_be_missing() -> None:
+    """A query at 10 s, its answer at 8 s: by their times the answer came first."""
+    good = ip(udp(answer(), 53, 40000), source=SERVER, destination=CLIENT)
+    query_first = captured(GOOD, good)
+    found, left = read_frames(at_times(query_first, 10 * 10**9, 8 * 10**9), POINT)
+    assert len(found) == 2 and [(one.frame, one.reason, one.detail) for one in left] == [
+        (2, Reason.STEPPED_BACK, "by 2.0 s")]
+    titles = [ladder(dataclasses.replace(one, left_out=left)).text.partition("\n")[0] for one in join(found)]
+    assert [title for title in titles if "could be read" in title] == titles
+    assert not read_frames(at_times(query_first, 10_000, 8_000)).left_out        # two processors, some moments apart
+
+
 def test_other_traffic_does_not_make_the_ladder_unsure() -> None:
     reading = read(GOOD, udp(b"hello", 4000, 8080))
     journey, = join(reading.sightings)

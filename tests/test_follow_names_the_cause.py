@@ -139,6 +139,13 @@ def test_the_client_waits_for_the_answer_that_it_takes_and_no_longer():
     assert journeys.milliseconds(asked("a.", "qr", "qr")) == 100
 
 
+def test_of_a_response_without_its_query_no_latency_is_told():
+    answered = asked("a.", "qr")
+    leg = replace(answered.client_leg, hops=answered.client_leg.responses)
+    assert journeys.answer(alone := Journey((leg,))) == "Only the response was captured: NOERROR, from 10.96.0.10:53."
+    assert journeys.latencies([alone, answered]) == [100]
+
+
 def test_a_search_list_ends_with_the_first_name_that_has_an_address():
     two = [asked("www.example.com.", "qr 1.2.3.4"), asked("www.example.com.au.", "qr 1.2.3.5")]
     searched = [asked("www.example.com.svc.", "qr"), asked("www.example.com.", "qr 1.2.3.4")]

@@ -90,3 +90,10 @@ def test_what_is_no_ordinary_question_is_not_drawn_as_one() -> None:
     query = seen(POD, 0, CLIENT, SERVICE)
     message = replace(query.message, opcode="UPDATE", questions=(Question("example.", "SOA", "CH"),))
     assert "query (UPDATE) CH SOA example." in ladder(join([replace(query, message=message)])[0]).text
+
+
+def test_a_query_with_several_questions_says_so() -> None:
+    query = seen(POD, 0, CLIENT, SERVICE)
+    both = (Question("a.", "A"), Question("b.", "A"))
+    journey, = join([replace(query, message=replace(query.message, questions=both))])
+    assert "query A a. and 1 more" in ladder(journey).text

@@ -116,7 +116,8 @@ def message_words(message: Message) -> str:
     if not message.is_response:
         what, asked = "query" if message.opcode == "QUERY" else f"query ({message.opcode})", message.question
         rclass = "" if asked is None or asked.rclass == "IN" else f"{asked.rclass} "
-        return f"{what} {rclass}{asked.type} {asked.name}" if asked else f"{what}, no question"
+        others = f" and {len(message.questions) - 1} more" if len(message.questions) > 1 else ""
+        return f"{what} {rclass}{asked.type} {asked.name}{others}" if asked else f"{what}, no question"
     data = [record.data for record in message.answers]
     more = f" and {len(data) - SHOWN_ANSWERS} more" if len(data) > SHOWN_ANSWERS else ""
     truncated = " (truncated)" if "tc" in message.flags else ""
@@ -238,7 +239,7 @@ def ladder_title(journey: Journey, verdict: bool) -> str:
             return f"{' or '.join(machines)} rewrites the {' and the '.join(map(str, row.hop.rewrites))}"
     question = journey.question or "One query"
     if not journey.client_leg.queries:
-        return f"{question}: only the response was captured"
+        return f"{question}: only the response {'could be read' if journey.may_have_been_missed else 'was captured'}"
     if not journey.came_back:
         return f"{question}: the response was last seen at {point(journey.client_leg.responses[-1]).title}"
     took = journey.client_leg.answer.sighting.time_ns - shown[0].hop.sighting.time_ns

@@ -39,6 +39,7 @@ TUNNELS = {4: "IPIP", 41: "IPv6 in IP", 47: "GRE", 50: "ESP", 51: "AH", 97: "Eth
 TUNNEL_PORTS = {4789: "VXLAN", 8472: "VXLAN", 6784: "VXLAN", 6081: "Geneve", 4500: "IPsec", 51820: "WireGuard",
                 51821: "WireGuard", 51871: "WireGuard"}
 FRAGMENTS_WAIT_S = {4: 30, 6: 60}       # Linux, net.ipv4.ipfrag_time and net.ipv6.ip6frag_time
+STEP_NS = 100_000_000       # frames of one interface are in order but for moments, unless its clock was set back
 
 
 class Reading(NamedTuple):
@@ -59,9 +60,9 @@ def read_frames(frames: Iterable[Frame], point: VantagePoint | None = None, port
                 ) -> Reading:
     """Read every DNS message to or from these ports, over UDP or TCP, IPv4 or IPv6, at the moment it was complete.
 
-    Nothing is raised: a frame that is cut, malformed or of something else is left out, and is named there. Where a
-    capture begins within a TCP connection, its first data segment must begin a message; nothing in TCP could tell
-    otherwise.
+    Nothing is raised: a frame that is cut, malformed or of something else is left out, and is named there. So is one
+    whose time puts it before those that it came after: it is read, but its place is not known. Where a capture begins
+    within a TCP connection, its first data segment must begin a message; nothing in TCP could tell otherwise.
     """
     reader = _Reader(point, frozenset(ports))
     for frame in frames:
@@ -83,9 +84,14 @@ class _Reader:
     replaced: list[Stream] = field(default_factory=list)            # by a new connection between the same sockets
     dataless: dict[frozenset, list[Frame]] = field(default_factory=dict)     # segments of connections without a message
     spoken: set[frozenset] = field(default_factory=set)             # connections in which a message was seen
+    latest: dict[str, int] = field(default_factory=dict)            # the time of the frame before, by interface
 
     def read(self, frame: Frame) -> None:
         """Read one frame."""
+        back = self.latest.get(frame.interface, frame.time_ns) - frame.time_ns
+        self.latest[frame.interface] = frame.time_ns
+        if back > STEP_NS:
+            self._leave_out(frame, Reason.STEPPED_BACK, f"by {back / 10**9:.1f} s")
         if frame.link_type not in LINK_TYPES:
             self._leave_out(frame, Reason.LINK_TYPE, f"link type {frame.link_type}")
             return

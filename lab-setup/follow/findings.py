@@ -6,7 +6,7 @@ from collections import defaultdict
 from contextlib import suppress
 from dataclasses import dataclass
 
-from follow.journeys import answer, milliseconds, sentences_of, unanswered
+from follow.journeys import answer, latencies, sentences_of, unanswered
 from follow.query import Report
 from kitlib.cluster import differences
 from kitlib.errors import KitError
@@ -49,7 +49,7 @@ def as_json(report: Report, found: Findings) -> dict[str, object]:
     return {"name": question and question.name, "type": question and question.type, "pod": report.pod.name,
             "lab": report.lab.name, "answered": found.is_answered, "causes": found.causes,
             "findings": found.sentences, "undecided": found.undecided,
-            "milliseconds": [milliseconds(one) for one in report.journeys if one.came_back],
+            "milliseconds": latencies(report.journeys),
             "hops": [{"point": hop.sighting.point and hop.sighting.point.title, "time_ns": hop.sighting.time_ns,
                       "direction": hop.direction, "source": str(hop.sighting.source),
                       "destination": str(hop.sighting.destination), "rewrites": list(map(str, hop.rewrites))}

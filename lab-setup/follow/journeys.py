@@ -54,6 +54,8 @@ def answer(journey: Journey) -> str:
     if not journey.came_back:
         point = leg.responses[-1].sighting.point
         return f"Not answered: a response was last seen at {point.title if point else 'an unknown place'}."
+    if not leg.queries:
+        return f"Only the response was captured: {leg.response.rcode}, from {leg.endpoint}."
     if leg.response.rcode in ANSWERS:
         how = f"{leg.response.rcode}, truncated" if _is_truncated(journey) else leg.response.rcode
         return f"Answered by {leg.endpoint}: {how}, in {milliseconds(journey):.1f} ms."
@@ -66,6 +68,11 @@ def milliseconds(journey: Journey) -> float:
     """Return how long the client waited for the answer that it took."""
     leg = journey.client_leg
     return (leg.answer.sighting.time_ns - leg.hops[0].sighting.time_ns) / 1e6
+
+
+def latencies(journeys: Sequence[Journey]) -> list[float]:
+    """Return the milliseconds of every query that was seen, and answered."""
+    return [milliseconds(one) for one in journeys if one.came_back and one.client_leg.queries]
 
 
 def sentences_of(journeys: Sequence[Journey]) -> list[str]:
@@ -98,7 +105,7 @@ def _truncation(journeys: Sequence[Journey]) -> list[str]:
 
 
 def _latency(journeys: Sequence[Journey]) -> list[str]:
-    times = [milliseconds(one) for one in journeys if one.came_back]
+    times = latencies(journeys)
     if len(times) < 2:
         return []
     return [f"Latency of {len(times)} answers: median {median(times):.1f} ms, from {min(times):.1f} to "
