@@ -239,7 +239,9 @@ def local_table(interfaces: Iterable[ip.Interface]) -> Iterator[ip.Route]:
         if address.version == 4 and address.network.prefixlen < 31:
             destinations[address.network.broadcast_address] = "broadcast"
         for destination, kind in destinations.items():
-            yield ip.Route(str(destination), device=device, type=kind, table="local", version=address.version)
+            source = str(address.ip) if address.version == 4 else ""
+            yield ip.Route(str(destination), device=device, source=source, type=kind, table="local",
+                           version=address.version)
 
 
 @dataclass(frozen=True)

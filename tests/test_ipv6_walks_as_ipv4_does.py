@@ -202,3 +202,14 @@ def test_of_two_equal_routes_of_ipv6_none_is_certain() -> None:
 def test_what_is_no_address_is_said() -> None:
     with pytest.raises(KitError, match=r"found: .*nowhere"):
         simulate(netfilter("*filter\nCOMMIT\n", 4), Packet("10.1.0.7", "nowhere"))
+
+
+@pytest.mark.parametrize("flag", ["deprecated", "tentative", "dadfailed tentative"])
+def test_an_address_that_is_on_its_way_out_is_no_source(flag: str) -> None:
+    text = ("2: eth0: <UP> mtu 1500 qdisc x state UP\n    link/ether 02:00:00:00:00:01 brd ff:ff:ff:ff:ff:ff\n"
+            f"    inet6 fd00::a/64 scope global {flag} nodad \n       valid_lft forever preferred_lft 0sec\n"
+            "    inet6 fd00:0:0:1::1/64 scope global nodad \n       valid_lft forever preferred_lft forever\n")
+    interface, = ip.interfaces(text)
+    assert interface.addresses == ("fd00::a/64", "fd00:0:0:1::1/64") and interface.avoided == ("fd00::a/64",)
+    netfilter = Netfilter(parse(""), ip.routes("fd00::/64 dev eth0 metric 256\n", 6), (interface,))
+    assert netfilter.masquerade_address("eth0", "fd00::9") == "fd00:0:0:1::1"

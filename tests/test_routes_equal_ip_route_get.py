@@ -73,12 +73,38 @@ def test_the_choice_is_explained(destination: str, words: str) -> None:
     assert Netfilter(Ruleset({}), ip.routes(ROUTES)).route(destination).why == words
 
 
+USUAL = "0:\tfrom all lookup local\n32766:\tfrom all lookup main\n32767:\tfrom all lookup default\n"
+
+
 @pytest.mark.parametrize(("routes", "device"), [
     ("default dev eth0 metric 100\ndefault dev eth1 metric 50\n", "eth1"),
     ("10.9.0.0/16 via 10.0.0.9 dev eth1 dead linkdown\ndefault dev eth0\n", "eth0"),
     ("throw 10.9.0.0/16\ndefault dev eth0\n", ""), ("throw 10.9.0.0/16\n10.9.0.1 dev eth1\n", "eth1")])
 def test_metrics_dead_links_and_throw_count_as_in_the_kernel(routes: str, device: str) -> None:
     assert Netfilter(Ruleset({}), ip.routes(routes)).route("10.9.0.1").device == device
+
+
+@pytest.mark.parametrize(("rules", "words"), [
+    (None, "is longer than 10.9.0.0/16 of table local"), (USUAL, "is longer than 10.9.0.0/16 of table local"),
+    (USUAL.replace("32766", "100:\tfrom 10.0.0.0/8 lookup 2\n32766"), "")])
+def test_a_longer_prefix_than_a_local_ones_may_come_first(rules: str | None, words: str) -> None:
+    """This kernel takes it until `ip rule` is changed for the first time: then table local comes first for ever."""
+    routes = ip.routes("local 10.9.0.0/16 dev lo table local\n10.9.1.1 via 10.0.0.1 dev eth0\ndefault dev eth1\n")
+    netfilter = Netfilter(Ruleset({}), routes, rules=rules and ip.rules(rules))
+    assert words in netfilter.route("10.9.1.1").unknown and bool(words) == bool(netfilter.route("10.9.1.1").unknown)
+    assert netfilter.route("10.9.1.2").is_local and not netfilter.route("10.9.1.2").unknown
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "255.255.255.255"])
+def test_what_is_nobodys_address_follows_no_route(address: str) -> None:
+    assert address in Netfilter(Ruleset({}), ip.routes("default via 10.0.0.1 dev eth0\n")).route(address).unknown
+
+
+def test_a_packet_to_this_machine_comes_from_the_address_that_it_is_sent_to() -> None:
+    netfilter = Netfilter(Ruleset({}), ip.routes("local 10.9.0.0/16 dev lo table local\n"
+                                                 "local 127.0.0.0/8 dev lo table local src 127.0.0.1\n"))
+    assert [netfilter.source_for(netfilter.route(each)) for each in ("10.9.1.2", "127.0.0.53")] == [
+        "10.9.1.2", "127.0.0.1"]
 
 
 def test_what_no_route_fits_is_said() -> None:

@@ -21,6 +21,10 @@ NO_WAY = {"blackhole": "the packet is dropped, and the sender hears nothing of i
           "": f"no route leads there: {GETS}: net unreachable"}
 
 
+NOBODY = {"0.0.0.0": "0.0.0.0 stands for this machine where a program sends to it, and is nobody's address in a packet",
+          "255.255.255.255": "255.255.255.255 is everybody on a link, and which link that is, no route says"}
+
+
 @dataclass(frozen=True)
 class Decision:
     """The routing decision for a destination: the chosen route (None: there is none), why, and all routes that fit.
@@ -96,6 +100,8 @@ class Netfilter:
 
     def route(self, destination: str) -> Decision:
         """Find the route for a destination: of the first table that has one, the longest prefix (ip-route(8))."""
+        if destination in NOBODY:
+            return Decision(destination, None, NOBODY[destination], (), NOBODY[destination])
         fitting = tuple(self._fitting(destination))
         left = {}       # of each table the first that fits; `throw` goes on with the next table
         for route in fitting:
@@ -117,10 +123,23 @@ class Netfilter:
             return chosen.unknown
         if chosen.device in IPVS:
             return f"{destination} is an address of IPVS, which sends it to an endpoint by a table of its own"
+        if hidden := self._hidden_by_local(chosen, fitting):
+            return hidden
         twins = {route for route in fitting if (route.destination, route.table) == (chosen.destination, chosen.table)}
         if chosen.version == 6 and len(twins) > 1:
             return f"{_named(chosen)} is there {len(twins)} times, and which is taken is not known here"
         return self._policy(chosen.table)
+
+    def _hidden_by_local(self, chosen: Route, fitting: tuple[Route, ...]) -> str:
+        """Say that a longer prefix may come before a route of table local ("" if none does).
+
+        IPv4 keeps local and main as one table until `ip rule` is changed for the first time (fib_unmerge).
+        """
+        if chosen.table != "local" or chosen.version == 6 or self._policy("main"):
+            return ""
+        longer = next((route for route in fitting if _length(route) > _length(chosen)), None)
+        return f"{_named(longer)} of table {longer.table} is longer than {_named(chosen)} of table local: it comes " \
+               "first as long as `ip rule` has never been changed, which is not known here" if longer else ""
 
     def _policy(self, table: str) -> str:
         """Say why a route of another table may be used before this one ("": no table has any); "" if none may be."""
@@ -159,7 +178,9 @@ class Netfilter:
             return ""
         if ":" in decision.destination:
             return decision.route.source or self._source_by_rfc_6724(decision.device, decision.destination)
-        return decision.route.source or self.address_of(decision.route.device, _next_hop(decision.route))
+        if decision.route.source or decision.route.type == "local":
+            return decision.route.source or decision.destination
+        return self.address_of(decision.route.device, _next_hop(decision.route))
 
     def masquerade_address(self, interface: str, destination: str) -> str:
         """Return the address that MASQUERADE takes: the out-interface's, near the next hop; on lo, no loopback address.
@@ -180,14 +201,15 @@ class Netfilter:
         """
         goal = ip_address(destination)
 
-        def worth(found: tuple[str, IPv6Address]) -> tuple:
-            name, address = found
+        def worth(found: tuple[str, IPv6Address, bool]) -> tuple:
+            name, address, is_avoided = found
             is_wide = _is_global(address) >= _is_global(goal)
             common = 128 - (int(address) ^ int(goal)).bit_length()
-            return address == goal, is_wide, is_wide != _is_global(address), name == interface, common
+            is_near = is_wide != _is_global(address)
+            return address == goal, is_wide, is_near, not is_avoided, name == interface, common
 
-        own = [(found.name, ip_interface(address).ip) for found in self.interfaces for address in found.addresses
-               if ":" in address]
+        own = [(found.name, ip_interface(address).ip, address in found.avoided) for found in self.interfaces
+               for address in found.addresses if ":" in address]
         return str(max(own, key=worth)[1]) if own else ""
 
     def address_of(self, interface: str, near: str, loopback: bool = True) -> str:
@@ -207,6 +229,11 @@ def _is_global(address: IPv6Address) -> bool:
 def _next_hop(route: Route | None) -> str:
     """Return the next hop's address if it is one of IPv4, which the choice of a source address looks at."""
     return route.via if route and ":" not in route.via else ""
+
+
+def _length(route: Route) -> int:
+    """Return the length of its prefix."""
+    return 0 if route.destination == "default" else ip_network(route.destination).prefixlen
 
 
 def _named(route: Route) -> str:

@@ -17,6 +17,7 @@ ROUTE_WORDS = {"via": "via", "dev": "device", "src": "source", "scope": "scope",
 # The interfaces to which kube-proxy in IPVS mode, and kube-router, give every Service's address.
 IPVS = frozenset({"kube-ipvs0", "kube-dummy-if"})
 USUAL_RULES = ("from all lookup local", "from all lookup main", "from all lookup default")
+AVOIDED = frozenset({"deprecated", "tentative", "dadfailed"})      # flags of an address (net/ipv6/addrconf.c)
 NO_MATTER = frozenset({  # what neither limits a route to some packets nor sends them elsewhere
     "metric", "pref", "expires", "nhid", "error", "uid", "mtu", "advmss", "hoplimit", "window", "rtt", "rttvar",
     "rto_min", "ssthresh", "cwnd", "initcwnd", "initrwnd", "reordering", "quickack", "congctl"})
@@ -27,7 +28,8 @@ class Interface:
     """A network interface as one namespace sees it.
 
     `peer_index` is the ifindex behind the @ of "eth0@if3", for a veth its other end. Where that end is in another
-    namespace that has a name under /run/netns, `peer_namespace` is that name.
+    namespace that has a name under /run/netns, `peer_namespace` is that name. `avoided` are those of its addresses that
+    nothing is sent from as long as there is another: deprecated, or not known to be its own alone.
     """
 
     index: int
@@ -38,6 +40,7 @@ class Interface:
     addresses: tuple[str, ...] = ()       # "10.244.2.3/24"
     peer_index: int | None = None
     peer_namespace: str = ""
+    avoided: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)
@@ -85,9 +88,10 @@ def _interface(block: str) -> tuple[Interface, str]:
     if link[0] == "link/ether" and not re.fullmatch("(..:){5}..", "".join(link[1:2])):
         raise ParseError("ip", "link/ether and a MAC address", " ".join(link), header[2])
     index, name, peer, link_name, mtu, state = header.groups()
-    addresses = tuple(_address(words) for words in lines if words[0] in ("inet", "inet6"))
-    return Interface(int(index), name, "".join(link[1:2]), int(mtu), state, addresses, int(peer) if peer else None,
-                     _after(link, "link-netns")), link_name
+    flags = {_address(words): AVOIDED.intersection(words) for words in lines if words[0] in ("inet", "inet6")}
+    avoided = tuple(address for address, found in flags.items() if found)
+    return Interface(int(index), name, "".join(link[1:2]), int(mtu), state, tuple(flags), int(peer) if peer else None,
+                     _after(link, "link-netns"), avoided), link_name
 
 
 def _address(words: list[str]) -> str:
