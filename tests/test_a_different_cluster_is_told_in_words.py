@@ -18,6 +18,8 @@ from kitlib.cluster import differences
 from kitlib.errors import NotRecorded
 from kitlib.lab import Lab, open_lab
 from kitlib.netfilter.compare import traced_paths
+from kitlib.netfilter.packet import Packet
+from kitlib.netfilter.simulate import simulate
 from kitlib.netfilter.state import Netfilter
 from kitlib.parsers import ip, iptables_save, xtables_monitor
 from kitlib.place import Node
@@ -196,6 +198,19 @@ def test_behind_a_bridge_the_walk_meets_the_rules_that_the_kernel_met():
                     ip.interfaces(BRIDGE["ip-addr"]), True)
     followed = traced_paths(kernel, xtables_monitor.traces(BRIDGE["xtables-monitor"]))
     assert [one.differences for one in followed] == [(), ()]
+
+
+@pytest.mark.parametrize(("rule", "ends"), [
+    ("-i cni0 -j DROP", {"is dropped"}), ("-i vetheb07a2b3 -j DROP", {"goes out of eth0"}),
+    ("-m physdev --physdev-is-bridged -j DROP", {"is dropped", "goes out of eth0"}),
+    ("-m physdev ! --physdev-in vetheb07a2b3 -j DROP", {"is dropped", "goes out of eth0"})])
+def test_what_was_seen_at_a_bridges_port_comes_in_by_the_bridge(rule, ends):
+    """By which port, the rules know only where br_netfilter is on."""
+    kernel = Netfilter(iptables_save.parse(f"*filter\n:FORWARD ACCEPT [0:0]\n-A FORWARD {rule}\nCOMMIT\n"),
+                       ip.routes(BRIDGE["ip-route"]), ip.interfaces(BRIDGE["ip-addr"]),
+                       settings={f"net.ipv4.conf.{at}.rp_filter": 1 for at in ("all", "cni0", "vetheb07a2b3")})
+    found = simulate(kernel, Packet("10.244.2.2", "10.96.0.10", "udp", 40000, 53, "vetheb07a2b3"))
+    assert {path.end for path in found} == ends and found[0].packet.in_interface == "cni0"
 
 
 @pytest.mark.parametrize(("program", "makes", "said"), [

@@ -198,6 +198,8 @@ def _conditions(match: Match, packet: Packet, netfilter: Netfilter) -> Iterator[
         yield _reverse_path({option.name for option in match.options}, packet, netfilter)
     elif match.module == "conntrack" and packet.states <= WITHOUT_CONNECTION:
         yield _of_no_connection(match, packet, netfilter)
+    elif match.module == "physdev" and not packet.physdev_in and netfilter.may_be_bridge(packet.in_interface):
+        yield Condition(None, f"-m physdev: by which port of {packet.in_interface} it came is not known")
     elif match.module in STATEFUL:
         yield Condition(None, DEPENDS.format(f"-m {match.module}"))
     elif not match.options and match.module not in ("udp", "tcp", "sctp", "comment"):

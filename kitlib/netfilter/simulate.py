@@ -32,15 +32,17 @@ MOST_ASSUMED = 150                                  # paths that rest on assumpt
 def simulate(netfilter: Netfilter, packet: Packet, connection: Connection | None = None) -> tuple[PacketPath, ...]:
     """Find every path that a packet may take; their probabilities add up to 1.
 
-    It comes in if it has an in-interface, else it was made here. `connection` is the one that conntrack knows it by:
-    then it is not the first packet. Where something else decides too (`netfilter.unknown`), every end is undecided.
+    It comes in if it has an in-interface (of a bridge's port it comes in by the bridge), else it was made here.
+    `connection` is the one that conntrack knows it by: then it is not the first packet. Where something else decides
+    too (`netfilter.unknown`), every end is undecided.
     KitError if the packet's addresses are none.
     """
     try:
         source, destination = (str(ip_address(address)) for address in packet[:2])
     except ValueError:
         raise KitError(f"A packet has addresses such as 10.244.2.3 or fd00::3; found: {packet}") from None
-    packet, netfilter = packet._replace(source=source, destination=destination), netfilter.of(source)
+    netfilter = netfilter.of(source)
+    packet = packet._replace(source=source, destination=destination, in_interface=netfilter.way_in(packet.in_interface))
     if connection and "UNTRACKED" not in packet.states:
         packet = packet._replace(states=_states(packet, connection))
     if packet.protocol == "tcp" and "NEW" in packet.states and packet.tcp_flags is None:

@@ -83,6 +83,14 @@ class Netfilter:
         """Return what decides about packets from this address: IPv6 has rules of its own, read when first needed."""
         return self.ipv6() if self.ipv6 and ":" in address else self
 
+    def way_in(self, interface: str) -> str:
+        """Return the interface by which a packet comes in that was seen at this one: of a bridge's port, the bridge."""
+        return next((found.master for found in self.interfaces if found.name == interface and found.master), interface)
+
+    def may_be_bridge(self, interface: str) -> bool:
+        """Tell whether an interface has ports, or may have, for no interfaces are known."""
+        return bool(interface) and (not self.interfaces or any(found.master == interface for found in self.interfaces))
+
     @cached_property
     def _networks(self) -> list[tuple[int, int, int, Route]]:
         """Routes as (IP version, address, mask, route), in the order in which the kernel prefers them."""

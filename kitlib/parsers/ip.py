@@ -9,7 +9,8 @@ from ipaddress import ip_address, ip_interface, ip_network
 
 from kitlib.errors import ParseError, parse_context
 
-HEADER = re.compile(r"(\d{1,20}): ([^\s:@]+)(?:@(?:if(\d{1,20})|([^\s:]+)))?: <[^>]*> mtu (\d{1,20}) .*?\bstate (\S+)")
+HEADER = re.compile(r"(\d{1,20}): ([^\s:@]+)(?:@(?:if(\d{1,20})|([^\s:]+)))?: <[^>]*> mtu (\d{1,20}) "
+                    r"(?:.*?\bmaster (\S+))?.*?\bstate (\S+)")
 WITHOUT_DEVICE = frozenset({"blackhole", "unreachable", "prohibit", "throw"})
 ROUTE_TYPES = WITHOUT_DEVICE | {"unicast", "local", "broadcast", "anycast", "multicast", "nat"}
 ROUTE_FLAGS = frozenset({"onlink", "linkdown", "dead", "pervasive", "offload", "trap", "notify", "unresolved"})
@@ -29,7 +30,8 @@ class Interface:
 
     `peer_index` is the ifindex behind the @ of "eth0@if3", for a veth its other end. Where that end is in another
     namespace that has a name under /run/netns, `peer_namespace` is that name. `avoided` are those of its addresses that
-    nothing is sent from as long as there is another: deprecated, or not known to be its own alone.
+    nothing is sent from as long as there is another: deprecated, or not known to be its own alone. `master`: the bridge
+    or bond that it is a port of; what comes in by it comes in by that.
     """
 
     index: int
@@ -41,6 +43,7 @@ class Interface:
     peer_index: int | None = None
     peer_namespace: str = ""
     avoided: tuple[str, ...] = field(default=(), repr=False)
+    master: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -87,11 +90,11 @@ def _interface(block: str) -> tuple[Interface, str]:
         raise ParseError("ip", "N: NAME: <FLAGS> mtu N … state STATE, then link/…", block.strip())
     if link[0] == "link/ether" and not re.fullmatch("(..:){5}..", "".join(link[1:2])):
         raise ParseError("ip", "link/ether and a MAC address", " ".join(link), header[2])
-    index, name, peer, link_name, mtu, state = header.groups()
+    index, name, peer, link_name, mtu, master, state = header.groups()
     flags = {_address(words): AVOIDED.intersection(words) for words in lines if words[0] in ("inet", "inet6")}
     avoided = tuple(address for address, found in flags.items() if found)
     return Interface(int(index), name, "".join(link[1:2]), int(mtu), state, tuple(flags), int(peer) if peer else None,
-                     _after(link, "link-netns"), avoided), link_name
+                     _after(link, "link-netns"), avoided, master or ""), link_name
 
 
 def _address(words: list[str]) -> str:
