@@ -151,6 +151,23 @@ def test_what_others_write_is_walked_as_the_kernel_does_or_left_open(node, expr,
     assert {path.end if path.end in ("is dropped", "is undecided") else "" for path in found} == ends
 
 
+@pytest.mark.parametrize(("priorities", "rewrites", "is_sure"), [
+    ((-100, -100), ({"dnat": {"addr": "10.2.0.7"}}, {"dnat": {"addr": "10.2.0.8"}}), False),
+    ((-100, -101), ({"dnat": {"addr": "10.2.0.7"}}, {"dnat": {"addr": "10.2.0.8"}}), True),
+    ((-100, -100), ({"accept": None}, {"dnat": {"addr": "10.2.0.8"}}), True)])
+def test_which_of_two_nat_chains_of_one_priority_comes_first_is_taken_for_granted(node, priorities, rewrites, is_sure):
+    """The listing does not tell: table b is the younger one, but a chain may have been added to table a later."""
+    listed = []
+    for name, priority, statement in zip("ab", priorities, rewrites, strict=True):
+        where = {"family": "ip", "table": name}
+        listed += [{"table": {"family": "ip", "name": name}},
+                   {"chain": {**where, "name": "c", "type": "nat", "hook": "prerouting", "prio": priority}},
+                   {"rule": {**where, "chain": "c", "expr": [statement]}}]
+    path, = simulate(replace(node.netfilter(), nft=nft.ruleset(json.dumps({"nftables": listed}))), PACKET)
+    assert path.after.destination == "10.2.0.8" and bool(path.assumptions) != is_sure
+    assert is_sure or path.assumptions[0].startswith("c of ip b is asked before c of ip a, which rewrites it too")
+
+
 def with_a_table(node, table: dict, chain: dict) -> Netfilter:
     """The rules of the node, and a table of somebody else that drops everything."""
     where = {"family": table["family"], "table": "other"}

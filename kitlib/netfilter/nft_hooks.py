@@ -50,7 +50,24 @@ def past(netfilter: Netfilter, stop: Stop, path: PacketPath) -> Iterator[PacketP
         yield path
         return
     for branch, further in _past(netfilter, stop.what[0], path):
-        yield from past(netfilter, stop._replace(what=() if _rewrites(branch) else stop.what[1:]), further)
+        if not _rewrites(branch):
+            yield from past(netfilter, stop._replace(what=stop.what[1:]), further)
+            continue
+        rivals = tuple(_rivals(netfilter, stop.what, path))
+        yield replace(further, assumptions=(*further.assumptions, *rivals))
+
+
+def _rivals(netfilter: Netfilter, group: tuple[Chain, ...], path: PacketPath) -> Iterator[str]:
+    """Say of which other chains the first of a nat group took precedence, that have its priority and rewrite, too.
+
+    Tables are listed as they were made, but a chain may have been added to an old one yesterday.
+    """
+    first, *others = group
+    for other in others if not path.end else ():
+        if other.priority == first.priority and other.table != first.table and any(
+                _rewrites(branch) for branch, _ in _past(netfilter, other, path)):
+            yield (f"{first.name} of {first.table} is asked before {other.name} of {other.table}, which rewrites it "
+                   "too: they have one priority, so that the one that was made last comes first")
 
 
 def _rewrites(branch: Branch) -> bool:
