@@ -6,10 +6,10 @@ import json
 from typing import Any
 
 from kitlib.errors import KitError
+from kitlib.parsers.kubernetes import ROLE_LABEL
 from netns_lab.description import Description, digest, docker_network
 
 Object = dict[str, Any]
-ROLE = "node-role.kubernetes.io/"
 # The columns of `kubectl get`, and those that only -o wide shows.
 COLUMNS = {
     "nodes": {"STATUS": "Ready", "ROLES": "{roles}"},
@@ -82,7 +82,8 @@ def _lists(item: Object) -> dict[str, str]:
     """Join what kubectl joins with commas."""
     ports = item.get("spec", {}).get("ports") or item.get("ports", ())
     labels = item["metadata"].get("labels", {})
-    return {"roles": ",".join(label.removeprefix(ROLE) for label in labels if label.startswith(ROLE)),
+    return {"roles": ",".join(label.removeprefix(ROLE_LABEL) for label in labels
+                              if label.startswith(ROLE_LABEL)),
             "ports": ",".join(f"{port['port']}/{port['protocol']}" for port in ports),
             "numbers": ",".join(str(port["port"]) for port in ports),
             "addresses": ",".join(address for end in item.get("endpoints", ()) for address in end["addresses"]),
