@@ -30,10 +30,10 @@ from walk_against_kernel import INSIDE, MOST_SHOWN, PACKETS_A_RULESET, TRIES, fe
 from kitlib.netfilter import branch as walk
 from kitlib.netfilter import nft_compare, nft_hooks
 from kitlib.netfilter import simulate as simulation
-from kitlib.netfilter.branch import Alternative, Branch
+from kitlib.netfilter.branch import Branch
 from kitlib.netfilter.compare import Comparison, TracedPath
 from kitlib.netfilter.nft_compare import traced_by_nft
-from kitlib.netfilter.packet import Packet
+from kitlib.netfilter.packet import Alternative, Packet
 from kitlib.netfilter.path import PacketPath
 from kitlib.netfilter.state import Netfilter
 from kitlib.parsers import ip, iptables_save, nft

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from kitlib.netfilter.matches import judge
-from kitlib.netfilter.packet import Packet, RuleOutcome, RuleStep
+from kitlib.netfilter.packet import Alternative, Packet, RuleOutcome, RuleStep
 from kitlib.netfilter.path import Explain, HookStep, PacketPath, SkippedRules
 from kitlib.parsers.iptables_save import Chain, Rule, Ruleset
 
@@ -25,20 +25,6 @@ class Stop(NamedTuple):
     hook: str
     what: tuple[Any, ...]
     is_nat: bool = False
-
-
-class Alternative(NamedTuple):
-    """One way in which a rule may come out: with this verdict ("" if it was skipped), the packet as it leaves it.
-
-    The verdict UNDECIDED: what becomes of the packet is not known. `assumption` is what this way takes for granted.
-    """
-
-    outcome: RuleOutcome
-    why: str
-    verdict: str
-    packet: Packet
-    probability: float = 1.0
-    assumption: str = ""
 
 
 def both_ways(rule: Rule, packet: Packet, why: str, taken: Alternative) -> list[Alternative]:

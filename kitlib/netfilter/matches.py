@@ -12,7 +12,7 @@ from math import prod
 from operator import itemgetter
 from typing import NamedTuple
 
-from kitlib.netfilter.packet import Packet, RuleOutcome
+from kitlib.netfilter.packet import Alternative, Packet, RuleOutcome
 from kitlib.netfilter.state import Netfilter
 from kitlib.parsers.iptables_save import Match, Option, Rule
 from kitlib.parsers.packets import PROTOCOLS
@@ -165,30 +165,25 @@ class Condition(NamedTuple):
     probability: float = 1.0
 
 
-class MatchResult(NamedTuple):
-    """A rule and a packet: the outcome and why; `probability` below 1 where a coin decides (`statistic`)."""
+def judge(rule: Rule, packet: Packet, netfilter: Netfilter) -> Alternative:
+    """Look at one rule as the kernel would: one condition that fails is enough to skip it. Its target is not looked at.
 
-    outcome: RuleOutcome
-    why: str
-    probability: float = 1.0
-
-
-def judge(rule: Rule, packet: Packet, netfilter: Netfilter) -> MatchResult:
-    """Look at one rule as the kernel would: one condition that fails is enough to skip it."""
+    The probability is below 1 where a coin decides (`statistic`).
+    """
     conditions = []
     try:
         for condition in (each for match in rule.parts.matches for each in _conditions(match, packet, netfilter)):
             if condition.holds is False:
-                return MatchResult(RuleOutcome.SKIPPED, condition.words)
+                return Alternative(RuleOutcome.SKIPPED, condition.words, "", packet)
             conditions.append(condition)
     except (ValueError, IndexError, ZeroDivisionError):
-        return MatchResult(RuleOutcome.UNDECIDED, f"a value that is not understood here: {rule.text}")
+        return Alternative(RuleOutcome.UNDECIDED, f"a value that is not understood here: {rule.text}", "", packet)
     unknown = [condition.words for condition in conditions if condition.holds is None]
     if unknown:
-        return MatchResult(RuleOutcome.UNDECIDED, "; ".join(unknown))
+        return Alternative(RuleOutcome.UNDECIDED, "; ".join(unknown), "", packet)
     probability = prod(condition.probability for condition in conditions)
     words = ", ".join(condition.words for condition in conditions if condition.words)
-    return MatchResult(RuleOutcome.MATCHED, words or "it has no condition", probability)
+    return Alternative(RuleOutcome.MATCHED, words or "it has no condition", "", packet, probability)
 
 
 def _conditions(match: Match, packet: Packet, netfilter: Netfilter) -> Iterator[Condition]:

@@ -16,10 +16,10 @@ from collections.abc import Iterator
 from functools import partial
 
 from kitlib.netfilter import table
-from kitlib.netfilter.branch import BEFORE_CONNTRACK, Alternative, Branch, Stop, explore
+from kitlib.netfilter.branch import BEFORE_CONNTRACK, Branch, Stop, explore
 from kitlib.netfilter.nft_matches import alternatives, explain_skipped
 from kitlib.netfilter.nft_values import Context
-from kitlib.netfilter.packet import Packet, RuleStep
+from kitlib.netfilter.packet import Alternative, Packet, RuleStep
 from kitlib.netfilter.path import HookStep, PacketPath
 from kitlib.netfilter.state import Netfilter
 from kitlib.parsers.nft import Chain, Rule

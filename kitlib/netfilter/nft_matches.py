@@ -12,10 +12,10 @@ from ipaddress import ip_address
 from operator import ge, gt, le, lt
 from typing import Any, NamedTuple
 
-from kitlib.netfilter.branch import Alternative, both_ways
-from kitlib.netfilter.matches import DEPENDS, MatchResult, reason
+from kitlib.netfilter.branch import both_ways
+from kitlib.netfilter.matches import DEPENDS, reason
 from kitlib.netfilter.nft_values import NAMES, Breaks, Context, Draws, Unknown, key_of, look_up, value_of
-from kitlib.netfilter.packet import Packet, RuleOutcome
+from kitlib.netfilter.packet import Alternative, Packet, RuleOutcome
 from kitlib.netfilter.state import Netfilter
 from kitlib.netfilter.targets import TargetEffect, from_source, redirect, to_destination, untracked
 from kitlib.parsers.nft import Key, Rule, fits, number, part_of
@@ -59,10 +59,9 @@ def alternatives(rule: Rule, context: Context) -> list[Alternative]:
     return list(found.values())
 
 
-def explain_skipped(rule: Rule, packet: Packet, netfilter: Netfilter) -> MatchResult:
+def explain_skipped(rule: Rule, packet: Packet, netfilter: Netfilter) -> Alternative:
     """Say why a rule does not match a packet; of a key that is missing in a set or map, which are the nearest."""
-    way = alternatives(rule, Context(packet, netfilter, netfilter.nft.tables[rule.table], "", explains=True))[0]
-    return MatchResult(way.outcome, way.why)
+    return alternatives(rule, Context(packet, netfilter, netfilter.nft.tables[rule.table], "", explains=True))[0]
 
 
 def _run(rule: Rule, context: Context) -> list[Alternative]:

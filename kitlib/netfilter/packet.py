@@ -54,6 +54,20 @@ class RuleOutcome(Enum):
     UNDECIDED = "undecided"
 
 
+class Alternative(NamedTuple):
+    """One way in which a rule may come out: with this verdict ("" if it was skipped), the packet as it leaves it.
+
+    The verdict UNDECIDED: what becomes of the packet is not known. `assumption` is what this way takes for granted.
+    """
+
+    outcome: RuleOutcome
+    why: str
+    verdict: str
+    packet: Packet
+    probability: float = 1.0
+    assumption: str = ""
+
+
 @dataclass(frozen=True)
 class RuleStep:
     """One rule looked at (or, without a rule, the policy of a built-in chain): whether it matched, why, what it did.

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from kitlib.errors import NotFound, first_of
-from kitlib.netfilter.matches import MatchResult, judge
-from kitlib.netfilter.packet import Packet, RuleOutcome, RuleStep
+from kitlib.netfilter.matches import judge
+from kitlib.netfilter.packet import Alternative, Packet, RuleOutcome, RuleStep
 from kitlib.netfilter.state import Netfilter
 from kitlib.parsers.conntrack import Connection, Tuple
 from kitlib.parsers.iptables_save import Chain, Rule
 from kitlib.sighting import Socket
 
-Explain = Callable[[Rule, Packet, Netfilter], MatchResult]
+Explain = Callable[[Rule, Packet, Netfilter], Alternative]
 
 
 class SkippedRules(NamedTuple):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from kitlib.netfilter.branch import BEFORE_CONNTRACK, Alternative, Branch, Stop, both_ways, explore
-from kitlib.netfilter.matches import MatchResult, judge
-from kitlib.netfilter.packet import Packet, RuleOutcome
+from kitlib.netfilter.branch import BEFORE_CONNTRACK, Branch, Stop, both_ways, explore
+from kitlib.netfilter.matches import judge
+from kitlib.netfilter.packet import Alternative, Packet, RuleOutcome
 from kitlib.netfilter.path import HookStep, PacketPath
 from kitlib.netfilter.state import Netfilter
 from kitlib.netfilter.targets import apply
@@ -50,24 +50,23 @@ def _look(netfilter: Netfilter, hook: str, branch: Branch) -> Iterator[tuple[Rul
 
 def _alternatives(netfilter: Netfilter, hook: str, rule: Rule, packet: Packet) -> list[Alternative]:
     """Find every way in which a rule may come out for a packet; their probabilities add up to 1."""
-    result = judge(rule, packet, netfilter)
-    if result.outcome is RuleOutcome.SKIPPED:
-        return [Alternative(result.outcome, result.why, "", packet)]
-    taken = _taken(netfilter, hook, rule, packet, result)
-    if result.outcome is RuleOutcome.UNDECIDED:
-        return both_ways(rule, packet, result.why, taken)
-    if result.probability == 1:
+    match = judge(rule, packet, netfilter)
+    if match.outcome is RuleOutcome.SKIPPED:
+        return [match]
+    taken = _taken(netfilter, hook, rule, match)
+    if match.outcome is RuleOutcome.UNDECIDED:
+        return both_ways(rule, packet, match.why, taken)
+    if match.probability == 1:
         return [taken]
-    other = Alternative(RuleOutcome.SKIPPED, f"{result.why}; here it is not so", "", packet, 1 - result.probability)
-    return [taken._replace(probability=result.probability), other] if result.probability else [other]
+    other = Alternative(RuleOutcome.SKIPPED, f"{match.why}; here it is not so", "", packet, 1 - match.probability)
+    return [taken, other] if match.probability else [other]
 
 
-def _taken(netfilter: Netfilter, hook: str, rule: Rule, packet: Packet, result: MatchResult) -> Alternative:
-    """Return what a rule does that matches: jump, or what its target says."""
+def _taken(netfilter: Netfilter, hook: str, rule: Rule, match: Alternative) -> Alternative:
+    """Do what a rule does that matches: jump, or what its target says."""
     if netfilter.ruleset.chain(rule.table, rule.target):
-        verdict = f"{'GOTO' if rule.parts.is_goto else 'JUMP'}:{rule.target}"
-        return Alternative(result.outcome, result.why, verdict, packet)
-    effect = apply(rule, packet, hook, netfilter)
+        return match._replace(verdict=f"{'GOTO' if rule.parts.is_goto else 'JUMP'}:{rule.target}")
+    effect = apply(rule, match.packet, hook, netfilter)
     if effect.unknown:
-        return Alternative(result.outcome, f"{result.why}, but {effect.unknown}", "UNDECIDED", packet)
-    return Alternative(result.outcome, result.why, effect.verdict, effect.packet)
+        return match._replace(why=f"{match.why}, but {effect.unknown}", verdict="UNDECIDED")
+    return match._replace(verdict=effect.verdict, packet=effect.packet)
