@@ -299,6 +299,9 @@ PLANTED_FRAMES = {
     "HTTP": IP(dst="10.244.2.8") / TCP(sport=80, dport=9) / f"HTTP/1.1 200\r\nSet-Cookie: {TOKEN}\r\n".encode(),
     "not DNS on port 53": IP(dst="10.244.2.8") / UDP(sport=53, dport=9) / TOKEN.encode(),
     "not DNS on TCP": IP(dst="10.244.2.8") / TCP(sport=53, dport=9, flags="PA") / f"\0\x20{TOKEN}".encode(),
+    "TCP option": IP(dst="10.244.2.8") / TCP(sport=53, dport=9, flags="S", options=[
+        ("MSS", 1460), (253, TOKEN[:8].encode()), ("Timestamp", (1, 2)), (2, b"S3cret")]),
+    "mailbox": answer(DNSRR(rrname="example.com", type=17, rdata=b"\4jane\x09acme-corp\2io\0\0")),
     "ARP": ARP(psrc="8.8.4.4", hwsrc="a4:83:e7:11:22:33"),
     "ND": IPv6() / ICMPv6ND_NS(tgt="2001:4860:4860::8844"),
     "ICMP": IP() / ICMP(type=3) / (IP(src="8.8.4.4") / UDP(sport=53) / TOKEN.encode()),
@@ -330,6 +333,21 @@ def test_nothing_that_was_planted_in_a_frame_survives(what) -> None:
     for part in (b"S3cret", b"acme", b"db01", b"Jane", b"jane", bytes.fromhex("a483e7"), b"8.8.4.4",
                  ip_address("8.8.4.4").packed, ip_address("2001:4860:4860::8844").packed, b"\x014\x014\x018\x018"):
         assert part not in data, part
+
+
+@pytest.mark.parametrize(("link_type", "header"), [
+    (113, "0000 0001 0006 a483e7112233 6163 0800"), (276, "0800 6163 00000001 0001 00 06 a483e7112233 6163")])
+def test_bytes_without_a_meaning_are_zero_in_the_header_of_linux_cooked_captures(link_type, header) -> None:
+    old = bytes.fromhex(header)
+    new, = scrub_frames([Frame(1, 0, link_type, old + bytes(answer()), "host any")], names())
+    clean = header.replace("6163", "0000").replace("a483e7112233", "020000000000")
+    assert new.data[:len(old)] == bytes.fromhex(clean)
+
+
+def test_options_of_tcp_that_say_how_it_works_stay() -> None:
+    options = [("MSS", 1460), ("SAckOK", b""), ("Timestamp", (7, 0)), ("NOP", None), ("WScale", 7)]
+    old = ethernet(IP(dst="10.244.2.8") / TCP(sport=53, dport=9, flags="S", options=options), Frame(1, 0, 1, b"", "x"))
+    assert Ether(scrub_frames([old], names())[0].data)[TCP].options == options
 
 
 def names() -> Pseudonyms:

@@ -22,8 +22,11 @@ from kitlib.sighting import DNS_PORT, Frame
 from recorder.pseudonyms import WIRE_LABEL, Pseudonyms
 
 CHECKSUM_AT = {TCP: 16, UDP: 6}
-# By link type (Ethernet, Linux cooked, Linux cooked v2): the header's size, where the protocol and the MACs stand.
-LINKS = {1: (14, 12, (0, 6)), 113: (16, 14, (6,)), 276: (20, 0, (12,))}
+# By link type (Ethernet, Linux cooked, Linux cooked v2): the header's size, where the protocol, the MACs and bytes
+# without a meaning stand.
+LINKS = {1: (14, 12, (0, 6), ()), 113: (16, 14, (6,), (12, 13)), 276: (20, 0, (12,), (2, 3, 18, 19))}
+# Kinds and sizes: maximum segment size, window scale, selective acknowledgement, timestamps (RFC 9293, 7323, 2018).
+TCP_OPTIONS = {2: (4,), 3: (3,), 4: (2,), 5: (10, 18, 26, 34), 8: (10,)}
 
 
 class Packet(NamedTuple):
@@ -62,7 +65,7 @@ def scrub_frames(frames: Sequence[Frame], names: Pseudonyms, ports: Collection[i
 
 def packet_in(frame: Frame, ports: Collection[int]) -> Packet | None:
     """Find UDP or TCP of these ports in a frame; None if there is none, or it is cut, a fragment, or has IP options."""
-    ip, protocol_at, _ = LINKS.get(frame.link_type, (0, 0, ()))
+    ip, protocol_at, *_ = LINKS.get(frame.link_type, (0, 0))
     data = frame.data
     if not ip or len(data) < ip + 28 or frame.length > len(data):
         return None
@@ -191,15 +194,30 @@ def _copy_name(data: bytes, new: bytearray, at: int, names: Pseudonyms) -> int:
 def _rebuild(packet: Packet, payload: bytes, names: Pseudonyms) -> Frame:
     """Return the frame with other addresses and this payload, and zeros behind it."""
     old, size = packet.frame.data, (packet.body - packet.addresses) // 2
-    link = old[:packet.ip]
-    for at in LINKS[packet.frame.link_type][2]:
-        mac = bytes.fromhex(names.mac(link[at:at + 6].hex(":")).replace(":", ""))
-        link = link[:at] + mac + link[at + 6:]
+    link = bytearray(old[:packet.ip])
+    _, _, macs, unused = LINKS[packet.frame.link_type]
+    for at in macs:
+        link[at:at + 6] = bytes.fromhex(names.mac(link[at:at + 6].hex(":")).replace(":", ""))
+    for at in unused:
+        link[at] = 0
     ends = (str(ip_address(old[at:at + size])) for at in (packet.addresses, packet.addresses + size))
     addresses = b"".join(ip_address(names.address(end)).packed for end in ends)
-    new = old[packet.ip:packet.addresses] + addresses + old[packet.body:packet.data] + payload
+    header = old[packet.body:packet.data]
+    if packet.protocol == TCP:
+        header = header[:20] + _known_options(header[20:])
+    new = old[packet.ip:packet.addresses] + addresses + header + payload
     new = _repaired(old[packet.ip:packet.end], new, packet)
-    return replace(packet.frame, data=link + new + bytes(len(old) - packet.end))
+    return replace(packet.frame, data=bytes(link) + new + bytes(len(old) - packet.end))
+
+
+def _known_options(old: bytes) -> bytes:
+    """Return the options of a TCP header, with no-operations (1) for those that may hold anything."""
+    new, at = bytearray(len(old)), 0
+    while at < len(old) and old[at]:
+        size = 1 if old[at] == 1 else max([2, *old[at + 1:at + 2]])
+        new[at:at + size] = old[at:at + size] if size in TCP_OPTIONS.get(old[at], ()) else b"\1" * size
+        at += size
+    return bytes(new[:len(old)])
 
 
 def _repaired(old: bytes, new: bytes, packet: Packet) -> bytes:
