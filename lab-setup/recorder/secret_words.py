@@ -6,6 +6,7 @@ Every pattern reads a text once: what is repeated has a limit, or cannot begin w
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 WORDS = (r"(?:pass(?:word|wd|phrase)?|pwd|token|secret|api[_-]?key|access[_-]?key(?:[_-]?id)?|client[_-]?secret|auth|"
          r"secret[_-]?(?:access[_-]?)?key|account[_-]?key|shared[_-]?access[_-]?key|private[_-]?key(?:[_-]?id)?|certificate[_-]?key|credentials?)")
@@ -45,56 +46,53 @@ _PERSONAL = {
     "a host's name": r"(?<![\w.-])(?:[\w-]{1,63}\.){1,8}(?:compute\.internal|amazonaws\.com|googleusercontent\.com|"
                      r"azure\.com|windows\.net|corp|internal|intranet|lan|localdomain)\b|\b(?:ip|ec2)-\d{1,3}(?:-\d{1,3}){3}\b",
 }
-SECRETS, PERSONAL = ({what: re.compile(pattern, re.DOTALL) for what, pattern in patterns.items()}
-                     for patterns in (_SECRETS, _PERSONAL))
-# What looks so holds one of these words, in small letters: they are found, or not, in a hundredth of a pattern's time.
-_PASSWORDS = ("pass", "pwd", "token", "secret", "key", "auth", "credent")
-HINTS = {
-    "a key or certificate": ("-----begin ",),
-    "an SSH key": ("aaaa",),
-    "a kubeconfig's key or certificate": ("-data",),
-    "a Secret or a kubeconfig": ("secret", "config"),
-    "a password in an address": ("://",),
-    "a service account's token (JWT)": ("eyj",),
-    "a bootstrap token": (".",),
-    "a password or token": _PASSWORDS,
-    "a password as an argument": _PASSWORDS,
-    "a password in a container's environment": _PASSWORDS,
-    "an authorization header": ("author", "bearer"),
-    "an AWS key": ("akia", "asia", "aroa", "aida"),
-    "an AWS account": ("arn:aws", ".dkr.ecr"),
-    "a token of a known service": (
-        "gh", "github_pat_", "gl", "xox", "aiza", "ya29.", "k_live_", "k_test_", "sk-", "npm_", "pypi-", "hvs.", "hf_",
-        "dckr_pat_", "dop_v1_", "sg.", "shpat_", "whsec_", "pmak-", "lin_api_", "tskey-"),
-    "a cookie": ("coo",),
-    "a password of curl": ("curl",),
-    "a Slack hook": ("hooks.slack.com",),
-    "a signature": ("sig=", "signature="),
-    "an e-mail address": ("@",),
-    "somebody's home folder": ("home/", "users/"),
-    "a telephone number": ("+",),
-    "a host's name": (".internal", ".amazonaws", ".googleusercontent", ".azure", ".windows", ".corp", ".intranet",
-                      ".lan", ".localdomain", "ip-", "ec2-"),
+# One of these stands in every text that the pattern finds: most texts hold none, and need no pattern. Without the
+# letter i: patterns that ignore case also take its Turkish forms for it, and casefold() does not.
+NAMED = "pass pwd token secret key auth creden"
+_NEEDS = {
+    "a key or certificate": "-----begin", "an SSH key": "aaaa", "a kubeconfig's key or certificate": "-data",
+    "a Secret or a kubeconfig": "secret config", "a password in an address": "://",
+    "a service account's token (JWT)": "eyj", "a bootstrap token": ".", "a password or token": NAMED,
+    "a password as an argument": NAMED, "a password in a container's environment": '"value"',
+    "an authorization header": "author bearer", "an AWS key": "akia asia aroa aida",
+    "an AWS account": "arn:aws .dkr.ecr",
+    "a token of a known service": "gh gl xox aiza ya29. k_live_ k_test_ sk- npm_ pypi- hvs. hf_ dckr_pat_ dop_v1_ sg. "
+                                  "shpat_ whsec_ pmak- lin_api_ tskey-",
+    "a cookie": "cook", "a password of curl": "curl", "a Slack hook": "hooks.slack.com/services/",
+    "a signature": "sig= signature=", "an e-mail address": "@", "somebody's home folder": "home/ users/",
+    "a telephone number": "+", "a host's name": ".compute.internal .amazonaws.com .googleusercontent.com .azure.com "
+                                               ".windows.net .corp .internal .intranet .lan .localdomain ip- ec2-",
 }
 
 
-def masked(text: str, patterns: dict[str, re.Pattern]) -> str:
-    """Return the text with an x for every character of what these patterns look for."""
-    for what in _possible(text, patterns):
-        text = patterns[what].sub(lambda match: match[0].replace(_secret(match), "x" * len(_secret(match))), text)
+class Shape(NamedTuple):
+    """How something looks, and what stands in every text that holds it."""
+
+    pattern: re.Pattern
+    needs: tuple[str, ...]
+
+
+SECRETS, PERSONAL = ({what: Shape(re.compile(pattern, re.DOTALL), tuple(_NEEDS[what].split()))
+                      for what, pattern in patterns.items()} for patterns in (_SECRETS, _PERSONAL))
+
+
+def likely_in(text: str, shapes: dict[str, Shape]) -> dict[str, Shape]:
+    """Return those of the shapes that may be in a text: it holds what they need."""
+    folded = text.casefold()
+    return {what: shape for what, shape in shapes.items() if any(need in folded for need in shape.needs)}
+
+
+def masked(text: str, shapes: dict[str, Shape]) -> str:
+    """Return the text with an x for every character of what these shapes look for."""
+    for shape in likely_in(text, shapes).values():
+        text = shape.pattern.sub(lambda match: match[0].replace(_secret(match), "x" * len(_secret(match))), text)
     return text
 
 
-def found_in(text: str, patterns: dict[str, re.Pattern]) -> tuple[str, ...]:
+def found_in(text: str, shapes: dict[str, Shape]) -> tuple[str, ...]:
     """Name what of this is in a text: "an SSH key", …; what was made unreadable already does not count."""
-    return tuple(what for what in _possible(text, patterns)
-                 if any(set(_secret(match)) - set("x\\n") for match in patterns[what].finditer(text)))
-
-
-def _possible(text: str, patterns: dict[str, re.Pattern]) -> list[str]:
-    """Name what may be in a text, for one of its hints is; casefold, as re.IGNORECASE, takes the long s for an s."""
-    is_there = text.casefold().__contains__
-    return [what for what in patterns if any(map(is_there, HINTS[what]))]
+    return tuple(what for what, shape in likely_in(text, shapes).items()
+                 if any(set(_secret(match)) - set("x\\n") for match in shape.pattern.finditer(text)))
 
 
 def _secret(match: re.Match) -> str:
