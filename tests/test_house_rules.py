@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,7 @@ def imports(node: ast.AST, late: bool = False) -> Iterator[tuple[str, bool]]:
         yield from imports(child, late or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef))
 
 
+@cache
 def imports_of(file: Path) -> list[tuple[str, bool]]:
     return list(imports(ast.parse(file.read_text(encoding="utf-8"))))
 
