@@ -13,6 +13,7 @@ Sources: net/netfilter/core.c (nf_hook_entries_grow), nf_nat_core.c (nf_nat_inet
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
 from kitlib.netfilter import table
