@@ -197,8 +197,7 @@ def at_times(frames: list[Frame], *times_ns: int) -> list[Frame]:
 
 def test_where_the_clock_was_set_back_nothing_is_said_to_be_missing() -> None:
     """A query at 10 s, its answer at 8 s: by their times the answer came first."""
-    good = ip(udp(answer(), 53, 40000), source=SERVER, destination=CLIENT)
-    query_first = captured(GOOD, good)
+    query_first = captured(GOOD, bytes(IP(src=SERVER, dst=CLIENT) / UDP(sport=53, dport=40000) / answer()))
     found, left = read_frames(at_times(query_first, 10 * 10**9, 8 * 10**9), POINT)
     assert len(found) == 2 and [(one.frame, one.reason, one.detail) for one in left] == [
         (2, Reason.STEPPED_BACK, "by 2.0 s")]
