@@ -16,18 +16,13 @@ from kitlib.drawings.ladder_words import rows
 from kitlib.drawings.svg import ACCENT, FOCUS, width
 from kitlib.errors import KitError
 from kitlib.journey.model import Hop, Journey, Leg, Rewrite
+from kitlib.lab import open_lab
 from kitlib.sighting import Message, Question, Record, Sighting, Socket, VantagePoint
 
-LANES = {
-    "pod": ("pod:default/my-nginx-84bbfd8fd5-qbh65", "eth0", "worker3", "pod", "my-nginx eth0"),
-    "veth": ("node:kind-test1-worker3", "veth4b6923b0", "worker3", "node", "worker3 veth4b6923b0"),
-    "eth0": ("node:kind-test1-worker3", "eth0", "worker3", "node", "worker3 eth0"),
-    "bridge": ("host", "br-13ebef48a9f1", "host", "host", "host br-13ebef48a9f1"),
-    "cp-eth0": ("node:kind-test1-control-plane", "eth0", "control-plane", "node", "control-plane eth0"),
-    "cp-veth": ("node:kind-test1-control-plane", "veth3a81c04e", "control-plane", "node", "control-plane veth3a81c04e"),
-    "coredns": ("pod:kube-system/coredns-66bc5c9577-6l2wj", "eth0", "control-plane", "coredns", "coredns eth0"),
-}
-POINTS = {label: VantagePoint(*values) for label, values in LANES.items()}
+LAB = open_lab("recorded")
+POD, COREDNS = LAB.pod("my-nginx"), LAB.coredns[1]
+POINTS = {"pod": POD.eth0, "veth": POD.veth, "eth0": POD.node.eth0, "bridge": LAB.host.bridge,
+          "cp-eth0": COREDNS.node.eth0, "cp-veth": COREDNS.veth, "coredns": COREDNS.eth0}
 
 # A recorded `dig www.example.com`: leg, µs since the first packet, vantage point, source, destination, TTL, DNS id.
 TAKE = """
@@ -202,7 +197,7 @@ def test_lanes_stand_in_the_order_of_the_query_under_their_machines() -> None:
     participants = re.findall(r"participant p\d+ as (.+)", drawn.mermaid)
     assert participants == [POINTS[label].title for label in POINTS]
     x = {words: (left + right) / 2 for words, left, _, right, _ in words_in(drawn.svg)}
-    assert x["my-nginx"] < x["veth4b6923b0"] < x["veth3a81c04e"] < x["coredns"]
+    assert x["my-nginx"] < x["veth4b6923b0"] < x[COREDNS.veth.interface] < x["coredns"]
     assert x["my-nginx"] < x["control-plane"]
 
 
@@ -249,15 +244,15 @@ def test_source_nat_is_named_too() -> None:
 
 
 def test_another_address_makes_another_picture() -> None:
-    drawn, other = ladder(journey()), ladder(journey(TAKE.replace("10.244.0.3", "10.244.0.2")))
+    drawn, other = ladder(journey()), ladder(journey(TAKE.replace("10.96.0.10", "10.96.0.11")))
     for one, two in ((drawn.svg, other.svg), (drawn.text, other.text), (drawn.mermaid, other.mermaid)):
-        assert "10.244.0.3" in one and "10.244.0.3" not in two and "10.244.0.2" in two
+        assert "10.96.0.10" in one and "10.96.0.10" not in two and "10.96.0.11" in two
 
 
 def test_the_upstream_leg_stands_apart_with_its_cause() -> None:
     drawn = ladder(journey())
-    assert "Leg 2, because of leg 1: from coredns eth0 · UDP · DNS id 61061" in [entry[0] for entry in
-                                                                               words_in(drawn.svg)]
+    words = [entry[0] for entry in words_in(drawn.svg)]
+    assert f"Leg 2, because of leg 1: from {COREDNS.eth0.title} · UDP · DNS id 61061" in words
     assert "Leg 3, because of leg 2: from control-plane eth0 · UDP · DNS id 61061" in drawn.text
     assert "Leg 1, the way back · DNS id 61144" in drawn.mermaid
 

@@ -7,7 +7,7 @@ import re
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_drawings_ladder_tells_the_journey import POINTS, WORD, assert_fits, journey, words_in
+from test_drawings_ladder_tells_the_journey import LAB, POINTS, WORD, assert_fits, journey, words_in
 
 from kitlib.cluster import Topology
 from kitlib.drawings.svg import ACCENT, FOCUS
@@ -34,19 +34,7 @@ def lab(*nodes: Node, veths: dict[Pod, str] | None = None, containers: tuple[Pla
                     "10.96.0.0/16", "10.96.0.10")
 
 
-CONTROL_PLANE, WORKER3 = node("control-plane", "172.20.0.2"), node("worker3", "172.20.0.4")
-VETHS = {
-    pod(CONTROL_PLANE, "kube-system/coredns-66bc5c9577-hskrg", "coredns hskrg", "10.244.0.2", "coredns"):
-        "veth9ddf2a71",
-    pod(CONTROL_PLANE, "kube-system/coredns-66bc5c9577-6l2wj", "coredns 6l2wj", "10.244.0.3", "coredns"):
-        "veth3a81c04e",
-    pod(CONTROL_PLANE, "default/neighbour", "neighbour", "10.244.0.4"): "vethb7c6113d",
-    pod(WORKER3, "default/my-nginx-84bbfd8fd5-qbh65", "my-nginx", "10.244.2.3"): "veth4b6923b0",
-    pod(WORKER3, "default/dns-default", "dns-default", "10.244.2.4"): "veth5d2c0f11",
-    pod(WORKER3, "default/dns-none", "dns-none", "10.244.2.5"): "vethc0a81b22"}
-CONTAINERS = container("upstream", "172.20.0.53", "upstream"), container("outside", "172.20.0.100", "container")
-REAL = lab(CONTROL_PLANE, node("worker", "172.20.0.3"), node("worker2", "172.20.0.5"), WORKER3, veths=VETHS,
-           containers=CONTAINERS)
+REAL = LAB.topology
 
 
 @st.composite
@@ -117,9 +105,9 @@ def test_what_is_lit_has_an_outline_and_a_marker() -> None:
 
 def test_several_lit_hops_are_numbered_in_order() -> None:
     way = [POINTS[label] for label in ("pod", "veth", "eth0", "bridge")]
-    text = draw_topology(REAL, [*way, "container:upstream", POINTS["eth0"]]).text
+    text = draw_topology(REAL, [*way, "container:upstream-dns", POINTS["eth0"]]).text
     for words in ("my-nginx ◀ 1", "veth4b6923b0 ◀ 2", "eth0 172.20.0.4 ◀ 3, 6", "(network 172.20.0.0/16) ◀ 4",
-                  "upstream ◀ 5"):
+                  "upstream-dns ◀ 5"):
         assert words in text
 
 
@@ -131,6 +119,6 @@ def test_what_is_not_on_the_map_cannot_be_lit() -> None:
 def test_the_map_along_a_journey_shows_what_it_passed_and_no_more() -> None:
     passed = REAL.along(journey())
     assert [each.title for each in passed.nodes] == ["control-plane", "worker3"]
-    assert [pod.title for pod in passed.veths] == ["coredns 6l2wj", "my-nginx"]
-    assert [each.title for each in passed.containers] == ["upstream"]
+    assert [pod.title for pod in passed.veths] == ["coredns 10.244.0.3", "my-nginx"]
+    assert [each.title for each in passed.containers] == ["upstream-dns"]
     assert_fits(draw_topology(passed, [hop.sighting.point for hop in journey().hops]).svg)
