@@ -391,39 +391,35 @@ def test_a_capture_without_packets_is_no_error() -> None:
     assert frames(write_pcapng([])) == () == frames(as_pcap("<", 0xA1B2C3D4, 0)[:24])
 
 
-def test_every_cut_of_a_pcap_but_between_records_is_an_error() -> None:
-    data = (FIXTURES / "pcap" / "pod-dig-external-09-cp-any.pcap").read_bytes()
-    whole, at, between = frames(data), 24, {}
-    for count, frame in enumerate(whole):
-        between[at] = count
-        at += 16 + len(frame.data)
+PCAP = (FIXTURES / "pcap" / "pod-dig-external-09-cp-any.pcap").read_bytes()
+UNKNOWN_LENGTH = section("<", 9, 5, 0, b"eth0")
+
+
+def ends_of_records() -> dict[int, int]:
+    """Where a pcap may end, and how many frames it has then."""
+    sizes = [16 + len(frame.data) for frame in frames(PCAP)]
+    return {24 + sum(sizes[:count]): count for count in range(len(sizes))}
+
+
+def ends_of_blocks() -> dict[int, int]:
+    """Where a pcapng of unknown length may end: its packet is in the last block."""
+    ends, at = {}, 0
+    while (at := at + struct.unpack_from("<I", UNKNOWN_LENGTH, at + 4)[0]) < len(UNKNOWN_LENGTH):
+        ends[at] = 0
+    return ends
+
+
+@pytest.mark.parametrize("data, ends", [
+    (PCAP, ends_of_records()), (write_pcapng(merged()[:4]), {}), (UNKNOWN_LENGTH, ends_of_blocks())],
+    ids=["pcap", "pcapng as we write it", "pcapng of unknown length"])
+def test_every_cut_of_a_file_but_between_records_is_an_error(data: bytes, ends: dict[int, int]) -> None:
+    whole = frames(data)
     for size in range(len(data)):
-        if size in between:
-            assert frames(data[:size]) == whole[:between[size]]
+        if size in ends:
+            assert frames(data[:size]) == whole[:ends[size]]
         else:
             with pytest.raises(ParseError, match=r"here\.pcap"):
                 frames(data[:size], "here.pcap")
-
-
-def test_every_cut_of_a_pcapng_that_we_wrote_is_an_error() -> None:
-    data = write_pcapng(merged()[:4])
-    for size in range(len(data)):
-        with pytest.raises(ParseError):
-            frames(data[:size])
-
-
-def test_every_cut_of_a_pcapng_of_unknown_length_is_an_error_or_between_blocks() -> None:
-    data = section("<", 9, 5, 0, b"eth0")
-    between, at = set(), 0
-    while at < len(data):
-        between.add(at)
-        at += struct.unpack_from("<I", data, at + 4)[0]
-    for size in range(1, len(data)):
-        if size in between:
-            assert frames(data[:size]) == ()
-        else:
-            with pytest.raises(ParseError):
-                frames(data[:size])
 
 
 @pytest.mark.parametrize("data, expected", [

@@ -173,20 +173,18 @@ def test_marks_are_set_and_the_walk_goes_on() -> None:
         ("CONTINUE", 0xF3), ("CONTINUE", 0xE3), ("RETURN", 0xE3)]
 
 
-def test_masquerade_takes_the_address_of_the_way_out_and_an_open_port() -> None:
-    walk, = simulate(kernel("-j MASQUERADE --random-fully", table="nat", hook="POSTROUTING"), QUERY)
-    assert (walk.after.source, walk.after.sport) == ("10.0.0.5", None)
-    assert str(walk.after) == "10.0.0.5:? → 10.96.0.10:53"
-    walk, = simulate(kernel("-j SNAT --to-source 10.0.0.9:77", table="nat", hook="POSTROUTING"), QUERY)
-    assert (walk.after.source, walk.after.sport) == ("10.0.0.9", 77)
-
-
-def test_redirect_goes_to_this_machine() -> None:
-    walk, = simulate(kernel("-p udp -m udp --dport 53 -j REDIRECT --to-ports 5353", table="nat", hook="OUTPUT"), OUT)
-    assert (walk.after.destination, walk.after.dport, walk.end) == ("127.0.0.1", 5353, "comes in again by lo")
-    arriving = QUERY._replace(in_interface="eth0")
-    walk, = simulate(kernel("-j REDIRECT", table="nat", hook="PREROUTING"), arriving)
-    assert (walk.after.destination, walk.end) == ("10.0.0.5", "is delivered here")
+@pytest.mark.parametrize(("rule", "hook", "packet", "after", "end"), [
+    # The address of the way out, and an open port.
+    ("-j MASQUERADE --random-fully", "POSTROUTING", QUERY, "10.0.0.5:? → 10.96.0.10:53", "goes out of eth0"),
+    ("-j SNAT --to-source 10.0.0.9:77", "POSTROUTING", QUERY, "10.0.0.9:77 → 10.96.0.10:53", "goes out of eth0"),
+    # To this machine.
+    ("-p udp -m udp --dport 53 -j REDIRECT --to-ports 5353", "OUTPUT", OUT, "10.0.0.5:40000 → 127.0.0.1:5353",
+     "comes in again by lo"),
+    ("-j REDIRECT", "PREROUTING", QUERY._replace(in_interface="eth0"), "10.1.2.3:40000 → 10.0.0.5:53",
+     "is delivered here")])
+def test_what_a_rule_of_nat_makes_of_a_packet(rule: str, hook: str, packet: Packet, after: str, end: str) -> None:
+    walk, = simulate(kernel(rule, table="nat", hook=hook), packet)
+    assert (str(walk.after), walk.end) == (after, end)
 
 
 def test_what_is_rewritten_on_the_way_out_is_routed_again() -> None:
