@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
 from math import inf
 from typing import NamedTuple
@@ -83,37 +84,6 @@ class Sent:
     sightings: list[Sighting]
 
 
-@dataclass
-class World:
-    """What happened, as opposed to what a joiner is told."""
-
-    habits: Habits
-    sent: list[Sent] = field(default_factory=list)
-    cause: dict[tuple[int, int], tuple[int, int] | None] = field(default_factory=dict)   # (leg, attempt) to its cause
-    numbers: Iterator[int] = field(default_factory=lambda: count(20000))
-    ip_ids: dict[tuple, int] = field(default_factory=dict)
-
-    def ip_id(self, id: int, question: Question, wanted: bool) -> int:
-        """Equal IP ids are everywhere, but never on two packets with the same message."""
-        self.ip_ids[id, question] = self.ip_ids.get((id, question), 0) + 1
-        return self.ip_ids[id, question] if wanted else 0
-
-    def send(self, leg: tuple[int, int], steps: list[Step], at: int, id: int, question: Question, ip_id: bool,
-             loss: int | None, response: bool = False) -> int | None:
-        """Send one message along `steps`; the time when it arrives, or None if it is lost on the way."""
-        number, seen = self.ip_id(id, question, ip_id), []
-        way = steps[::-1] if response else steps
-        for step in way if loss is None else way[:loss]:
-            at += 7 * US
-            passed = steps[-1].routers - step.routers if response else step.routers
-            ends = (step.server, step.client) if response else (step.client, step.server)
-            seen.append(Sighting(POINTS[step.point], at, "UDP", *ends, 64 - passed, number,
-                                 Message(id, ("qr",) if response else (), "QUERY", "NOERROR", (question,)),
-                                 INDEX[step.interface] if step.point.endswith("any") else None))
-        self.sent.append(Sent(*leg, seen))
-        return None if loss is not None and loss < len(way) else at
-
-
 def _along(routers: int, client: Socket, server: Socket, *names: str) -> list[Step]:
     return [Step(*(name.split("/") * 2)[:2], routers, client, server) for name in names]
 
@@ -147,15 +117,36 @@ ADDRESS = {"pod": "10.244.2.{}", "near": "10.244.0.1{}", "outside": "172.20.0.10
            "cp": "10.244.0.1", "default": "10.244.2.{}"}
 
 
-class Simulation(World):
-    """Clients, CoreDNS, a proxy on each node and an upstream resolver."""
+class Simulation:
+    """Clients, CoreDNS, a proxy on each node and an upstream resolver: what happened, not what a joiner is told."""
 
     def __init__(self, habits: Habits, someone_on_the_node: bool) -> None:
-        super().__init__(habits)
-        self.leg_numbers = count(1)
+        self.habits, self.someone_on_the_node = habits, someone_on_the_node
+        self.numbers, self.leg_numbers = count(20000), count(1)
+        self.sent: list[Sent] = []
+        self.cause: dict[tuple[int, int], tuple[int, int] | None] = {}      # (leg, attempt) to its cause
+        self.ip_ids: Counter[tuple[int, Question]] = Counter()
         self.flows: dict[tuple, tuple[int, int]] = {}
         self.taken: set[tuple] = set()
-        self.someone_on_the_node = someone_on_the_node
+
+    def send(self, leg: tuple[int, int], steps: list[Step], at: int, id: int, question: Question, has_ip_id: bool,
+             loss: int | None, response: bool = False) -> int | None:
+        """Send one message along `steps`; the time when it arrives, or None if it is lost on the way.
+
+        Equal IP ids are everywhere, but never on two packets with the same message.
+        """
+        self.ip_ids[id, question] += 1
+        ip_id, seen = self.ip_ids[id, question] if has_ip_id else 0, []
+        way = steps[::-1] if response else steps
+        for step in way if loss is None else way[:loss]:
+            at += 7 * US
+            passed = steps[-1].routers - step.routers if response else step.routers
+            ends = (step.server, step.client) if response else (step.client, step.server)
+            seen.append(Sighting(POINTS[step.point], at, "UDP", *ends, 64 - passed, ip_id,
+                                 Message(id, ("qr",) if response else (), "QUERY", "NOERROR", (question,)),
+                                 INDEX[step.interface] if step.point.endswith("any") else None))
+        self.sent.append(Sent(*leg, seen))
+        return None if loss is not None and loss < len(way) else at
 
     def client(self, ask: Ask) -> None:
         question = QUESTIONS[ask.question] if ask.question < 3 else Question(f"n{ask.question}.example.", "A")
@@ -243,7 +234,7 @@ class Simulation(World):
 class Truth:
     """What a perfect joiner would say of the sightings at `points`."""
 
-    def __init__(self, world: World, points: frozenset[str]) -> None:
+    def __init__(self, world: Simulation, points: frozenset[str]) -> None:
         listening = {POINTS[name] for name in points}
         seen = [(sent, [one for one in sent.sightings if one.point in listening]) for sent in world.sent]
         visible = {sent.leg for sent, sightings in seen if sightings}
@@ -295,7 +286,7 @@ class Truth:
         return spans
 
 
-def _root(world: World, cause: tuple[int, int]) -> tuple[int, int]:
+def _root(world: Simulation, cause: tuple[int, int]) -> tuple[int, int]:
     while world.cause[cause] is not None:
         cause = world.cause[cause]
     return cause
@@ -322,7 +313,12 @@ def simulated(habits: Habits, clients: list[Ask]) -> Simulation:
     return world
 
 
-def check_nothing_is_joined_wrongly(truth: Truth, journeys) -> None:
+@settings(max_examples=200)
+@given(habits, st.lists(asks, min_size=1, max_size=7), points, st.randoms(use_true_random=False))
+def test_nothing_is_joined_wrongly_whatever_happens_at_once(habits, clients, points, random):
+    truth = Truth(simulated(habits, clients), points)
+    random.shuffle(truth.sightings)
+    journeys = join(truth.sightings)
     assert sorted(id(hop.sighting) for one in journeys for hop in one.hops) == sorted(map(id, truth.sightings))
     for journey in journeys:
         labels = []
@@ -332,11 +328,3 @@ def check_nothing_is_joined_wrongly(truth: Truth, journeys) -> None:
         for leg, label in zip(journey.legs[1:], labels[1:], strict=True):
             assert leg.parent is not None and truth.parent[label] == labels[leg.parent]
         assert journey.legs[0].parent is None
-
-
-@settings(max_examples=200)
-@given(habits, st.lists(asks, min_size=1, max_size=7), points, st.randoms(use_true_random=False))
-def test_nothing_is_joined_wrongly_whatever_happens_at_once(habits, clients, points, random):
-    truth = Truth(simulated(habits, clients), points)
-    random.shuffle(truth.sightings)
-    check_nothing_is_joined_wrongly(truth, join(truth.sightings))
