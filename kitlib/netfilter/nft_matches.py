@@ -10,14 +10,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from ipaddress import ip_address
 from operator import ge, gt, le, lt
-from typing import Any, NamedTuple
+from typing import Any
 
 from kitlib.netfilter.branch import both_ways
 from kitlib.netfilter.matches import DEPENDS, reason
-from kitlib.netfilter.nft_values import NAMES, Breaks, Context, Draws, Unknown, key_of, look_up, value_of
-from kitlib.netfilter.packet import Alternative, Packet, RuleOutcome
+from kitlib.netfilter.nft_values import NAMES, Breaks, Context, Draws, key_of, look_up, value_of
+from kitlib.netfilter.packet import Alternative, Packet, RuleOutcome, Unknown
 from kitlib.netfilter.state import Netfilter
-from kitlib.netfilter.targets import TargetEffect, from_source, redirect, to_destination, untracked
+from kitlib.netfilter.targets import Effect, from_source, redirect, to_destination, untracked
 from kitlib.parsers.nft import Key, Rule, fits, number, part_of
 from kitlib.parsers.nft_text import expression, flags, key_text, kind_of, rule_text
 
@@ -31,15 +31,6 @@ HOPS = ("ttl", "hoplimit")
 NOT_READ_HERE = {"meta": {"nftrace", "priority", "pkttype"}, "ct": {"mark", "label", "event", "secmark"},
                  "payload": {"dscp", "ecn", "ttl", "hoplimit", "flowlabel", "checksum"}}    # may be rewritten
 MOST_DRAWN = 1 << 16                                                  # sides of a coin that are looked at one by one
-
-
-class Effect(NamedTuple):
-    """What a statement does: the verdict ("": the next statement follows), the packet, and why it holds."""
-
-    verdict: str
-    packet: Packet
-    why: str = ""
-    unknown: str = ""
 
 
 def alternatives(rule: Rule, context: Context) -> list[Alternative]:
@@ -268,7 +259,7 @@ def _update(body: dict[str, Any], context: Context) -> Effect:
     return Effect("", context.packet, unknown=unknown or limit)
 
 
-Rewrite = Callable[[Packet, str, str, dict[str, str], Context], TargetEffect]
+Rewrite = Callable[[Packet, str, str, dict[str, str], Context], Effect]
 
 
 def _nat(rewrite: Rewrite) -> Callable[[Any, Context], Effect]:
@@ -279,10 +270,7 @@ def _nat(rewrite: Rewrite) -> Callable[[Any, Context], Effect]:
             return Effect("", context.packet)
         random = {"--random": ""} if {"random", "fully-random"} & {*flags(body)} else {}
         to = (_drawn(body.get(what, ""), context) for what in ("addr", "port"))
-        effect = rewrite(context.packet, *to, random, context)
-        if effect.unknown:
-            raise Unknown(effect.unknown)
-        return Effect(effect.verdict, effect.packet)
+        return rewrite(context.packet, *to, random, context)
 
     return statement
 

@@ -10,7 +10,7 @@ from operator import and_, lshift, or_, rshift, xor
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from kitlib.netfilter.packet import Packet
+from kitlib.netfilter.packet import Packet, Unknown
 from kitlib.netfilter.state import Netfilter
 from kitlib.parsers.nft import Key, Table, number
 from kitlib.parsers.nft_text import BITWISE, expression, flags, key_text
@@ -25,10 +25,6 @@ NAMES = {"saddr": "source", "daddr": "destination", "sport": "source port", "dpo
 
 class Breaks(Exception):
     """A statement does not hold: the rule ends here, and the next follows."""
-
-
-class Unknown(Exception):
-    """What a statement makes of this packet is not known here."""
 
 
 class Draws(Exception):

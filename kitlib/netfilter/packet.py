@@ -54,6 +54,10 @@ class RuleOutcome(Enum):
     UNDECIDED = "undecided"
 
 
+class Unknown(Exception):
+    """What a rule makes of this packet is not known here."""
+
+
 class Alternative(NamedTuple):
     """One way in which a rule may come out: with this verdict ("" if it was skipped), the packet as it leaves it.
 

@@ -7,7 +7,7 @@ from functools import partial
 
 from kitlib.netfilter.branch import BEFORE_CONNTRACK, Branch, Stop, both_ways, explore
 from kitlib.netfilter.matches import judge
-from kitlib.netfilter.packet import Alternative, Packet, RuleOutcome
+from kitlib.netfilter.packet import Alternative, Packet, RuleOutcome, Unknown
 from kitlib.netfilter.path import HookStep, PacketPath
 from kitlib.netfilter.state import Netfilter
 from kitlib.netfilter.targets import apply
@@ -66,7 +66,8 @@ def _taken(netfilter: Netfilter, hook: str, rule: Rule, match: Alternative) -> A
     """Do what a rule does that matches: jump, or what its target says."""
     if netfilter.ruleset.chain(rule.table, rule.target):
         return match._replace(verdict=f"{'GOTO' if rule.parts.is_goto else 'JUMP'}:{rule.target}")
-    effect = apply(rule, match.packet, hook, netfilter)
-    if effect.unknown:
-        return match._replace(why=f"{match.why}, but {effect.unknown}", verdict="UNDECIDED")
+    try:
+        effect = apply(rule, match.packet, hook, netfilter)
+    except Unknown as error:
+        return match._replace(why=f"{match.why}, but {error}", verdict="UNDECIDED")
     return match._replace(verdict=effect.verdict, packet=effect.packet)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_address
 from typing import NamedTuple
 
-from kitlib.netfilter.packet import Packet
+from kitlib.netfilter.packet import Packet, Unknown
 from kitlib.netfilter.state import Netfilter
 from kitlib.parsers.iptables_save import Rule
 
@@ -15,37 +15,44 @@ ONLY_GO_ON = {"LOG", "NFLOG", "TRACE", "AUDIT", "CHECKSUM", "TCPMSS", "TOS", "DS
               "CONNSECMARK"}
 
 
-class TargetEffect(NamedTuple):
-    """The verdict (in the words of the kernel's trace), the packet afterwards; `unknown` says what is not known."""
+class Effect(NamedTuple):
+    """What a target or a statement of nftables does: the verdict (in the words of the kernel's trace), the packet.
+
+    Of a statement also `why` it holds, or why it is `unknown` whether it does; without a verdict the next one follows.
+    """
 
     verdict: str
     packet: Packet
+    why: str = ""
     unknown: str = ""
 
 
-def apply(rule: Rule, packet: Packet, hook: str, netfilter: Netfilter) -> TargetEffect:
-    """Do to a packet at this hook what the target of a rule, which is no chain of the ruleset, would do."""
+def apply(rule: Rule, packet: Packet, hook: str, netfilter: Netfilter) -> Effect:
+    """Do to a packet at this hook what the target of a rule, which is no chain of the ruleset, would do.
+
+    Raises Unknown.
+    """
     try:
         return _apply(rule, packet, hook, netfilter)
     except ValueError:
-        return TargetEffect("", packet, f"a value that is not understood here: {rule.text}")
+        raise Unknown(f"a value that is not understood here: {rule.text}") from None
 
 
-def _apply(rule: Rule, packet: Packet, hook: str, netfilter: Netfilter) -> TargetEffect:
+def _apply(rule: Rule, packet: Packet, hook: str, netfilter: Netfilter) -> Effect:
     target = rule.target
     words = {option.name: next(iter(option.values), "") for option in rule.parts.target_options}
     if target in VERDICTS:
-        return TargetEffect(VERDICTS[target], packet)
+        return Effect(VERDICTS[target], packet)
     if target in ("TTL", "HL") and hook == "PREROUTING" and not _leaves_hops(words):
-        return TargetEffect("", packet, f"whether -j {target} leaves it enough hops to be forwarded is not known")
+        raise Unknown(f"whether -j {target} leaves it enough hops to be forwarded is not known")
     if target in ONLY_GO_ON:
-        return TargetEffect("CONTINUE", packet)
+        return Effect("CONTINUE", packet)
     if target == "MARK" and "--set-xmark" in words:
-        return TargetEffect("CONTINUE", packet._replace(mark=_marked(packet.mark, words["--set-xmark"])))
+        return Effect("CONTINUE", packet._replace(mark=_marked(packet.mark, words["--set-xmark"])))
     if target == "NOTRACK" or (target == "CT" and "--notrack" in words):
-        return TargetEffect("CONTINUE", untracked(packet))
+        return Effect("CONTINUE", untracked(packet))
     if target == "CT" and words.keys() <= {"--helper", "--ctevents", "--expevents"}:
-        return TargetEffect("CONTINUE", packet)
+        return Effect("CONTINUE", packet)
     if target == "DNAT" and "--to-destination" in words:
         return to_destination(packet, *split_socket(words["--to-destination"]))
     if target == "REDIRECT":
@@ -55,7 +62,7 @@ def _apply(rule: Rule, packet: Packet, hook: str, netfilter: Netfilter) -> Targe
     if target == "MASQUERADE":
         address = netfilter.masquerade_address(packet.out_interface, packet.destination)
         return from_source(packet, address, words.get("--to-ports", ""), words)
-    return TargetEffect("", packet, f"unknown here: -j {target}{''.join(f' {name}' for name in words)}")
+    raise Unknown(f"unknown here: -j {target}{''.join(f' {name}' for name in words)}")
 
 
 def _leaves_hops(words: dict[str, str]) -> bool:
@@ -83,31 +90,31 @@ def split_socket(words: str) -> tuple[str, str]:
     return words, ""
 
 
-def redirect(packet: Packet, hook: str, port: str, netfilter: Netfilter) -> TargetEffect:
+def redirect(packet: Packet, hook: str, port: str, netfilter: Netfilter) -> Effect:
     """Send a packet to this machine itself; an interface without an address drops it (nf_nat_redirect.c)."""
     any_address, loopback = ("::", "::1") if ":" in packet.destination else ("0.0.0.0", "127.0.0.1")
     address = loopback if hook == "OUTPUT" else netfilter.address_of(packet.in_interface, any_address)
     if not address and netfilter.unknown_addresses:
-        return TargetEffect("", packet, f"which address that is here is not known: {netfilter.unknown_addresses}")
-    return to_destination(packet, address, port) if address else TargetEffect("DROP", packet)
+        raise Unknown(f"which address that is here is not known: {netfilter.unknown_addresses}")
+    return to_destination(packet, address, port) if address else Effect("DROP", packet)
 
 
-def to_destination(packet: Packet, address: str, port: str) -> TargetEffect:
+def to_destination(packet: Packet, address: str, port: str) -> Effect:
     """Rewrite the destination; an address or a port that is not given stays."""
     if "-" in address:
-        return TargetEffect("", packet, f"which address of {address} is drawn is not known")
+        raise Unknown(f"which address of {address} is drawn is not known")
     address = str(ip_address(address or packet.destination))
     changed = packet._replace(destination=address, dport=_port(port, packet.dport))
-    return TargetEffect("ACCEPT", _with_state(packet, changed, "DNAT"))
+    return Effect("ACCEPT", _with_state(packet, changed, "DNAT"))
 
 
-def from_source(packet: Packet, address: str, port: str, words: dict[str, str]) -> TargetEffect:
+def from_source(packet: Packet, address: str, port: str, words: dict[str, str]) -> Effect:
     """Rewrite the source; the port stays, unless it is to be random."""
     if "-" in address or not address:
-        return TargetEffect("", packet, f"which address of {address or 'the interface'} is drawn is not known")
+        raise Unknown(f"which address of {address or 'the interface'} is drawn is not known")
     is_random = "--random" in words or "--random-fully" in words
     changed = packet._replace(source=str(ip_address(address)), sport=None if is_random else _port(port, packet.sport))
-    return TargetEffect("ACCEPT", _with_state(packet, changed, "SNAT"))
+    return Effect("ACCEPT", _with_state(packet, changed, "SNAT"))
 
 
 def _port(words: str, now: int | None) -> int | None:
