@@ -50,7 +50,7 @@ def simulate(netfilter: Netfilter, packet: Packet, connection: Connection | None
     paths: list[PacketPath] = []
     assumed, left = 0, 1.0
     for path in _travel(netfilter, PacketPath(packet), INCOMING if packet.in_interface else MADE_HERE, connection):
-        assumed += bool(path.assumptions)
+        assumed += bool(path.forks)
         if assumed > MOST_ASSUMED:
             paths.append(replace(path, end="is undecided", probability=left, why="too much is not known here"))
             break
