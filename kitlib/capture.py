@@ -161,7 +161,9 @@ class Capture:
     def _journeys(self) -> tuple[Journey, ...]:
         from kitlib.journey.join import join
 
-        return tuple(replace(journey, note=self.note, left_out=self.left_out) for journey in join(self.sightings))
+        is_whole = all(seen.is_whole for seen in self._seen.values())
+        return tuple(replace(journey, note=self.note, left_out=self.left_out, is_whole=is_whole)
+                     for journey in join(self.sightings))
 
     def journey(self) -> Journey:
         """Return the earliest of the journeys that began nearest to the first vantage point."""

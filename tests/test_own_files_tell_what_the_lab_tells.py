@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import struct
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -127,6 +128,24 @@ def test_a_capture_that_was_cut_is_read_as_far_as_it_goes_and_that_is_said(files
     assert f"{name}" in own.table.text and own.table.text.count("capture, damaged") == 1
     assert any(line.startswith(f"Not decided: what {name} holds after its whole frames") and "the file was cut" in line
                for line in findings(own))
+
+
+def block(kind: int, body: bytes) -> bytes:
+    return struct.pack("<II", kind, len(body) + 12) + body + struct.pack("<I", len(body) + 12)
+
+
+def test_packets_that_a_capture_says_were_dropped_may_be_those_that_are_missing(files):
+    """As dumpcap writes it: at the end, what the interface and the system dropped."""
+    [name] = (name for name in files if name.startswith("my-nginx") and name.endswith("pcapng"))
+    query = next(frame for frame in pcap.frames(files[name]))
+    written = pcap.write_pcapng([query])
+    body = struct.pack("<III", 0, 0, 0) + b"".join(struct.pack("<HHQ", code, 8, 2) for code in (5, 7)) + bytes(4)
+    lossy = written[:16] + b"\xff" * 8 + written[24:] + block(5, body)        # a section that does not give its length
+    assert (pcap.dropped(lossy), pcap.dropped(written), pcap.dropped(b"")) == (4, 0, 0)
+    found = findings(read_files({name: lossy}))
+    assert found[0].startswith("No answer that could be read")
+    assert f"Not decided: which packets passed that {name} does not hold: it says that 4 were dropped" in found
+    assert findings(read_files({name: written}))[0].startswith("Not answered")
 
 
 def test_a_name_chooses_the_queries(files):

@@ -14,13 +14,17 @@ KUBE_PROXY = "table ip kube-proxy"      # is there where kube-proxy is in nftabl
 
 
 class PointCapture(NamedTuple):
-    """What one vantage point caught: the frames, and what tcpdump prints of them (made when somebody asks for it)."""
+    """What one vantage point caught: the frames, and what tcpdump prints of them (made when somebody asks for it).
+
+    It is not whole where packets passed that it does not hold; the note, or who made it, says why.
+    """
 
     place: str
     interface: str
     note: str
     words: Callable[[], Result]
     frames: tuple[Frame, ...]
+    is_whole: bool = True
 
 
 class RuleTrace(NamedTuple):

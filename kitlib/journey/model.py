@@ -120,13 +120,14 @@ class Leg:
 class Journey:
     """One query with all its legs; legs[0] is the client's. `ambiguous` says what could not be decided.
 
-    `left_out` are the frames of the capture in which no message could be read.
+    `left_out` are the frames of the capture in which no message could be read; it `is_whole` if it missed none.
     """
 
     legs: tuple[Leg, ...]
     ambiguous: tuple[str, ...] = ()
     note: str = ""                            # which take of how many, if it can come out differently
     left_out: tuple[LeftOut, ...] = ()
+    is_whole: bool = True
 
     @property
     def client_leg(self) -> Leg:
@@ -150,8 +151,8 @@ class Journey:
 
     @property
     def may_have_been_missed(self) -> bool:
-        """May a message of this journey be in a frame that could not be read?"""
-        return any(one.may_be_dns for one in self.left_out)
+        """May a message of this journey be in a frame that could not be read, or was not captured?"""
+        return not self.is_whole or any(one.may_be_dns for one in self.left_out)
 
     @property
     def answered(self) -> bool:

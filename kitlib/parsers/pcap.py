@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import NamedTuple
 
 from kitlib.bulk import collection_paused
@@ -18,8 +19,9 @@ from kitlib.sighting import Frame
 PCAP_MAGIC = {b"\xd4\xc3\xb2\xa1": ("<", 1000), b"\xa1\xb2\xc3\xd4": (">", 1000),
               b"\x4d\x3c\xb2\xa1": ("<", 1), b"\xa1\xb2\x3c\x4d": (">", 1)}
 # Blocks of pcapng, and options of an interface block.
-SECTION, INTERFACE, OBSOLETE_PACKET, SIMPLE_PACKET, PACKET = 0x0A0D0D0A, 1, 2, 3, 6
+SECTION, INTERFACE, OBSOLETE_PACKET, SIMPLE_PACKET, STATISTICS, PACKET = 0x0A0D0D0A, 1, 2, 3, 5, 6
 IF_NAME, IF_TSRESOL, IF_TSOFFSET = 2, 9, 14
+ISB_IFDROP, ISB_OSDROP, EPB_DROPCOUNT = 5, 7, 4     # of blocks of statistics, and of packets
 MAGIC = (*PCAP_MAGIC, SECTION.to_bytes(4))     # how a capture begins, of either kind
 BYTE_ORDER_MAGIC, UNKNOWN_LENGTH = 0x1A2B3C4D, 0xFFFFFFFFFFFFFFFF
 
@@ -57,6 +59,28 @@ def frames_before_damage(data: bytes) -> tuple[tuple[Frame, ...], str]:
             raise
         return tuple(found), str(error)
     return tuple(found), ""
+
+
+def dropped(data: bytes) -> int:
+    """Return how many packets were dropped while this was captured, as a pcapng says itself; 0 if it says nothing."""
+    at, order, counted, last = 0, "<", 0, {}
+    with suppress(ParseError):          # what is damaged is told by who reads the frames
+        while data[:4] == SECTION.to_bytes(4) and at < len(data):
+            if data[at:at + 4] == SECTION.to_bytes(4):
+                order = _byte_order(_take(data, at + 8, 4, "a section header"))
+            kind, body, end = _block(data, at, order, 1)
+            if kind == STATISTICS:
+                options = dict(_options(body[12:], order))
+                last[body[:4]] = sum(_count(options, code, order) for code in (ISB_IFDROP, ISB_OSDROP))
+            elif kind == PACKET:
+                size, = _unpack(order + "I", body, 12, "the header of a frame")
+                counted += _count(dict(_options(body[20 + size + -size % 4:], order)), EPB_DROPCOUNT, order)
+            at = end
+    return max(counted, sum(last.values()))
+
+
+def _count(options: dict[int, bytes], code: int, order: str) -> int:
+    return _unpack(order + "Q", options[code], 0, f"option {code}")[0] if code in options else 0
 
 
 def _read(data: bytes) -> Iterator[Frame]:

@@ -38,8 +38,8 @@ TEXTS = (       # what only a text of this kind has, and who reads it
 class OwnFile:
     """One file: what it is, what was read in it, and where it is from.
 
-    `machine` is the node whose kernel carries the place; for a capture, `interface` is an interface of the place, and
-    `damage` says from where on it could not be read.
+    `machine` is the node whose kernel carries the place; for a capture, `interface` is an interface of the place,
+    `damage` says from where on it could not be read, and `dropped` how many packets passed that it does not hold.
     """
 
     name: str
@@ -49,6 +49,7 @@ class OwnFile:
     kind: str
     content: object
     damage: str = ""
+    dropped: int = 0
 
 
 @dataclass(frozen=True, repr=False)
@@ -76,9 +77,11 @@ class OwnFiles:
 
     @property
     def damages(self) -> tuple[str, ...]:
-        """Say of each damaged capture how much of it was read."""
-        return tuple(dict.fromkeys(f"what {one.name} holds after its whole frames: {one.damage}"
-                                   for one in self.files if one.damage))
+        """Say of each capture that is damaged or not whole what is missing in it."""
+        damaged = [f"what {one.name} holds after its whole frames: {one.damage}" for one in self.files if one.damage]
+        missing = [f"which packets passed that {one.name} does not hold: it says that {one.dropped} were dropped"
+                   for one in self.files if one.dropped]
+        return tuple(dict.fromkeys([*damaged, *missing]))
 
     @property
     def machines(self) -> tuple[str, ...]:
@@ -93,7 +96,8 @@ class OwnFiles:
             raise NotFound("There is no capture among these files, so there is no query to follow. "
                            f"They are: {', '.join(f'{one.name} ({one.kind})' for one in self.files) or 'none'}.")
         points = tuple(self._point(one) for one in captures)
-        caught = [PointCapture(point.place, point.interface, "", _no_words, one.content)
+        caught = [PointCapture(point.place, point.interface, "", _no_words, one.content,
+                               not (one.damage or one.dropped))
                   for point, one in zip(points, captures, strict=True)]
         by_id = {(point.place, point.interface): point for point in points}
         data = CaptureData(on_one_clock(caught, points, (DNS_PORT,), points[0].machine))
@@ -132,7 +136,7 @@ def _read(name: str, data: bytes) -> list[OwnFile]:
         if data[:4] in pcap.MAGIC:
             place = place or PurePath(name).stem
             return _captures(OwnFile(name, place, machine or place, PurePath(rest).stem, CAPTURE,
-                                     *pcap.frames_before_damage(data)))
+                                     *pcap.frames_before_damage(data), pcap.dropped(data)))
         try:
             text = data.decode("utf-8-sig")
         except UnicodeDecodeError:

@@ -74,7 +74,8 @@ class LiveLab:
             pcap, note = listener.stdout, "; ".join([ended, *_dropped(listener)])
             pcap = pcap if ended == WHOLE else whole_records(pcap)
             words = cache(partial(self._words, point, argv, pcap))      # a program each, and seldom asked for
-            data.seen.append(PointCapture(point.place, point.interface, note, words, frames(pcap, point.title)))
+            data.seen.append(PointCapture(point.place, point.interface, note, words, frames(pcap, point.title),
+                                          note == WHOLE))
 
     def _words(self, point: VantagePoint, argv: tuple[str, ...], pcap: bytes) -> Result:
         typed = f"{self.typed(point.place, argv)} | {' '.join(READ)}"
