@@ -6,7 +6,6 @@ It has only the packets that a TRACE rule matched, and of the rules only those t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
@@ -45,7 +44,7 @@ def traces(text: str) -> dict[str, tuple[TraceLine, ...]]:
     found: dict[str, list[TraceLine]] = {}
     for line in text.splitlines():
         if packet := PACKET.match(line):
-            headers[packet[2]] = checked_header(dict(_fields(packet[3])), line)
+            headers[packet[2]] = checked_header(dict(word.partition("=")[::2] for word in packet[3].split()), line)
         elif (match := TRACE.match(line)) and match[2] in headers:
             name = latest.get(match[2], match[2])
             if match[3] == "raw" and name in found and found[name][-1].table != "raw":     # back at the beginning
@@ -87,9 +86,3 @@ def checked_header(header: dict[str, str], line: str) -> dict[str, str]:
     if not is_right:
         raise ParseError("xtables-monitor --trace", "addresses SRC and DST, numbers SPORT, DPORT, MARK", line)
     return header
-
-
-def _fields(text: str) -> Iterator[tuple[str, str]]:
-    for word in text.split():
-        key, _, value = word.partition("=")
-        yield key, value
