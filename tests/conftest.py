@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 from base64 import b64decode
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from inspect import getmembers, isfunction
 from pathlib import Path
 from types import ModuleType
@@ -23,6 +23,7 @@ from kitlib.lab import RECORDINGS
 from kitlib.parsers.pcap import frames
 from kitlib.parsers.sightings import sightings
 from kitlib.quiz import Outcome, Quiz, predict
+from live_labs.shell import Completed
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -117,6 +118,25 @@ def captured_dig(lab: Lab, *points: Place | VantagePoint, by: Place | None = Non
     with lab.capture(*points, trace=trace) as seen:
         (by or lab.client).run("dig", *options, "www.example.com")
     return seen
+
+
+class Asked:
+    """Writes down what it is asked to run; answers a command that holds these words, or lets it fail and say that."""
+
+    def __init__(self, answers: Sequence[tuple[str, str]], failing: Mapping[str, str]) -> None:
+        self.argvs: list[tuple[str, ...]] = []
+        self.answers, self.failing = answers, failing
+
+    def __call__(self, argv: Sequence[str], timeout: float) -> Completed:
+        self.argvs.append(tuple(argv))
+        words = " ".join(argv)
+        if failed := next((stderr for part, stderr in self.failing.items() if part in words), ""):
+            return Completed(1, "", failed)
+        return Completed(0, next((said for part, said in self.answers if part in words), ""), "")
+
+    def of(self, verb: str) -> list[tuple[str, ...]]:
+        """What was asked with this word in it."""
+        return [argv for argv in self.argvs if verb in argv]
 
 
 def pictures(html: str) -> list[str]:

@@ -7,6 +7,7 @@ import os
 
 import pytest
 
+from conftest import Asked
 from kind_lab import KindLab
 from kind_lab.tools import Tools
 from kitlib.errors import KitError, PlaceGone
@@ -14,7 +15,6 @@ from kitlib.lab import Lab
 from kitlib.result import Result
 from kitlib.sighting import VantagePoint
 from live_labs import lab as live
-from live_labs.shell import Completed
 
 POD = {"spec": {"nodeName": "n1"}, "status": {"podIP": "10.9.0.7"}}
 HOSTNET = {"spec": {"nodeName": "n1", "hostNetwork": True}, "status": {"podIP": "172.18.0.3"}}
@@ -24,24 +24,8 @@ ANSWERS = (("{{.State.Pid}}", "4711\n"), ("pod web", json.dumps(POD)), ("pod hos
            ("-all netns exec", NAMESPACES), ("netns pids", "31\n52\n"), ("docker ps", ""), ("docker run", "id\n"))
 
 
-class Asked:
-    """Writes down what it is asked to run; answers what docker and kubectl would, or fails as told."""
-
-    def __init__(self, **failing: str) -> None:
-        self.argvs: list[tuple[str, ...]] = []
-        self.failing = failing
-
-    def __call__(self, argv, timeout):
-        self.argvs.append(tuple(argv))
-        words = " ".join(argv)
-        for part, stderr in self.failing.items():
-            if part in words:
-                return Completed(1, "", stderr)
-        return Completed(0, next((said for part, said in ANSWERS if part in words), ""), "")
-
-
 def lab(way: str = "machine", is_current: bool = True, **failing: str) -> KindLab:
-    made = KindLab("prod", is_current, Asked(**failing), has=lambda program: True)
+    made = KindLab("prod", is_current, Asked(ANSWERS, failing), has=lambda program: True)
     made.tools.way = way
     made.tools.image = "netshoot" if way == "image" else ""
     return made

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from conftest import Asked
 from kitlib import draw_topology
 from kitlib.errors import KitError, NoAccess, NotFound
 from kitlib.lab import Lab
@@ -53,23 +54,6 @@ ANSWERS = (("get pods -A -o json", NEAR), ("-n default pods", NEAR), ("get pods 
 WRITE = ("tcpdump", "-i", "eth0", "-w", "-")
 
 
-class Asked:
-    """Writes down what it is asked to run; answers what kubectl would, or fails as told."""
-
-    def __init__(self, failing: dict[str, str]) -> None:
-        self.argvs: list[tuple[str, ...]] = []
-        self.failing, self.answers = failing, ANSWERS
-
-    def __call__(self, argv, timeout):
-        self.argvs.append(tuple(argv))
-        words = " ".join(argv)
-        failed = next((stderr for part, stderr in self.failing.items() if part in words), "")
-        return Completed(bool(failed), next((said for part, said in self.answers if part in words), ""), failed)
-
-    def of(self, verb: str) -> list[tuple[str, ...]]:
-        return [argv for argv in self.argvs if verb in argv]
-
-
 @pytest.fixture(autouse=True)
 def environment(monkeypatch):
     for name in ("KITLIB_CONSENT", "KITLIB_POD", "KITLIB_NAMESPACE", "KITLIB_TOOLS_IMAGE"):
@@ -78,12 +62,12 @@ def environment(monkeypatch):
 
 
 def lab(**failing: str) -> KubernetesLab:
-    return KubernetesLab("prod", consent=True, ask=Asked(failing))
+    return KubernetesLab("prod", consent=True, ask=Asked(ANSWERS, failing))
 
 
 def test_without_consent_nothing_is_made_and_what_would_be_made_is_said(monkeypatch):
     monkeypatch.setattr("sys.stdin", None)
-    asked = Asked({})
+    asked = Asked(ANSWERS, {})
     with pytest.raises(KitError, match=r"(?s)n1, n2.*--profile=sysadmin.*privileged.*15 minutes.*KITLIB_CONSENT=yes"):
         KubernetesLab("prod", ask=asked)
     assert not asked.of("debug")
@@ -258,8 +242,7 @@ LEFT = "default a debugger|\ndefault node-debugger-n1-x kitlib-1|\nshop web app 
 
 
 def test_leftovers_are_found_by_what_they_are_called_and_nothing_else_is_touched():
-    asked = Asked({})
-    asked.answers = (("get pods -A", LEFT), ("delete pods", "pod deleted\n"))
+    asked = Asked((("get pods -A", LEFT), ("delete pods", "pod deleted\n")), {})
     assert clean_up(asked, ("kubectl",)) == ["pod deleted", "container kitlib-2 in pod shop/web ended"]
     end = [("-n", space, "exec", pod, f"--container={name}", "--", "pkill", "-USR1", "-f", f"{name}$")
            for space, pod, name in (("default", "node-debugger-n1-x", "kitlib-1"), ("shop", "web", "kitlib-2"))]
@@ -267,7 +250,7 @@ def test_leftovers_are_found_by_what_they_are_called_and_nothing_else_is_touched
               "--ignore-not-found")
     assert [argv[1:] for argv in asked.argvs[1:]] == [delete, *end]
     with pytest.raises(NoAccess, match="kubectl auth can-i list pods -A"):
-        clean_up(Asked({"get pods": DENIED % ("list", "pods", "at the cluster scope")}), ("kubectl",))
+        clean_up(Asked((), {"get pods": DENIED % ("list", "pods", "at the cluster scope")}), ("kubectl",))
 
 
 def test_no_current_context_is_said_with_what_kubectl_said(monkeypatch):
