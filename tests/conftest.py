@@ -12,7 +12,7 @@ from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from inspect import getmembers, isfunction
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -43,9 +43,11 @@ settings.load_profile("kit")
 
 
 def pytest_generate_tests(metafunc) -> None:
-    """A test with an argument `stored` runs once for each stored notebook."""
+    """A test with an argument `stored` runs once for each stored notebook; one of EachQuestion for each case."""
     if "stored" in metafunc.fixturenames:
         metafunc.parametrize("stored", NOTEBOOKS, ids=[path.stem for path in NOTEBOOKS])
+    if metafunc.cls and "case" in metafunc.fixturenames:
+        metafunc.parametrize("case", metafunc.cls.cases)
 
 
 def slow_but(fast: str, paths: Sequence[Path]) -> list:
@@ -165,18 +167,35 @@ def judged_with_its_own_hints(question: Quiz, right: object, mistakes: dict[obje
     assert predict(question).text == repr(question)
 
 
-def no_favourite_place(questions: list[Quiz]) -> None:
-    """The right answer stands under several letters, and under none of them in more than half of the questions."""
-    places = [next(letter for letter in question.options if question.check(letter).outcome is Outcome.RIGHT)
-              for question in questions if question.options]
-    assert len(set(places)) >= 4 and max(map(places.count, places)) <= len(places) / 2
+class EachQuestion:
+    """What holds for the questions of every notebook; the tests of one name its cases and modules, and set the stage.
+
+    A case: how the question is asked, the right answer, {mistake: a part of its own hint}, what cannot be compared.
+    """
+
+    cases: Mapping[str, tuple[Callable[[SimpleNamespace], Quiz], object, dict[object, str], object]]
+    modules: Sequence[ModuleType]
+    uses: Sequence[Callable] = ()       # what calls further questions
+
+    def test_every_question_knows_the_usual_mistakes(self, stage: SimpleNamespace, case: str) -> None:
+        ask, *answers = self.cases[case]
+        judged_with_its_own_hints(ask(stage), *answers)
+
+    def test_no_question_is_left_out(self) -> None:
+        questions = {name for module in self.modules for name, function in getmembers(module, isfunction)
+                     if function.__annotations__.get("return") == "Quiz" and function.__module__ == module.__name__}
+        uses = (*self.uses, *(ask for ask, *_ in self.cases.values()))
+        assert questions and questions <= {name for use in uses for name in use.__code__.co_names}
 
 
-def no_question_is_left_out(modules: Sequence[ModuleType], *uses: Callable) -> None:
-    """Every function of these modules that makes a question is called by one of `uses`."""
-    questions = {name for module in modules for name, function in getmembers(module, isfunction)
-                 if function.__annotations__.get("return") == "Quiz" and function.__module__ == module.__name__}
-    assert questions and questions <= {name for use in uses for name in use.__code__.co_names}
+class EachQuestionOfMany(EachQuestion):
+    """The same, and the right answer stands under several letters, under none of them in more than half of them."""
+
+    def test_the_right_answer_has_no_favourite_place(self, stage: SimpleNamespace) -> None:
+        questions = [ask(stage) for ask, *_ in self.cases.values()]
+        places = [next(letter for letter in question.options if question.check(letter).outcome is Outcome.RIGHT)
+                  for question in questions if question.options]
+        assert len(set(places)) >= 4 and max(map(places.count, places)) <= len(places) / 2
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from conftest import captured_dig, judged_with_its_own_hints, no_question_is_left_out
+from conftest import EachQuestion, captured_dig
 from kitlib import check, open_lab, packet_from, simulate
 from kitlib.capture import Capture
 from kitlib.errors import NotFound
@@ -53,7 +53,6 @@ def of_the_node(stage: SimpleNamespace) -> Quiz:
 
 DNS, COIN = "kube-system/kube-dns:dns", "KUBE-SEP-YIL6JZP7A3QYXJU2"
 
-# question, right answer, {mistake: a part of its own hint}, what cannot be compared
 CASES = {
     "to the Service": (lambda s: rules.rule_it_matches(s.kernel, s.ways[0], "KUBE-SERVICES"), "c",
                        {"b": "protocol is udp, the rule wants tcp",
@@ -100,14 +99,8 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_every_question_knows_the_usual_mistakes(stage: SimpleNamespace, case: str) -> None:
-    ask, *answers = CASES[case]
-    judged_with_its_own_hints(ask(stage), *answers)
-
-
-def test_no_question_is_left_out() -> None:
-    no_question_is_left_out((rules, routes), *(ask for ask, *_ in CASES.values()))
+class TestQuestions(EachQuestion):
+    cases, modules = CASES, (rules, routes)
 
 
 @pytest.mark.parametrize(("last", "right"), [(2, "1"), (3, "1/2"), (4, "1/3"), (6, "1/5")])

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from conftest import REPO, captured_dig, judged_with_its_own_hints, no_question_is_left_out
+from conftest import REPO, EachQuestion, captured_dig
 from kitlib import check, open_lab, packet_from
 from kitlib.quiz import Outcome
 from lessons import nftables
@@ -24,7 +24,6 @@ def stage() -> SimpleNamespace:
                            both=both, reply=seen.traced_paths(lab.client.node)[1].path)
 
 
-# Per question: how it is asked, the right answer, mistakes with a part of their hints, what is no answer at all.
 CASES = {
     "base chain": (lambda s: nftables.base_chain_it_does_not_meet(s.kernel, s.both["nftables"]), "nat PREROUTING", {
         "raw PREROUTING": "priority -300", "kube-proxy nat-prerouting": "destination 10.96.0.10:53 → 10.244.0."}, "x"),
@@ -42,14 +41,8 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_every_question_knows_the_usual_mistakes(stage: SimpleNamespace, case: str) -> None:
-    ask, *answers = CASES[case]
-    judged_with_its_own_hints(ask(stage), *answers)
-
-
-def test_no_question_is_left_out() -> None:
-    no_question_is_left_out((nftables,), *(ask for ask, *_ in CASES.values()))
+class TestQuestions(EachQuestion):
+    cases, modules = CASES, (nftables,)
 
 
 def test_each_mode_is_shown_by_a_lab_in_that_mode() -> None:

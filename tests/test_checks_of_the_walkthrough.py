@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from conftest import captured_dig, judged_with_its_own_hints, no_favourite_place, no_question_is_left_out
+from conftest import EachQuestionOfMany, captured_dig
 from kitlib.capture import Capture
 from kitlib.errors import NotFound
 from kitlib.lab import Lab, open_lab
@@ -37,7 +37,6 @@ def stage() -> SimpleNamespace:
     return SimpleNamespace(lab=lab, pod=pod, dig=on_the_way(lab), getent=getent)
 
 
-# question, right answer, {mistake: a part of its own hint}, what cannot be compared
 CASES = {
     "range": (lambda s: range_of_the_dns_service(s.lab), "the Service range, 10.96.0.0/16",
               {"the pod range, 10.244.0.0/16": "10.244.0.2, a CoreDNS pod",
@@ -93,19 +92,8 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_every_question_knows_the_usual_mistakes(stage: SimpleNamespace, case: str) -> None:
-    ask, *answers = CASES[case]
-    judged_with_its_own_hints(ask(stage), *answers)
-
-
-def test_the_right_answer_has_no_favourite_place(stage: SimpleNamespace) -> None:
-    no_favourite_place([ask(stage) for ask, *_ in CASES.values()])
-
-
-def test_no_question_is_left_out() -> None:
-    modules = (addresses, resolver_settings, answer, cable, rewrite)
-    no_question_is_left_out(modules, *(ask for ask, *_ in CASES.values()))
+class TestQuestions(EachQuestionOfMany):
+    cases, modules = CASES, (addresses, resolver_settings, answer, cable, rewrite)
 
 
 def test_answers_follow_the_take(stage: SimpleNamespace) -> None:

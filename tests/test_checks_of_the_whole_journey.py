@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from conftest import captured_dig, judged_with_its_own_hints, no_favourite_place, no_question_is_left_out
+from conftest import EachQuestionOfMany, captured_dig
 from kitlib import asked_upstream, check, open_lab, packet_from, simulate
 from kitlib.errors import NotFound
 from kitlib.place import Node, Place, Pod
@@ -46,7 +46,6 @@ def confused(stage: SimpleNamespace) -> Pod:
     return stage.lab.pod("host-client-clusterfirst")
 
 
-# question, right answer, {mistake: a part of its own hint}, what cannot be compared
 CASES = {
     "whom CoreDNS asks": (lambda s: whom_coredns_asks(s.lab, s.asked), "172.20.0.1", {
         "172.20.0.53": "where the question ends", "10.96.0.10": "in a circle", "172.20.0.2": "control-plane itself"},
@@ -79,18 +78,8 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_every_question_knows_the_usual_mistakes(stage: SimpleNamespace, case: str) -> None:
-    ask, *answers = CASES[case]
-    judged_with_its_own_hints(ask(stage), *answers)
-
-
-def test_the_right_answer_has_no_favourite_place(stage: SimpleNamespace) -> None:
-    no_favourite_place([ask(stage) for ask, *_ in CASES.values()])
-
-
-def test_no_question_is_left_out() -> None:
-    no_question_is_left_out((journey, elsewhere), *(ask for ask, *_ in CASES.values()), source, masqueraded)
+class TestQuestions(EachQuestionOfMany):
+    cases, modules, uses = CASES, (journey, elsewhere), (source, masqueraded)
 
 
 def test_a_take_from_the_cache_is_an_error(stage: SimpleNamespace) -> None:
