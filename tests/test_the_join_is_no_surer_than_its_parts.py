@@ -63,6 +63,22 @@ def test_a_packet_at_two_interfaces_of_one_capture_is_one_sending() -> None:
     one_sending(first, second)
 
 
+def test_a_packet_with_another_ip_id_was_sent_again() -> None:
+    """One sending was lost behind the pod, the other was not seen there: the capture had begun too late for it."""
+    again = replace(seen(CORE, 20, CLIENT, SERVICE, ttl=63), ip_id=9)
+    journey, = join([seen(POD, 0, CLIENT, SERVICE), again])
+    assert [hop.attempt for hop in journey.hops] == [1, 2]
+
+
+def test_what_starts_behind_another_cable_was_caused_by_somebody_else() -> None:
+    """The second CoreDNS asks the same while the first is asked, by a client at whose interface nobody listened."""
+    other = replace(CORE, place="pod:kube-system/b")
+    client, upstream = Socket("10.244.1.8", 5), Socket("172.20.0.2", 53)
+    asked = [seen(POD, 0, CLIENT, SERVICE), seen(POD, 90, SERVICE, CLIENT)]
+    first, second = join([*asked, seen(other, 20, client, upstream), seen(other, 60, upstream, client)])
+    assert [len(journey.legs) for journey in (first, second)] == [1, 1]
+
+
 def test_two_servers_asked_from_one_socket_are_no_rewrite() -> None:
     """As musl asks: the same message from the same socket to all its nameservers at once."""
     second = Socket("10.96.0.11", 53)
