@@ -14,8 +14,9 @@ nbval.kernel.KernelManager = kernels.OnSockets
 # What starts many programs begins: each start copies the page tables of a worker, and it only grows.
 # No worker is left with a long file at the end, either.
 LIVE = ("tests/test_every_notebook_runs_on_the_netns_lab.py", "tests/test_live", "tests/test_netns_lab",
-        "tests/test_follow", "tests/test_the_rule_trace", "tests/test_the_kernel_remembers",
-        "tests/test_notebooks_are_stored_as_they_run.py", "tests/test_the_rule_walk_equals_this_kernel.py")
+        "tests/test_follow", "tests/test_the_rule_trace", "tests/test_the_kernel_remembers", "tests/test_ipv6_walks",
+        "tests/test_notebooks_are_stored_as_they_run.py", "tests/test_the_rule_walk_equals_this_kernel.py",
+        "tests/test_the_nftables_walk_equals_this_kernel.py", "tests/test_the_terminal")
 
 
 def pytest_configure(config) -> None:
