@@ -52,6 +52,7 @@ class Pseudonyms:
     def __post_init__(self) -> None:
         self._made = {word.lower() for name in self.names.values() for word in re.split(r"[-_.]", name)}
         self._count: Counter[int] = Counter()
+        self._known_addresses: dict[str, str] = {}
         self._free = [f"{prefix}{end}" for prefix in DOCUMENTATION for end in range(1, 255)]
         known = sorted(self.names, key=len, reverse=True)
         self._known = re.compile(rf"(?<![A-Za-z0-9])(?:{'|'.join(map(re.escape, known)) or '$.'})(?![A-Za-z0-9])", re.I)
@@ -178,6 +179,11 @@ class Pseudonyms:
 
     def address(self, old: str) -> str:
         """Return the pseudonym of an address outside the lab's ranges, of its length where that can be."""
+        if old not in self._known_addresses:        # a recording holds each thousands of times
+            self._known_addresses[old] = self._address(old)
+        return self._known_addresses[old]
+
+    def _address(self, old: str) -> str:
         try:
             address = ip_address(re.sub(r"(?<![\d:])0+(?=\d)", "", old) if ":" not in old else old)
         except ValueError:
@@ -191,6 +197,8 @@ class Pseudonyms:
     def _address_or_network(self, match: re.Match[str]) -> str:
         """Return the pseudonym of an address, and of a network one that is a network too."""
         address, slash, length = match[0].partition("/")
+        if not slash:
+            return self.address(address)
         try:
             network = ip_network(match[0])
         except ValueError:      # an address in its network, or none at all
