@@ -98,6 +98,19 @@ def test_without_iptables_save_what_only_it_can_tell_is_undecided(node):
         "of iptables" in " ".join(path.assumptions) or "xt target MASQUERADE" in path.why for path in found)
 
 
+@pytest.mark.parametrize(("text", "ends"), [
+    ("*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -j DROP\nCOMMIT\n", {"is undecided"}),
+    ("*security\n:FORWARD DROP [0:0]\nCOMMIT\n", {"is undecided"}),
+    ("*security\n:FORWARD ACCEPT [0:0]\nCOMMIT\n", {"goes out of eth0"})])
+def test_rules_of_iptables_that_nft_does_not_list_are_in_force_beside_it(node, text, ends):
+    """As where kube-proxy is in nftables mode, and somebody else's rules are those of iptables-legacy."""
+    netfilter, saved = node.netfilter(), iptables_save.parse(text)
+    tables = {name: table for name, table in netfilter.nft.tables.items() if name.partition(" ")[2] not in saved.tables}
+    found = simulate(replace(netfilter, ruleset=saved, nft=replace(netfilter.nft, tables=tables)), PACKET)
+    assert {path.end for path in found} == ends
+    assert ends != {"is undecided"} or "which nft does not list" in found[0].why
+
+
 @pytest.mark.parametrize("statement", [
     {"queue": {"num": 1}}, {"match": {"op": "==", "left": {"osf": {}}, "right": "x"}}, {"vmap": {"key": 1}},
     {"dnat": {"addr": {"range": ["10.0.0.1", "10.0.0.9"]}}}, {"limit": {"rate": 1, "per": "hour"}},
@@ -111,6 +124,12 @@ def test_what_is_not_understood_is_undecided_there_in_words(node, statement):
     found = simulate(replace(node.netfilter(), nft=replace(ruleset, tables=tables)), PACKET)
     assert all(path.why or path.assumptions for path in found)
     assert sum(path.probability for path in found) == pytest.approx(1)
+
+
+def by_nft_alone(node, listed: list) -> Netfilter:
+    """The node with these rules of nftables, and none of iptables."""
+    native = nft.ruleset(json.dumps({"nftables": listed}))
+    return replace(node.netfilter(), ruleset=iptables_save.parse(""), nft=native)
 
 
 BACK = {"fib": {"result": "oif", "flags": ["saddr", "iif"]}}
@@ -147,7 +166,7 @@ def test_what_others_write_is_walked_as_the_kernel_does_or_left_open(node, expr,
               {"chain": {**where, "name": "c", "type": "filter", "hook": "prerouting", "prio": 0, "policy": "accept"}},
               *({"rule": {**where, "chain": "c", "handle": 1, "expr": each}} for each in (
                   expr, [{"accept": None}], ["update @changed { ip saddr : 0x00000005 }"]))]
-    found = simulate(replace(node.netfilter(), nft=nft.ruleset(json.dumps({"nftables": listed}))), PACKET)
+    found = simulate(by_nft_alone(node, listed), PACKET)
     assert {path.end if path.end in ("is dropped", "is undecided") else "" for path in found} == ends
 
 
@@ -163,7 +182,7 @@ def test_which_of_two_nat_chains_of_one_priority_comes_first_is_taken_for_grante
         listed += [{"table": {"family": "ip", "name": name}},
                    {"chain": {**where, "name": "c", "type": "nat", "hook": "prerouting", "prio": priority}},
                    {"rule": {**where, "chain": "c", "expr": [statement]}}]
-    path, = simulate(replace(node.netfilter(), nft=nft.ruleset(json.dumps({"nftables": listed}))), PACKET)
+    path, = simulate(by_nft_alone(node, listed), PACKET)
     assert path.after.destination == "10.2.0.8" and bool(path.assumptions) != is_sure
     assert is_sure or path.assumptions[0].startswith("c of ip b is asked before c of ip a, which rewrites it too")
 

@@ -58,6 +58,19 @@ def past(netfilter: Netfilter, stop: Stop, path: PacketPath) -> Iterator[PacketP
         yield replace(further, assumptions=(*further.assumptions, *rivals))
 
 
+def unknown(netfilter: Netfilter, packet: Packet) -> Iterator[str]:
+    """Say what else decides: before or beside the hooks of IP, and which tables of iptables-save nft does not list.
+
+    Those of iptables-legacy are in force beside nftables.
+    """
+    yield from netfilter.nft.unknown
+    family = FAMILIES[6 if ":" in packet.source else 4][0]
+    for name, chains in netfilter.ruleset.tables.items():
+        if f"{family} {name}" not in netfilter.nft.tables and any(
+                chain.lines or chain.policy not in ("", "ACCEPT") for chain in chains.values()):
+            yield f"the rules of iptables in table {name}, which nft does not list"
+
+
 def _rivals(netfilter: Netfilter, group: tuple[Chain, ...], path: PacketPath) -> Iterator[str]:
     """Say of which other chains the first of a nat group took precedence, that have its priority and rewrite, too.
 

@@ -56,8 +56,7 @@ def simulate(netfilter: Netfilter, packet: Packet, connection: Connection | None
             break
         left -= path.probability
         paths.append(path)
-    native = netfilter.nft.unknown if netfilter.nft else ()
-    unknown = "; ".join((*netfilter.ruleset.unknown, *netfilter.unknown, *native))
+    unknown = "; ".join((*netfilter.ruleset.unknown, *netfilter.unknown, *_mode(netfilter).unknown(netfilter, packet)))
     return tuple(replace(path, end="is undecided", why=unknown) for path in paths) if unknown else tuple(paths)
 
 

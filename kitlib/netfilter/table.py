@@ -23,6 +23,11 @@ def stops(_: Netfilter, hook: str, __: Packet) -> tuple[Stop, ...]:
     return tuple(Stop(hook, (name,), name == "nat") for name in TABLES[hook])
 
 
+def unknown(_: Netfilter, __: Packet) -> tuple[str, ...]:
+    """Say what else decides: nothing that the rules themselves tell of."""
+    return ()
+
+
 def past(netfilter: Netfilter, stop: Stop, path: PacketPath) -> Iterator[PacketPath]:
     """Yield the path on the far side of a table, once for each branch; as it is if the table has no such hook."""
     hook, (name,) = stop.hook.upper(), stop.what
