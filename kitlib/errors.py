@@ -57,7 +57,7 @@ class CommandFailed(KitError):
     """A command ended with an error, so there is nothing of it to read."""
 
 
-class TimedOut(KitError):
+class TimedOut(CommandFailed):
     """A program still ran when its time was up, and was stopped."""
 
 

@@ -8,8 +8,9 @@ from types import SimpleNamespace
 import pytest
 from test_house_rules import OURS, name_of
 
-from kitlib.cluster import Cluster
-from kitlib.errors import CommandFailed
+from kitlib.cluster import Cluster, differences
+from kitlib.errors import CommandFailed, TimedOut
+from kitlib.lab import open_lab
 from kitlib.place import Node
 from kitlib.result import Result
 
@@ -35,6 +36,31 @@ def test_what_a_failed_command_printed_is_not_read(ask):
     failed = node(rc=127, stdout="127.0.0.0/8 dev lo\n", stderr="sh: no such program\n")
     with pytest.raises(CommandFailed, match=r"(?s)command failed.*Exit code (127: sh: no such program|1: stopped)"):
         ask(failed)
+
+
+@pytest.mark.parametrize("argv", [("nft", "list", "tables"), ("ip", "rule"), ("sysctl", "-a", "-r", "rp_filter")])
+def test_a_command_that_hangs_has_failed_and_costs_no_other(argv):
+    lab = open_lab()
+    run = lab.backend.run
+
+    def hangs(place, asked):
+        if asked == argv:
+            raise TimedOut(f"{' '.join(argv)} was stopped after 60 s: it had not ended.")
+        return run(place, asked)
+
+    lab.backend.run = hangs
+    told = differences(lab)
+    assert "sysctl" in argv or [words for words in told if "not known. " in words and "stopped after 60 s" in words]
+    assert lab.client.node.netfilter().ruleset.tables
+
+
+def test_what_cannot_be_read_costs_no_other_difference():
+    lab = open_lab()
+    run = lab.backend.run
+    lab.backend.run = lambda place, argv: Result("ip rule", argv, 0, "half a li") if argv == ("ip", "rule") else \
+        run(place, argv)
+    told, = differences(lab)
+    assert "not known. ip rule (line 1): expected PRIORITY: from" in told
 
 
 def test_no_output_of_a_command_that_succeeded_is_a_fact():
