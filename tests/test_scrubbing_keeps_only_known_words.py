@@ -11,10 +11,14 @@ import pytest
 
 from conftest import REPO
 from kitlib.backends.recording import Command
+from kitlib.cluster import NODE_CACHE, TUNNELS
 from kitlib.errors import KitError
 from kitlib.lab import Lab, open_lab
+from kitlib.parsers import ip
+from kitlib.place import PAST_RULES
 from recorder.keep import Keeper
 from recorder.known_words import KNOWN
+from recorder.pseudonyms import Pseudonyms
 from recorder.scrub import pseudonyms_of, scrub
 from recorder.validate import validate
 
@@ -244,3 +248,9 @@ def scene_of(lab: Lab, number: int) -> list:
     with lab.capture(trace=scene.traced) as seen:
         lab.run(scene.place, scene.argv)
     return [(len(journey.hops), journey.came_back) for journey in seen.journeys()]
+
+
+@pytest.mark.parametrize("name", [*PAST_RULES, *TUNNELS, *ip.IPVS, NODE_CACHE])
+def test_what_makes_the_walk_undecided_is_recognised_in_a_scrubbed_recording(name):
+    for line in (f"7: {name}: <UP> mtu 1500 qdisc noqueue state UP", f"local 10.96.0.10 dev {name} table local"):
+        assert name in Pseudonyms([], {}).only_known(line).replace(":", "").split()

@@ -107,11 +107,14 @@ LABELS = frozenset(re.findall(r"\w+", """
     metrics https ns hostmaster"""))
 KNOWN = frozenset(word.lower() for text in (PROGRAMS, *NFT_COMMENTS, CHAIN_WORDS, *LABELS)
                   for word in re.findall(r"[A-Za-z0-9]+", text))
+# Interfaces of CNIs whose names look like those of domains.
+DOTTED_INTERFACE = r"flannel(?:-v6)?\.1|vxlan(?:-v6)?\.calico|bpf(?:in|out)\.cali|wireguard\.cali|wg-v6\.cali"
 # What kernels, systemd, Docker and the CNI plugins call theirs; enx… is not here: it spells a MAC.
 INTERFACE = (
-    r"(?:lo|(?:eth|bond|dummy|ifb|br|cni|docker|tunl|wg|sit|gre|gretap|erspan|ip6tnl|ip_vti|ip6_vti|virbr|net|if)\d{1,3}|"
+    rf"(?:{DOTTED_INTERFACE}|"
+    r"lo|(?:eth|bond|dummy|ifb|br|cni|docker|tunl|wg|sit|gre|gretap|erspan|ip6tnl|ip_vti|ip6_vti|virbr|net|if)\d{1,3}|"
     r"(?:en|ib|wl)(?:[os]\d{1,3}|p\d{1,3}s\d{1,3})(?:[fdn]p?\d{1,3})*|(?:veth|vethwe|cali|lxc|gke|eni|tap)[0-9a-f]{1,15}|"
-    r"br-[0-9a-f]{12}|br-(?:int|ex|tun)|cilium_(?:net|host|vxlan|geneve|wg0)|flannel(?:-wg|-v6)?|"
+    r"br-[0-9a-f]{12}|br-(?:int|ex|tun)|cilium_(?:net|host|vxlan|geneve|wg0)|flannel(?:-wg(?:-v6)?|-v6)?|"
     r"vxlan(?:-v6)?|kube-(?:ipvs0|bridge|dummy-if)|genev_sys_\d{1,5}|antrea-gw0|ovs-system|ovn-k8s-mp0)")
 NUMBER = (r"\d{1,20}|0x[0-9a-f]{1,8}|(?:\d{1,6}(?:ms|sec|kB|MB|[smhdwy]))+|(?:TYPE|CLASS|RESERVED)\d{1,5}|"
           r"v\d{1,3}|(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)\d\d|\d{1,3}(?:au|sec)")

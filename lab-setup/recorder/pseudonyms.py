@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
-from recorder.known_words import INTERFACE, KNOWN, KUBE_CHAIN, LABELS, NUMBER
+from recorder.known_words import DOTTED_INTERFACE, INTERFACE, KNOWN, KUBE_CHAIN, LABELS, NUMBER
 from recorder.secret_words import PERSONAL, SECRETS, masked
 
 KEPT = [ip_network(net) for net in ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3", "::/127", "ff00::/8",
@@ -24,6 +24,7 @@ UUID = re.compile(r"(?<![0-9A-Za-z])[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-f
 HEX_ID = re.compile(r"(?<![0-9A-Za-z])(?<!-8000-)(?=[0-9]{0,128}[a-f])[0-9a-f]{12,128}(?![0-9A-Za-z])")
 DOTTED = re.compile(r"(?<![\w\\*.-])[\w\\*-]*\.[\w\\*.-]*")          # names, and what only looks like one:
 NO_NAME = re.compile(r"\W+|[\d.]+[a-z]{0,3}|v?\d+(?:\.\d+)+(?:-\w+)*|net\.(?:ipv[46]|netfilter)\.[\w.-]+|resolv\.conf"
+                     rf"|{DOTTED_INTERFACE}"
                      r"|(?:node-role\.)?kubernetes\.io|com\.docker\.network\.bridge\.name|[\w-]+\.")
 WIRE_LABEL = re.compile(r"[\w-]+")
 REVERSE = ("in-addr", "arpa")
