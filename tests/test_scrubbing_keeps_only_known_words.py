@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import time
 from functools import cache
 
 import pytest
@@ -201,6 +202,13 @@ def test_pseudonyms_are_no_words_of_programs_and_differ_where_their_length_allow
     given = [names.only_known(word) for word in words]
     assert len(set(given)) == 400 and not KNOWN.intersection(given) and {len(word) for word in given} == {4}
     assert [names.only_known(word) for word in given] == given
+
+
+@pytest.mark.parametrize("part", ["a.", "-", "a-", "1.", "1:", "a@", "ff:", "TRACE: 1 ", "KUBE-", "0x", '{"', "eth0"])
+def test_it_takes_time_in_proportion_to_the_text(part: str) -> None:
+    started = time.process_time()
+    keeper().names.only_known(part * (100_000 // len(part)))
+    assert time.process_time() - started < 2
 
 
 @pytest.fixture(scope="module")

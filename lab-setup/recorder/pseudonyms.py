@@ -115,7 +115,8 @@ class Pseudonyms:
 
     def name(self, labels: Sequence[str]) -> list[str]:
         """Return the pseudonym of a name, label by label, each as long as before: a message keeps its length."""
-        return [label if not label or self._stays(label, labels[at:]) else self.label(label)
+        longest = len(labels) - 7           # of an address in in-addr.arpa, with a last dot
+        return [label if not label or (at >= longest and self._stays(label, labels[at:])) else self.label(label)
                 for at, label in enumerate(labels)]
 
     def _stays(self, label: str, tail: Sequence[str]) -> bool:
