@@ -122,6 +122,17 @@ def test_a_folder_that_is_there_is_not_written_over(tmp_path):
         scrub_and_print(REPO / "kitlib/recordings/kind-test1", tmp_path)
 
 
+@pytest.mark.parametrize(("old", "new", "said"), [
+    ("10.244.0.0/16", "10.244.0.0/99", "is no network"), ("10.244.0.0/16", "0.0.0.0/0", "addresses of others"),
+    ('"items": [', '"items": [], "others": [', "no nodes")])
+def test_a_recording_whose_ranges_cannot_be_told_is_not_scrubbed(tmp_path, old, new, said):
+    raw = shutil.copytree(REPO / "tests/fixtures/recorded-by-the-kit", tmp_path / "raw")
+    facts = raw / "facts.jsonl"
+    facts.write_text(facts.read_text().replace(json.dumps(old)[1:-1], json.dumps(new)[1:-1]))
+    with pytest.raises(KitError, match=said):
+        scrub(raw, tmp_path / "out")
+
+
 def pseudonyms() -> Pseudonyms:
     return Pseudonyms([ip_network("10.244.0.0/16"), ip_network("172.20.0.0/16")], {})
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from itertools import compress, count
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ from kitlib.sighting import Frame
 from recorder.frames import scrub_frames
 from recorder.keep import Keeper
 from recorder.known_words import KNOWN
-from recorder.pseudonyms import Pseudonyms, names_of
+from recorder.pseudonyms import SHORTEST, Pseudonyms, names_of
 from recorder.validate import PACKET, validate_and_print
 from recorder.writer import append, write_index, write_take
 
@@ -174,9 +174,11 @@ def pseudonyms_of(lab: Lab) -> Pseudonyms:
     """Return pseudonyms that know the lab's own ranges and names."""
     every = (*lab.ranges.pods.split(","), *lab.ranges.services.split(","), lab.network.subnet)
     ranges = list(filter(None, every)) if lab.ranges.services else [*filter(None, every), *PRIVATE]
+    if not lab.nodes:
+        raise KitError("The recording lists no nodes, so there is nothing to scrub.")
     names = names_of([(node.name, node.title) for node in lab.nodes],
                      {at.container for at in lab.network.attachments} - {node.name for node in lab.nodes})
-    found = Pseudonyms([ip_network(net) for net in ranges], names)
+    found = Pseudonyms([_own_range(net) for net in ranges], names)
     own = {word for pod in lab.pods() for word in (pod.name, pod.namespace)}
     own |= {word for service in lab.services for word in (service.name, service.namespace)}
     own |= {port.name for service in lab.services for port in service.ports}
@@ -184,6 +186,17 @@ def pseudonyms_of(lab: Lab) -> Pseudonyms:
     found.hashes |= set(_told_hashes(lab, found))
     found.labels |= {word.lower() for name in own for word in re.split(r"[-_.]", name)} & KNOWN
     return found
+
+
+def _own_range(text: str) -> IPv4Network | IPv6Network:
+    """Read a range that is the lab's own, whose addresses stay. KitError: it is none, or half of the internet."""
+    try:
+        network = ip_network(text)
+    except ValueError:
+        raise KitError(f"The lab's ranges cannot be told: {text} is no network.") from None
+    if network.prefixlen < SHORTEST:
+        raise KitError(f"The lab's ranges cannot be told: {text} holds addresses of others, too.")
+    return network
 
 
 def _told_hashes(lab: Lab, names: Pseudonyms) -> Iterator[str]:
