@@ -147,7 +147,9 @@ def test_a_namespace_that_leads_elsewhere_is_not_entered(monkeypatch):
 @pytest.mark.parametrize(("place", "argv", "problem"), [
     ("pod:shop/web", ("-it", "sh"), "looks like an option"),
     ("host", ("kubectl", "--context", "other", "get", "pods"), "the cluster prod, and --context may name another"),
-    ("host", ("kubectl", "get", "pods", "--kubeconfig=/x"), "--kubeconfig=/x may name another")])
+    ("host", ("kubectl", "get", "pods", "--kubeconfig=/x"), "--kubeconfig=/x may name another"),
+    ("host", ("kubectl", "get", "pods", "-shttp://x"), "-shttp://x may name another"),
+    ("host", ("kubectl", "get", "pods", "-As", "http://x"), "-As may name another")])
 def test_a_command_cannot_leave_the_lab_by_its_options(place, argv, problem):
     with pytest.raises(KitError, match=problem):
         lab().reach(place, argv)

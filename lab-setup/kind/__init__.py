@@ -23,7 +23,8 @@ from live_labs.shell import Completed, has, run
 
 ANSWER_S = 20       # what kubectl and docker themselves may take
 COMMAND_S = 60      # what a command at a place may take
-OTHER_CLUSTER = ("--context", "--cluster", "--kubeconfig", "--server", "-s", "--user", "--token")   # of kubectl
+# Options of kubectl that name a cluster; -s may stand behind others, with its value at once: -Ashttp://127.0.0.1.
+OTHER_CLUSTER = re.compile(r"--(?:context|cluster|kubeconfig|server|user|token)(?:=.*)?|-[A-Zfhiqptw]*s.*", re.S)
 GONE = re.compile(r"^Error from server \(NotFound\): (pods|nodes) |^error: .*unable to upgrade connection: container "
                   r"not found|^Error.*(No such container|is not running)|cannot exec .* in a completed pod", re.M)
 SILENT = re.compile(r"^Unable to connect to the server|^The connection to the server .* was refused|^Error from server "
@@ -123,7 +124,7 @@ class KindLab(LiveLab):
         if argv[0] != "kubectl":
             return argv
         for option in takewhile(lambda word: word != "--", argv):
-            if option.partition("=")[0] in OTHER_CLUSTER:
+            if OTHER_CLUSTER.fullmatch(option):
                 raise KitError(f"This lab is the cluster {self.cluster}, and {option} may name another: leave it out, "
                                "or type the command in a terminal.")
         return (*self._kubectl(), *argv[1:])
