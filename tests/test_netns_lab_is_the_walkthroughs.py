@@ -147,6 +147,10 @@ def test_names_are_answered_as_coredns_answers(lab) -> None:
     assert ttl <= 30 and "86400" in lab.container("upstream-dns").dig("@172.20.0.53", "www.example.com").stdout
 
 
+def test_a_command_that_looks_like_an_option_is_a_program_that_is_not_there(lab) -> None:
+    assert lab.client.run("--version").rc == 127
+
+
 def test_another_description_gives_another_lab() -> None:
     require_namespaces()
     text = LAB.read_text()

@@ -19,7 +19,7 @@ from netns_lab.places import FILES
 
 HOLDER = str(FOLDER / "hold.sh")
 END_S = 5
-TIED = ("setpriv", "--pdeathsig", "KILL")       # the program after it ends when the one that started it does
+TIED = ("setpriv", "--pdeathsig", "KILL", "--")     # the program after it ends when the one that started it does
 
 
 @dataclass(frozen=True)
