@@ -27,7 +27,7 @@ START_S = 20        # a tcpdump that does not listen by then never will
 AT_ONCE = 4         # starting a program is mostly waiting for it
 QUIET_S = 0.1       # nothing more came for so long: what was asked has been answered
 PATIENCE_S = 1      # … or will not be answered any more
-POLL_S = 0.01
+POLL_S = 0.005
 WHOLE = "live"      # the note of a capture that lacks nothing
 
 
