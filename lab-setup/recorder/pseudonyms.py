@@ -31,10 +31,12 @@ REVERSE = ("in-addr", "arpa")
 IDS = rf"(?:cni-)?{UUID.pattern}|a\d{{11}}0*"        # what stands for an id
 TOKEN = re.compile(
     rf"{IPV6.pattern}|{MAC.pattern}|(?<=trace id )[0-9a-f]+|(?<=TRACE: \d )[0-9a-f]+|(?<=PACKET: \d )[0-9a-f]+|"
-    rf"(?:service|local|external|endpoint|affinity|firewall)-(?=[A-Z2-7]{{8}}-)|(?<=-)[A-Z2-7]{{8}}(?=-)|(?:{INTERFACE}|{NUMBER}|{IDS})(?!\w|-\w)|{KUBE_CHAIN}|"
+    r"(?:service|local|external|endpoint|affinity|firewall)-(?=[A-Z2-7]{8}-)|(?<=-)[A-Z2-7]{8}(?=-)|"
+    rf"(?:{INTERFACE}|{NUMBER}|{IDS})(?!\w|-\w)|{KUBE_CHAIN}|"
     r"kitlib-trace(?:-[0-9a-f]{1,40}-\d+-\d+)?(?![\w-])|(?P<name>[A-Za-z0-9_]+(?:-[A-Za-z0-9_]+)*)")
 HASH = re.compile(r"(?<=-)[A-Z2-7]{16}(?![\w-])|^(?=.*[A-Z])[A-Z2-7]{8}$")      # of a Service's name, by kube-proxy
 NO_ASCII = re.compile(r"[^\n\t -~…]")
+
 
 @dataclass
 class Pseudonyms:
