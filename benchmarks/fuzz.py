@@ -1,12 +1,11 @@
 """Bad input for every parser and for the rule walk: nothing but the kit's own errors may come out.
 
-    python benchmarks/fuzz.py [MUTATIONS]       200,000 without a number
-
 Real text and real captures are damaged at random: bytes changed, cut, repeated, moved, numbers made huge.
 """
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import json
 import random
@@ -212,7 +211,11 @@ def fuzz(count: int, seed: int) -> tuple[Counter, list[str]]:
 
 
 if __name__ == "__main__":
-    tried, escaped = fuzz(int(sys.argv[1]) if len(sys.argv) > 1 else 200_000, seed=1)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("mutations", nargs="?", type=int, default=200_000, help="how many (default %(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="of what is damaged, and how (default %(default)s)")
+    arguments = parser.parse_args()
+    tried, escaped = fuzz(arguments.mutations, arguments.seed)
     print(f"{tried['read']:,} read, {tried['refused']:,} refused with the kit's own error, {len(escaped):,} escaped")
     print("\n".join(escaped[:5]))
     sys.exit(1 if escaped else 0)
