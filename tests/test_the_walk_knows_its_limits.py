@@ -185,6 +185,13 @@ def test_a_packet_without_a_connection_has_no_property_of_one(raw: str, rule: st
     assert [path.end for path in paths(before + rules)] == [end or "goes out of eth0"]
 
 
+@pytest.mark.parametrize("state, begins_one", [("NEW", True), ("INVALID", False), ("UNTRACKED", False)])
+def test_what_is_invalid_or_not_tracked_begins_no_connection(state: str, begins_one: bool) -> None:
+    """A reset that answers what was not tracked gets through, and conntrack knows nothing of it afterwards."""
+    path, = paths(EMPTY, QUERY._replace(states=frozenset({state})))
+    assert path.gets_through and path.is_remembered == begins_one
+
+
 @pytest.mark.parametrize("packet, chain", [
     (QUERY, "FORWARD"), (QUERY._replace(destination="10.0.0.5"), "INPUT"),
     (Packet("10.0.0.5", "10.96.0.10", "tcp", 40000, 53), "OUTPUT")])

@@ -133,8 +133,8 @@ class PacketPath:
 
     @property
     def is_remembered(self) -> bool:
-        """True if conntrack keeps this connection: its first packet got through, and was not exempt from tracking."""
-        return self.gets_through and "UNTRACKED" not in self.after.states
+        """True if conntrack keeps this connection: its first packet got through, is valid, and is tracked."""
+        return self.gets_through and self.after.states.isdisjoint({"INVALID", "UNTRACKED"})
 
     @property
     def connection(self) -> Connection:
