@@ -5,6 +5,7 @@ All of it is what docker, kubectl and the nodes themselves say; nothing is known
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -171,16 +172,19 @@ class Cluster:
         nodes = {node.name: node for node in self.nodes}
         found = [pod for pod in self._listed_pods if pod.node in nodes]
         plain = [_plain_name(pod) for pod in found]
-        pods = (Pod(f"pod:{pod.namespace}/{pod.name}", title if plain.count(title) == 1 else f"{title} {pod.address}",
-                    "coredns" if self._answers(pod) else "pod", nodes[pod.node].title, pod.address, self,
-                    nodes[pod.node], pod.namespace, pod.host_network, pod.dns_policy)
+        count, answering = Counter(plain), self._answering
+        pods = (Pod(f"pod:{pod.namespace}/{pod.name}", title if count[title] == 1 else f"{title} {pod.address}",
+                    "coredns" if answering & {(pod.namespace, pod.name), pod.address} else "pod",
+                    nodes[pod.node].title, pod.address, self, nodes[pod.node], pod.namespace, pod.host_network,
+                    pod.dns_policy)
                 for pod, title in zip(found, plain, strict=True))
         return tuple(sorted(pods, key=lambda pod: _by_address(pod.address)))
 
-    def _answers(self, pod: kubernetes.Pod) -> bool:
-        """Say whether a pod is behind the DNS Service: by name where it is said, for pods may share an address."""
-        return any((end.pod, group.namespace) == (pod.name, pod.namespace) if end.pod else end.address == pod.address
-                   for group in self.dns_endpoints for end in group.endpoints)
+    @property
+    def _answering(self) -> set[str | tuple[str, str]]:
+        """Return who is behind the DNS Service: namespace and name of a pod, or an address where no pod is named."""
+        return {(group.namespace, end.pod) if end.pod else end.address      # pods may share an address
+                for group in self.dns_endpoints for end in group.endpoints}
 
     @property
     def coredns(self) -> tuple[Pod, ...]:
