@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from kitlib.errors import NotFound, first_of
-from kitlib.netfilter.matches import judge
+from kitlib.netfilter.matches import WITHOUT_CONNECTION, judge
 from kitlib.netfilter.packet import Alternative, Packet, RuleOutcome, RuleStep
 from kitlib.netfilter.state import Netfilter
 from kitlib.parsers.conntrack import Connection, Tuple
@@ -134,7 +134,7 @@ class PacketPath:
     @property
     def is_remembered(self) -> bool:
         """True if conntrack keeps this connection: its first packet got through, is valid, and is tracked."""
-        return self.gets_through and self.after.states.isdisjoint({"INVALID", "UNTRACKED"})
+        return self.gets_through and self.after.states.isdisjoint(WITHOUT_CONNECTION)
 
     @property
     def connection(self) -> Connection:

@@ -19,8 +19,6 @@ GETS = "the sender gets the error"
 NO_WAY = {"blackhole": "the packet is dropped, and the sender hears nothing of it",
           "unreachable": f"{GETS}: host unreachable", "prohibit": f"{GETS}: prohibited",
           "": f"no route leads there: {GETS}: net unreachable"}
-
-
 NOBODY = {"0.0.0.0": "0.0.0.0 stands for this machine where a program sends to it, and is nobody's address in a packet",
           "255.255.255.255": "255.255.255.255 is everybody on a link, and which link that is, no route says"}
 

@@ -97,10 +97,11 @@ def netfilter_of(rules: Sequence[iptables_save.Ruleset | nft.Ruleset], routes: t
     no_way = "" if packet.out_interface else "; ".join(filter(None, (no_routes, no_addresses)))
     native = next((one for one in rules if isinstance(one, nft.Ruleset)), None)
     dumps = [one for one in rules if one is not native]
-    saved = next((one for one in dumps if one.version in (None, version)), iptables_save.parse(""))
-    unknown = () if saved in dumps or not dumps or native else (f"the rules of IPv{version}: these are of another",)
-    return Netfilter(saved, routes, interfaces, unknown=unknown, unknown_routes=no_way, unknown_addresses=no_addresses,
-                     nft=native, settings={})
+    saved = next((one for one in dumps if one.version in (None, version)), None)
+    is_of_another = dumps and not saved and not native
+    unknown = (f"the rules of IPv{version}: these are of another",) if is_of_another else ()
+    return Netfilter(saved or iptables_save.parse(""), routes, interfaces, unknown=unknown, unknown_routes=no_way,
+                     unknown_addresses=no_addresses, nft=native, settings={})
 
 
 def _connection(given: Namespace, packet: Packet) -> Connection | None:
