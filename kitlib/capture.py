@@ -53,8 +53,10 @@ class Capture:
         for seen in self._caught.seen:
             point = self._vantage_point(seen.place, seen.interface)
             if point in self.points or (not self.points and seen.interface != "any"):
-                before = self._seen[point].frames if point in self._seen else ()
-                self._seen[point] = seen._replace(frames=before + seen.frames)
+                if before := self._seen.get(point):
+                    seen = seen._replace(frames=before.frames + seen.frames,
+                                         is_whole=before.is_whole and seen.is_whole)
+                self._seen[point] = seen
         missing = [point.title for point in self.points if point not in self._seen]
         if missing:
             there = ", ".join(self._vantage_point(place, interface).title for place, interface, *_ in self._caught.seen)
