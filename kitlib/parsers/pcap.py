@@ -33,6 +33,16 @@ class _Interface(NamedTuple):
     offset_seconds: int
 
 
+class _Block(NamedTuple):
+    """A block of pcapng; `number` is that of the next frame, which a packet block holds."""
+
+    kind: int
+    body: bytes
+    order: str
+    at: int
+    number: int
+
+
 @collection_paused()
 def frames(data: bytes, where: str = "") -> tuple[Frame, ...]:
     """Return the frames of a pcap or pcapng file, times in nanoseconds since the epoch, numbered from 1.
@@ -63,19 +73,16 @@ def frames_before_damage(data: bytes) -> tuple[tuple[Frame, ...], str]:
 
 def dropped(data: bytes) -> int:
     """Return how many packets were dropped while this was captured, as a pcapng says itself; 0 if it says nothing."""
-    at, order, counted, last = 0, "<", 0, {}
+    counted, last = 0, {}
     with suppress(ParseError):          # what is damaged is told by who reads the frames
-        while data[:4] == SECTION.to_bytes(4) and at < len(data):
-            if data[at:at + 4] == SECTION.to_bytes(4):
-                order = _byte_order(_take(data, at + 8, 4, "a section header"))
-            kind, body, end = _block(data, at, order, 1)
-            if kind == STATISTICS:
-                options = dict(_options(body[12:], order))
-                last[body[:4]] = sum(_count(options, code, order) for code in (ISB_IFDROP, ISB_OSDROP))
-            elif kind == PACKET:
-                size, = _unpack(order + "I", body, 12, "the header of a frame")
-                counted += _count(dict(_options(body[20 + size + -size % 4:], order)), EPB_DROPCOUNT, order)
-            at = end
+        for block in _blocks(data) if data[:4] == SECTION.to_bytes(4) else ():
+            if block.kind == STATISTICS:
+                options = dict(_options(block.body[12:], block.order))
+                last[block.body[:4]] = sum(_count(options, code, block.order) for code in (ISB_IFDROP, ISB_OSDROP))
+            elif block.kind == PACKET:
+                size, = _unpack(block.order + "I", block.body, 12, "the header of a frame")
+                options = dict(_options(block.body[20 + size + -size % 4:], block.order))
+                counted += _count(options, EPB_DROPCOUNT, block.order)
     return max(counted, sum(last.values()))
 
 
@@ -117,26 +124,33 @@ def _pcap(data: bytes) -> Iterator[Frame]:
 
 
 def _pcapng(data: bytes) -> Iterator[Frame]:
-    at, number, order, section_end = 0, 1, "<", None
     interfaces: list[_Interface] = []
+    for block in _blocks(data):
+        if block.kind == SECTION:
+            interfaces = []
+        elif block.kind == INTERFACE:
+            interfaces.append(_interface(block.body, block.order))
+        elif block.kind == PACKET:
+            yield _packet(block.body, block.order, interfaces, block.number)
+        elif block.kind in (SIMPLE_PACKET, OBSOLETE_PACKET):
+            raise ParseError("capture", "enhanced packet blocks (they carry time and interface)",
+                             f"a packet block of type {block.kind} at byte {block.at}")
+
+
+def _blocks(data: bytes) -> Iterator[_Block]:
+    at, number, order, section_end = 0, 1, "<", None
     while at < len(data):
         if data[at:at + 4] == SECTION.to_bytes(4):
             _check_section_end(at, section_end, number)
-            order, interfaces = _byte_order(_take(data, at + 8, 4, "a section header")), []
+            order = _byte_order(_take(data, at + 8, 4, "a section header"))
         kind, body, end = _block(data, at, order, number)
         if kind == SECTION:
             version, length = _unpack(order + "4xH2xQ", body, 0, "a section header")
             if version != 1:
                 raise ParseError("capture", "pcapng version 1", f"version {version}")
             section_end = None if length == UNKNOWN_LENGTH else end + length
-        elif kind == INTERFACE:
-            interfaces.append(_interface(body, order))
-        elif kind == PACKET:
-            yield _packet(body, order, interfaces, number)
-            number += 1
-        elif kind in (SIMPLE_PACKET, OBSOLETE_PACKET):
-            raise ParseError("capture", "enhanced packet blocks (they carry time and interface)",
-                             f"a packet block of type {kind} at byte {at}")
+        yield _Block(kind, body, order, at, number)
+        number += kind == PACKET
         at = end
     _check_section_end(at, section_end, number)
 
