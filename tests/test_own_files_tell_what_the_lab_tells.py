@@ -146,6 +146,9 @@ def test_packets_that_a_capture_says_were_dropped_may_be_those_that_are_missing(
     assert found[0].startswith("No answer that could be read")
     assert f"Not decided: which packets passed that {name} does not hold: it says that 4 were dropped" in found
     assert findings(read_files({name: written}))[0].startswith("Not answered")
+    for one, other in ((lossy, written), (written, lossy)):        # two captures at one point
+        both = findings(read_files({name.removesuffix("ng"): one, name: other}))
+        assert both[0].startswith("No answer that could be read")
 
 
 def test_a_name_chooses_the_queries(files):
